@@ -1,0 +1,1 @@
+"""The framework: links, operations, and how a chain runs. It knows no particular link."""

@@ -1,0 +1,130 @@
+"""The only reader of GraphQL text: parses, prints and names documents, each of them once.
+
+What is computed of a document is kept by its identity with a weak reference. A ``DocumentNode`` hashes and
+compares by content, which walks the whole tree, so it must never be the key of a dictionary.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cached_property, lru_cache
+from weakref import ref
+
+from graphql import (
+    DocumentNode,
+    GraphQLSyntaxError,
+    OperationDefinitionNode,
+    OperationType,
+    parse,
+    print_ast,
+)
+
+from rxlink.errors import InvariantError, InvariantTypeError
+
+__all__ = ["Document", "DocumentNode", "OperationType", "document_of", "parse_document"]
+
+PARSED_TEXTS = 1000
+"""How many query texts are remembered as parsed; a service has far fewer."""
+
+
+class Document:
+    """What links ask about a parsed document; whoever holds it holds the document as well.
+
+    Attributes:
+        operations: The operations in it, by name (None for an anonymous one).
+    """
+
+    def __init__(self, node: DocumentNode) -> None:
+        self._node = ref(node)
+        self.operations: Mapping[str | None, OperationType] = {
+            definition.name.value if definition.name else None: definition.operation
+            for definition in node.definitions
+            if isinstance(definition, OperationDefinitionNode)
+        }
+
+    @cached_property
+    def text(self) -> str:
+        """The document as GraphQL text, as graphql-core prints it."""
+        node = self._node()
+        assert node is not None, "a document is asked while somebody holds it"
+        return print_ast(node)
+
+    @cached_property
+    def json_text(self) -> str:
+        """The text as a JSON string, quotes included, for a request body."""
+        return json.dumps(self.text)
+
+    def choose(self, operation_name: str | None) -> tuple[str | None, OperationType]:
+        """Find the operation to run.
+
+        Args:
+            operation_name: Its name; None where the document has only one operation.
+
+        Returns:
+            Its name (None if anonymous) and its type.
+
+        Raises:
+            InvariantError: The document has no operation, none of that name, or several and no name was given.
+        """
+        operations = self.operations
+        if operation_name is not None:
+            kind = operations.get(operation_name)
+            if kind is None:
+                raise InvariantError(
+                    f"the document has no operation named {operation_name!r}; it has {_names(operations)}"
+                )
+            return operation_name, kind
+        if len(operations) != 1:
+            raise InvariantError(
+                f"the document has {len(operations)} operations ({_names(operations)}); "
+                "exactly one is needed, or `operation_name` to choose among them"
+            )
+        return next(iter(operations.items()))
+
+
+_known: dict[int, tuple[ref[DocumentNode], Document]] = {}
+
+
+def parse_document(query: str | DocumentNode) -> DocumentNode:
+    """Return a query as a parsed document; the same text is parsed once.
+
+    Args:
+        query: GraphQL text, or a document that graphql-core has parsed.
+
+    Raises:
+        InvariantError: The text is no GraphQL; the message holds line and column.
+        InvariantTypeError: The query is neither text nor a document.
+    """
+    if isinstance(query, DocumentNode):
+        return query
+    if isinstance(query, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may not be typed
+        return _parse_text(query)
+    raise InvariantTypeError(
+        f"`query` is a {type(query).__name__}; give GraphQL text or a document parsed by graphql-core"
+    )
+
+
+def document_of(node: DocumentNode) -> Document:
+    """Return what is known of a parsed document; it is computed once for each."""
+    identity = id(node)
+    known = _known.get(identity)
+    if known is not None and known[0]() is node:
+        return known[1]
+    document = Document(node)
+    _known[identity] = (ref(node, lambda _: _known.pop(identity, None)), document)
+    return document
+
+
+@lru_cache(maxsize=PARSED_TEXTS)
+def _parse_text(text: str) -> DocumentNode:
+    try:
+        return parse(text, no_location=True)
+    except GraphQLSyntaxError as error:
+        where = error.locations[0] if error.locations else None
+        place = f" at line {where.line}, column {where.column}" if where else ""
+        raise InvariantError(f"the query is no GraphQL: {error.message}{place}") from error
+
+
+def _names(operations: Mapping[str | None, OperationType]) -> str:
+    return ", ".join(name or "(anonymous)" for name in operations) or "none"

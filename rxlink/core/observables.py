@@ -1,0 +1,167 @@
+"""The only bridge between coroutines and observables, and the small sources that recipes need.
+
+Ports: ``@apollo/client`` 3 ``fromPromise`` and ``fromError`` (``src/link/utils``), which every token refresh tutorial
+uses; rxjs ``from`` and ``throwError`` took their places in Apollo Client 4.
+Differs: ``from_future`` also takes a function, and then runs it once for each subscription (a Promise has always
+started already); RxPY's own ``from_future`` starts the coroutine at once and lets one leaver cancel it for all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Any, Generic, TypeVar, cast
+
+from reactivex import Observable
+
+from rxlink.core.subscription import ChainObservable, Observer, Subscription, report_callback_error
+from rxlink.errors import InvariantTypeError, OperationCancelled
+
+__all__ = ["from_error", "from_future", "resolve"]
+
+T = TypeVar("T")
+
+
+def from_future(source: Callable[[], Awaitable[T]] | Awaitable[T]) -> Observable[T]:
+    """Turn asynchronous work into a stream of its one result.
+
+    Args:
+        source: A function that returns an awaitable (a coroutine function): it runs once per subscription, and
+            leaving cancels that run. Or an awaitable (a coroutine, a Task, a Future): it is started at the first
+            subscription, all share its outcome, and leaving never cancels it; a coroutine that nobody ever subscribes
+            to is closed quietly.
+
+    Returns:
+        An Observable of one value.
+
+    Raises:
+        InvariantTypeError: The source is neither.
+
+    Errors:
+        What the work raises; :class:`~rxlink.errors.OperationCancelled` where it was cancelled from outside.
+
+    Example:
+        >>> from_future(get_new_token).filter(bool).flat_map(lambda token: forward(operation))
+    """
+    if inspect.isawaitable(source):
+        return _Shared(source)
+    if callable(source):
+        return ChainObservable(_run_function, source)
+    raise InvariantTypeError(
+        f"from_future got a {type(source).__name__}; give it a coroutine function, a coroutine or a future"
+    )
+
+
+def from_error(error: Exception) -> Observable[Any]:
+    """Return a stream that ends with this error as soon as it is subscribed."""
+    return ChainObservable(_send_error, error)
+
+
+async def resolve(value: Any) -> Any:
+    """Wait for what a user's function returned: an awaitable, an Observable (its last value), or a plain value."""
+    if isinstance(value, Observable):
+        return await cast("Observable[Any]", value)
+    if inspect.isawaitable(value):
+        return await value
+    return value
+
+
+def _send_error(error: Exception, observer: Observer[Any], root: Subscription) -> None:
+    observer.on_error(error)
+
+
+def _run_function(function: Callable[[], Awaitable[Any]], observer: Observer[Any], root: Subscription) -> None:
+    root.spawn(_relay, observer, function, root)
+
+
+async def _relay(observer: Observer[Any], function: Callable[[], Awaitable[Any]], root: Subscription) -> None:
+    try:
+        value = await _call(function)
+    except Exception as error:  # noqa: BLE001 - whatever the user's function raises is the stream's error
+        root.release()
+        observer.on_error(error)
+    else:
+        _finish(value, observer, root)
+
+
+def _call(function: Callable[[], Awaitable[T]]) -> Awaitable[T]:
+    awaitable = function()
+    if not inspect.isawaitable(awaitable):
+        raise InvariantTypeError(
+            f"from_future: {function!r} returned a {type(awaitable).__name__} instead of an awaitable"
+        )
+    return awaitable
+
+
+def _finish(value: Any, observer: Observer[Any], root: Subscription) -> None:
+    root.release()
+    try:
+        observer.on_next(value)
+    finally:
+        observer.on_completed()
+
+
+class _Shared(ChainObservable[T]):
+    """The outcome of one awaitable, for any number of subscribers."""
+
+    def __init__(self, awaitable: Awaitable[T]) -> None:
+        super().__init__(self._join)
+        self._awaitable = awaitable
+        self._future: asyncio.Future[T] | None = None
+        self._waiting: dict[_Waiting[T], None] = {}
+
+    def _join(self, _: None, observer: Observer[T], root: Subscription) -> None:
+        if self._future is None:
+            self._future = asyncio.ensure_future(self._awaitable)
+            # One callback for all: asyncio removes callbacks by scanning, so one each would cost O(n) to leave.
+            self._future.add_done_callback(self._settle)
+        if self._future.done():
+            _deliver(self._future, observer, root)
+            return
+        place = _Place(observer, root, self._waiting)
+        self._waiting[place] = None
+        root.hold(place)
+
+    def _settle(self, future: asyncio.Future[T]) -> None:
+        while self._waiting:
+            place = next(iter(self._waiting))
+            del self._waiting[place]
+            place.settle(future)
+
+    def __del__(self) -> None:
+        if self._future is None and inspect.iscoroutine(self._awaitable):
+            self._awaitable.close()
+
+
+class _Place(Generic[T]):
+    """One subscriber of a shared awaitable, in the slot of its subscription."""
+
+    __slots__ = ("_observer", "_root", "_waiting")
+
+    def __init__(self, observer: Observer[T], root: Subscription, waiting: dict[_Place[T], None]) -> None:
+        self._observer = observer
+        self._root = root
+        self._waiting = waiting
+
+    def cancel(self) -> None:
+        self._waiting.pop(self, None)
+
+    def settle(self, future: asyncio.Future[T]) -> None:
+        try:
+            self._root.resume(_deliver, future, self._observer, self._root)
+        except Exception as error:  # noqa: BLE001 - one subscriber's callback must not stop the others
+            report_callback_error(error)
+
+
+def _deliver(future: asyncio.Future[T], observer: Observer[T], root: Subscription) -> None:
+    if future.cancelled():
+        root.release()
+        observer.on_error(OperationCancelled("the awaitable given to from_future"))
+        return
+    error = future.exception()
+    if error is None:
+        _finish(future.result(), observer, root)
+    elif isinstance(error, Exception):
+        root.release()
+        observer.on_error(error)

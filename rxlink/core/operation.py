@@ -1,0 +1,96 @@
+"""One operation on its way through a chain.
+
+Ports: ``@apollo/client`` 4.3.8 ``src/link/utils/createOperation.ts`` and ``ApolloLink.Request``.
+Differs: the operation name may be given (Apollo takes the first of the document), and a document whose operation
+cannot be chosen is refused here instead of by the server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+from rxlink.core.documents import DocumentNode, document_of, parse_document
+from rxlink.errors import InvariantTypeError
+
+__all__ = ["Context", "ContextUpdate", "GraphQLRequest", "Operation"]
+
+Context: TypeAlias = Mapping[str, Any]
+ContextUpdate: TypeAlias = Context | Callable[[Context], Context]
+
+
+@dataclass(frozen=True, slots=True)
+class GraphQLRequest:
+    """What to run: give it to :func:`rxlink.execute`.
+
+    Attributes:
+        query: GraphQL text, or a document that graphql-core has parsed.
+        variables: The variables by name; values that JSON can carry.
+        operation_name: Which operation of the document to run; None where it has only one.
+        extensions: Sent beside the query where the transport is told to.
+        context: The operation's first context: whatever the links of the chain read, such as ``headers``.
+    """
+
+    query: str | DocumentNode
+    variables: Mapping[str, Any] | None = None
+    operation_name: str | None = None
+    extensions: Mapping[str, Any] | None = None
+    context: Context | None = None
+
+
+class Operation:
+    """One operation, as every link of the chain sees it.
+
+    Links talk to one another through its context; ``query``, ``variables`` and ``extensions`` may be replaced.
+
+    Attributes:
+        query: The parsed document.
+        variables: The variables by name, a dict of its own.
+        operation_name: The operation's name, None if it is anonymous.
+        operation_type: ``query``, ``mutation`` or ``subscription`` (graphql-core's ``OperationType``).
+        extensions: A dict of its own.
+    """
+
+    __slots__ = ("_context", "extensions", "operation_name", "operation_type", "query", "variables")
+
+    def __init__(self, request: GraphQLRequest) -> None:
+        """Check a request and make it ready to run.
+
+        Raises:
+            InvariantError: The query is no GraphQL, or its operation cannot be chosen.
+            InvariantTypeError: A part of the request has the wrong type.
+        """
+        self.query = parse_document(request.query)
+        self.operation_name, self.operation_type = document_of(self.query).choose(request.operation_name)
+        self.variables = _own_dict("variables", request.variables)
+        self.extensions = _own_dict("extensions", request.extensions)
+        self._context = _own_dict("context", request.context)
+
+    def get_context(self) -> Context:
+        """Return the context as it is now, read-only; later changes do not show in it."""
+        return MappingProxyType(self._context)
+
+    def set_context(self, update: ContextUpdate) -> None:
+        """Put values into the context, beside or over those that are there.
+
+        Args:
+            update: The values, or a function that gets the context so far and returns them. The merge is
+                shallow: a function that adds a header keeps the other headers itself.
+        """
+        values = update(self.get_context()) if callable(update) else update
+        # A new dict each time: contexts that were handed out stay as they were.
+        self._context = {**self._context, **values}
+
+    def __repr__(self) -> str:
+        """Name the operation; variables and context may hold secrets and are left out."""
+        return f"<Operation {self.operation_type.value} {self.operation_name or '(anonymous)'}>"
+
+
+def _own_dict(name: str, value: Mapping[str, Any] | None) -> dict[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may not be typed
+        raise InvariantTypeError(f"`{name}` is a {type(value).__name__}; give a mapping from names to values")
+    return dict(value)

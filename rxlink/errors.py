@@ -1,0 +1,299 @@
+"""Every error that rxlink raises or sends through a stream, as one tree.
+
+::
+
+    RxlinkError
+    ├── InvariantError               misuse: raised at once, at construction or at the call
+    │   └── InvariantTypeError       the same where a type is wrong (also a TypeError)
+    ├── NetworkError                 no answer arrived
+    │   └── NetworkTimeout           none in time (also a TimeoutError)
+    ├── ServerError                  an answer arrived that is no GraphQL response
+    ├── ServerParseError             an answer arrived that is no JSON
+    ├── ResponseTooLarge             an answer was longer than the link accepts
+    ├── SerializationError           variables or extensions that JSON cannot carry
+    ├── CombinedGraphQLErrors        the ``errors`` of a result, as one exception
+    ├── CombinedProtocolErrors       the fatal ``errors`` of a multipart subscription
+    ├── OperationCancelled           somebody cancelled the work of an operation that was still wanted
+    ├── ClientClosed                 the link or session was closed
+    └── AuthError
+        ├── SessionEnded             signed out, another login, or a refresh token that is dead for good
+        └── TokenRefreshError        a refresh failed; ``retryable`` says whether trying again makes sense
+            └── TokenRefreshTimeout  a refresh did not end in time (also a TimeoutError)
+
+What is misuse is raised where it happens; everything else travels as ``on_error``. No message, ``repr`` or
+``args`` of these classes holds a token, a header value, a body or the query part of a URL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+__all__ = [
+    "AuthError",
+    "ClientClosed",
+    "CombinedGraphQLErrors",
+    "CombinedProtocolErrors",
+    "InvariantError",
+    "InvariantTypeError",
+    "NetworkError",
+    "NetworkTimeout",
+    "OperationCancelled",
+    "ResponseTooLarge",
+    "RxlinkError",
+    "SerializationError",
+    "ServerError",
+    "ServerParseError",
+    "SessionEnded",
+    "TokenRefreshError",
+    "TokenRefreshTimeout",
+]
+
+RETRYABLE_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""HTTP statuses after which the same request may well succeed (RFC 9110 section 15, RFC 6585 section 4)."""
+
+
+class RxlinkError(Exception):
+    """The root of the tree: catches everything that rxlink itself raises.
+
+    Attributes:
+        retryable: Whether sending the same operation again may succeed without anybody changing anything.
+    """
+
+    retryable: bool = False
+
+
+class InvariantError(RxlinkError):
+    """The program asks for something that cannot work; the message names the value and the cure."""
+
+
+class InvariantTypeError(InvariantError, TypeError):
+    """An :class:`InvariantError` where a value has the wrong type."""
+
+
+class NetworkError(RxlinkError):
+    """No answer arrived: the name did not resolve, the connection was refused, or it broke.
+
+    The exception of the HTTP library is the ``__cause__``.
+    """
+
+    retryable = True
+
+
+class NetworkTimeout(NetworkError, TimeoutError):
+    """No answer arrived in time.
+
+    Attributes:
+        seconds: The time that was allowed.
+    """
+
+    def __init__(self, what: str, *, seconds: float) -> None:
+        super().__init__(f"{what}: no answer within {seconds:g} s; raise `timeout` if the server needs longer")
+        self.seconds = seconds
+
+
+class ServerError(RxlinkError):
+    """The server answered with something that is no GraphQL response (Apollo's ``ServerError``).
+
+    Attributes:
+        status_code: The HTTP status.
+        headers: The response headers, names in lower case.
+        body_text: The body as text; it may hold anything, so print it with care.
+        result: The body as JSON where it is a JSON object, else None.
+        operation_name: The name of the operation, None if it has none.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status_code: int,
+        headers: Mapping[str, str],
+        body_text: str,
+        result: dict[str, Any] | None = None,
+        operation_name: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status_code = status_code
+        self.headers = headers
+        self.body_text = body_text
+        self.result = result
+        self.operation_name = operation_name
+        self.retryable = status_code in RETRYABLE_STATUSES
+
+
+class ServerParseError(RxlinkError):
+    """The server's answer is no JSON (Apollo's ``ServerParseError``); the parser's exception is the cause.
+
+    Attributes:
+        status_code: The HTTP status.
+        headers: The response headers, names in lower case.
+        body_text: The body as text; it may hold anything, so print it with care.
+        operation_name: The name of the operation, None if it has none.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status_code: int,
+        headers: Mapping[str, str],
+        body_text: str,
+        operation_name: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status_code = status_code
+        self.headers = headers
+        self.body_text = body_text
+        self.operation_name = operation_name
+        self.retryable = status_code in RETRYABLE_STATUSES
+
+
+class ResponseTooLarge(RxlinkError):
+    """A response body was longer than the link accepts; nothing beyond the limit was read.
+
+    Attributes:
+        limit: The limit in bytes.
+    """
+
+    def __init__(self, what: str, *, limit: int) -> None:
+        super().__init__(f"{what}: the response is longer than {limit} bytes; raise `max_response_size`")
+        self.limit = limit
+
+
+class SerializationError(RxlinkError):
+    """Variables or extensions hold a value that the JSON encoder does not take.
+
+    Attributes:
+        path: Where the value stands, such as ``variables.filter.since``.
+    """
+
+    def __init__(self, *, path: str, type_name: str, operation_name: str | None) -> None:
+        super().__init__(
+            f"operation {operation_name or '(anonymous)'}: {path} is a {type_name}, which JSON cannot carry; "
+            "convert it to text or a number, or give HttpLink an `encode` that knows it"
+        )
+        self.path = path
+
+
+class CombinedGraphQLErrors(RxlinkError):
+    """The ``errors`` of a result as one exception (Apollo's ``CombinedGraphQLErrors``).
+
+    Attributes:
+        errors: The errors as they came.
+        data: The result's ``data``, None if it has none.
+        extensions: The result's ``extensions``, None if it has none.
+    """
+
+    def __init__(self, result: Mapping[str, Any], errors: Sequence[Any] | None = None) -> None:
+        found: Sequence[Any] = errors if errors is not None else (result.get("errors") or ())
+        super().__init__(_messages(found))
+        self.errors = found
+        self.data: Any = result.get("data")
+        self.extensions: Any = result.get("extensions")
+
+
+class CombinedProtocolErrors(RxlinkError):
+    """The fatal ``errors`` beside a multipart payload (Apollo's ``CombinedProtocolErrors``).
+
+    Attributes:
+        errors: The errors as they came.
+    """
+
+    def __init__(self, errors: Sequence[Any]) -> None:
+        super().__init__(_messages(errors))
+        self.errors = errors
+
+
+class OperationCancelled(RxlinkError):
+    """The work of an operation was cancelled by somebody other than its subscriber, such as a closing loop."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} was cancelled from outside while its subscriber still waited")
+
+
+class ClientClosed(RxlinkError):
+    """The link or session was closed; an operation that is sent afterwards needs a new one."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} is closed; make a new one, or close it later")
+
+
+class AuthError(RxlinkError):
+    """Something about the session, not about the operation.
+
+    Attributes:
+        operation_name: The operation that got this error, None where it concerns the session itself.
+        auth_error: What the server had answered to that operation: an exception, or a result with errors.
+    """
+
+    def __init__(
+        self, message: str, *, operation_name: str | None = None, auth_error: object | None = None
+    ) -> None:
+        super().__init__(message)
+        self.operation_name = operation_name
+        self.auth_error = auth_error
+
+    def for_operation(self, operation_name: str | None, auth_error: object | None) -> Self:
+        """Make this error anew for one of the operations that waited, with the same cause.
+
+        One exception object must not travel through many operations: each raise would add to its traceback.
+        """
+        error = type(self).__new__(type(self))
+        error.__dict__.update(self.__dict__)
+        error.args = (f"operation {operation_name or '(anonymous)'}: {self}",)
+        error.operation_name = operation_name
+        error.auth_error = auth_error
+        error.__cause__ = self.__cause__ or self
+        return error
+
+
+class SessionEnded(AuthError):
+    """The session is over: nobody is signed in, or somebody else is.
+
+    Raise it from a ``refresh`` callback when the refresh token is dead for good (``invalid_grant``).
+
+    Attributes:
+        reason: Why, in a word or two: ``signed out``, ``another login``, ``refresh token rejected`` ...
+    """
+
+    def __init__(self, reason: str = "refresh token rejected") -> None:
+        super().__init__(f"the session has ended ({reason}); sign in again")
+        self.reason = reason
+
+
+class TokenRefreshError(AuthError):
+    """A refresh failed, but the session was kept.
+
+    Attributes:
+        retryable: Whether trying again may help (an outage), or not (the callback returned nothing).
+        retry_after: Seconds that the issuer asked to wait, None if it did not say.
+    """
+
+    def __init__(self, message: str, *, retryable: bool, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+        self.retry_after = retry_after
+
+
+class TokenRefreshTimeout(TokenRefreshError, TimeoutError):
+    """A refresh did not end within the session's ``refresh_timeout``.
+
+    Attributes:
+        seconds: The time that was allowed.
+    """
+
+    def __init__(self, *, seconds: float) -> None:
+        super().__init__(f"the token refresh did not end within {seconds:g} s", retryable=True)
+        self.seconds = seconds
+
+
+def _messages(errors: Sequence[Any]) -> str:
+    """Join the messages of GraphQL errors; servers send None and bare text among them too."""
+    lines: list[str] = []
+    for error in errors:
+        if isinstance(error, Mapping):
+            lines.append(str(error.get("message") or "Error message not found."))  # pyright: ignore
+        elif error:
+            lines.append(str(error))
+    return "\n".join(lines)

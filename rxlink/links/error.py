@@ -1,0 +1,256 @@
+"""See every error of an operation, and optionally answer it with another stream, such as a retry.
+
+Ports: ``@apollo/client`` 4.3.8 ``src/link/error/index.ts``; the handler's argument also has the names of Apollo
+Client 3, in which the token refresh recipes are written.
+Differs: a handler may be a coroutine function or return an awaitable; what it raises is the operation's error (there
+it is lost and the operation hangs); what a later link raises at once can be answered like any other error; leaving or
+answering also stops the first stream.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeAlias, cast
+
+from reactivex import Observable
+
+from rxlink.core.documents import OperationType
+from rxlink.core.link import ApolloLink, Forward, ForwardFunction
+from rxlink.core.operation import Operation
+from rxlink.core.result import FetchResult, graphql_errors
+from rxlink.core.subscription import Connect, ResultObserver, Scope, Subscription, subscribe_foreign
+from rxlink.errors import CombinedGraphQLErrors, CombinedProtocolErrors, InvariantError, InvariantTypeError
+
+__all__ = ["ErrorHandler", "ErrorLink", "ErrorResponse", "on_error"]
+
+Answer: TypeAlias = Observable[FetchResult] | None
+ErrorHandler: TypeAlias = "Callable[[ErrorResponse], Answer | Awaitable[Answer]]"
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorResponse:
+    """What went wrong, for an :class:`ErrorLink` handler, in the words of Apollo Client 3 and of 4.
+
+    Attributes:
+        error: The error: ``CombinedGraphQLErrors`` for a result with errors, else the exception itself.
+        operation: The operation.
+        forward: Sends it again through the links behind the error link.
+        result: The result with the errors, None where an exception arrived.
+    """
+
+    error: Exception
+    operation: Operation
+    forward: ForwardFunction
+    result: FetchResult | None = None
+
+    @property
+    def graphql_errors(self) -> list[Any] | None:
+        """The ``errors`` of the result, None where there are none."""
+        return None if self.result is None else graphql_errors(self.result)
+
+    @property
+    def network_error(self) -> Exception | None:
+        """The exception, None where a result or a protocol error arrived."""
+        is_other = self.result is not None or isinstance(self.error, CombinedProtocolErrors)
+        return None if is_other else self.error
+
+    @property
+    def protocol_errors(self) -> list[Any] | None:
+        """The fatal errors of a multipart subscription, None where there are none."""
+        return list(self.error.errors) if isinstance(self.error, CombinedProtocolErrors) else None
+
+
+class ErrorLink(ApolloLink):
+    """Call a handler with each error; the stream that it returns, if any, takes the place of the error.
+
+    The answer goes to the subscriber as it is: its errors do not come back to this handler.
+
+    Errors:
+        The original error where the handler returns None; what the handler raises;
+        :class:`~rxlink.errors.InvariantTypeError` where it returns anything else.
+
+    Example:
+        >>> def refresh_and_retry(response):
+        ...     if is_auth_error(response):
+        ...         return from_future(get_new_token).filter(bool).flat_map(
+        ...             lambda token: response.forward(response.operation)
+        ...         )
+        >>> link = from_([ErrorLink(refresh_and_retry), auth, HttpLink(uri)])
+    """
+
+    def __init__(self, handler: ErrorHandler) -> None:
+        """Make the link.
+
+        Args:
+            handler: Gets an :class:`ErrorResponse`; returns an Observable to answer with, None to let the error pass,
+                or an awaitable of either (a coroutine function will do).
+
+        Raises:
+            InvariantTypeError: The handler cannot be called.
+        """
+        super().__init__()
+        if not callable(handler):
+            raise InvariantTypeError(f"ErrorLink got a {type(handler).__name__}; give it a function")
+        self._handler = handler
+        self._is_asynchronous = inspect.iscoroutinefunction(handler)
+
+    def connect(self, forward: Forward) -> Connect:
+        """Prepare to run operations; see :meth:`ApolloLink.connect`."""
+        handler = self._handler
+        proceed = forward.connect
+        is_asynchronous = self._is_asynchronous
+
+        def start(operation: Operation, observer: ResultObserver, root: Subscription) -> None:
+            # Only what may go on while the handler is thinking needs a slot beside the handler's.
+            is_scoped = is_asynchronous or operation.operation_type is OperationType.SUBSCRIPTION
+            scope = root.open_scope() if is_scoped else None
+            worker = _ErrorWorker(handler, operation, forward, observer, root, scope)
+            proceed(operation, worker, scope or root)
+
+        return start
+
+
+def on_error(handler: ErrorHandler) -> ErrorLink:
+    """Make an :class:`ErrorLink`; Apollo's function of the same name."""
+    return ErrorLink(handler)
+
+
+class _ErrorWorker:
+    """One operation below an error link."""
+
+    __slots__ = ("_events", "_forward", "_handler", "_is_deaf", "_is_thinking", "_observer", "_operation", "_root",
+                 "_scope")  # fmt: skip
+
+    def __init__(
+        self,
+        handler: ErrorHandler,
+        operation: Operation,
+        forward: Forward,
+        observer: ResultObserver,
+        root: Subscription,
+        scope: Scope | None,
+    ) -> None:
+        self._handler = handler
+        self._operation = operation
+        self._forward = forward
+        self._observer = observer
+        self._root = root
+        self._scope = scope
+        self._is_deaf = False
+        self._is_thinking = False
+        self._events: deque[Callable[[], None]] | None = None
+
+    def on_next(self, result: FetchResult) -> None:
+        if self._is_thinking:
+            self._keep(partial(self.on_next, result))
+        elif not self._is_deaf:
+            errors = graphql_errors(result)
+            deliver = partial(self._observer.on_next, result)
+            if errors is None:
+                deliver()
+            else:
+                self._ask(CombinedGraphQLErrors(result, errors), result, deliver)
+
+    def on_error(self, error: Exception) -> None:
+        if self._is_thinking:
+            self._keep(partial(self.on_error, error))
+        elif not self._is_deaf:
+            self._close_scope()
+            self._ask(error, None, partial(self._observer.on_error, error))
+
+    def on_completed(self) -> None:
+        if self._is_thinking:
+            self._keep(self.on_completed)
+        elif not self._is_deaf:
+            self._close_scope()
+            self._observer.on_completed()
+
+    def _ask(self, error: Exception, result: FetchResult | None, deliver: Callable[[], None]) -> None:
+        response = ErrorResponse(error, self._operation, self._forward, result)
+        try:
+            answer = self._handler(response)
+            if inspect.isawaitable(answer):
+                self._think(answer, deliver)
+                return
+            answer = _checked(answer, self._handler)
+        except Exception as failure:  # noqa: BLE001 - whatever the handler raises is the operation's error
+            self._turn_away()
+            self._observer.on_error(failure)
+            return
+        self._go_on(answer, deliver)
+
+    def _go_on(self, answer: Answer, deliver: Callable[[], None]) -> None:
+        if answer is None:
+            deliver()
+        else:
+            self._turn_away()
+            subscribe_foreign(answer, self._observer, self._root)
+
+    def _turn_away(self) -> None:
+        """Stop the first stream and be deaf to what still comes from it."""
+        self._is_deaf = True
+        self._root.cancel_resource()
+
+    def _think(self, answer: Awaitable[Answer], deliver: Callable[[], None]) -> None:
+        """Wait for the handler; what the first stream sends meanwhile is kept in order."""
+        if self._scope is None and self._root.is_busy:
+            _discard(answer)
+            raise InvariantError(
+                f"the error handler {_name_of(self._handler)} returned an awaitable for {self._operation!r}, whose "
+                "results go on; make the handler a coroutine function (`async def`)"
+            )
+        self._is_thinking = True
+        scope = self._root.open_scope()
+        scope.spawn(self._wait, self._observer, answer, deliver, scope)
+
+    async def _wait(
+        self, observer: ResultObserver, answer: Awaitable[Answer], deliver: Callable[[], None], scope: Scope
+    ) -> None:
+        try:
+            decided = _checked(await answer, self._handler)
+        except Exception as failure:  # noqa: BLE001 - as above
+            self._is_thinking = False
+            scope.release()
+            self._turn_away()
+            observer.on_error(failure)
+            return
+        self._is_thinking = False
+        scope.release()
+        scope.close()
+        self._go_on(decided, deliver)
+        self._replay()
+
+    def _keep(self, event: Callable[[], None]) -> None:
+        if self._events is None:
+            self._events = deque()
+        self._events.append(event)
+
+    def _replay(self) -> None:
+        while self._events and not self._is_thinking:
+            self._events.popleft()()
+
+    def _close_scope(self) -> None:
+        if self._scope is not None:
+            self._scope.close()
+
+
+def _checked(answer: object, handler: object) -> Answer:
+    if answer is None or isinstance(answer, Observable):
+        return cast("Answer", answer)
+    raise InvariantTypeError(
+        f"the error handler {_name_of(handler)} returned a {type(answer).__name__}; return an Observable to answer "
+        "with, such as forward(operation), or None to let the error pass"
+    )
+
+
+def _discard(awaitable: object) -> None:
+    if inspect.iscoroutine(awaitable):
+        awaitable.close()
+
+
+def _name_of(function: object) -> str:
+    return getattr(function, "__qualname__", None) or repr(function)
