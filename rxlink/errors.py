@@ -16,6 +16,7 @@
     ├── OperationCancelled           somebody cancelled the work of an operation that was still wanted
     ├── ClientClosed                 the link or session was closed
     └── AuthError
+        ├── TokenStorageError        the storage did not load, save or clear
         ├── SessionEnded             signed out, another login, or a refresh token that is dead for good
         └── TokenRefreshError        a refresh failed; ``retryable`` says whether trying again makes sense
             └── TokenRefreshTimeout  a refresh did not end in time (also a TimeoutError)
@@ -47,6 +48,7 @@ __all__ = [
     "SessionEnded",
     "TokenRefreshError",
     "TokenRefreshTimeout",
+    "TokenStorageError",
 ]
 
 RETRYABLE_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -227,9 +229,7 @@ class AuthError(RxlinkError):
         auth_error: What the server had answered to that operation: an exception, or a result with errors.
     """
 
-    def __init__(
-        self, message: str, *, operation_name: str | None = None, auth_error: object | None = None
-    ) -> None:
+    def __init__(self, message: str, *, operation_name: str | None = None, auth_error: object | None = None) -> None:
         super().__init__(message)
         self.operation_name = operation_name
         self.auth_error = auth_error
@@ -241,7 +241,8 @@ class AuthError(RxlinkError):
         """
         error = type(self).__new__(type(self))
         error.__dict__.update(self.__dict__)
-        error.args = (f"operation {operation_name or '(anonymous)'}: {self}",)
+        is_call = operation_name is None and auth_error is None
+        error.args = (str(self) if is_call else f"operation {operation_name or '(anonymous)'}: {self}",)
         error.operation_name = operation_name
         error.auth_error = auth_error
         error.__cause__ = self.__cause__ or self
@@ -260,6 +261,19 @@ class SessionEnded(AuthError):
     def __init__(self, reason: str = "refresh token rejected") -> None:
         super().__init__(f"the session has ended ({reason}); sign in again")
         self.reason = reason
+
+
+class TokenStorageError(AuthError):
+    """The storage raised; its exception is the cause. The next operation tries again.
+
+    Attributes:
+        retryable: True: losing a storage is an outage.
+    """
+
+    retryable = True
+
+    def __init__(self, done: str) -> None:
+        super().__init__(f"the tokens could not be {done}")
 
 
 class TokenRefreshError(AuthError):
@@ -293,7 +307,7 @@ def _messages(errors: Sequence[Any]) -> str:
     lines: list[str] = []
     for error in errors:
         if isinstance(error, Mapping):
-            lines.append(str(error.get("message") or "Error message not found."))  # pyright: ignore
+            lines.append(str(error.get("message") or "Error message not found."))  # pyright: ignore[reportUnknownMemberType,reportUnknownArgumentType]
         elif error:
             lines.append(str(error))
     return "\n".join(lines)

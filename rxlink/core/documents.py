@@ -7,7 +7,7 @@ compares by content, which walks the whole tree, so it must never be the key of 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
 from weakref import ref
 
@@ -16,8 +16,12 @@ from graphql import (
     GraphQLSyntaxError,
     OperationDefinitionNode,
     OperationType,
+    VariableDefinitionNode,
+    VariableNode,
+    Visitor,
     parse,
     print_ast,
+    visit,
 )
 
 from rxlink.errors import InvariantError, InvariantTypeError
@@ -37,23 +41,35 @@ class Document:
 
     def __init__(self, node: DocumentNode) -> None:
         self._node = ref(node)
-        self.operations: Mapping[str | None, OperationType] = {
-            definition.name.value if definition.name else None: definition.operation
+        found = [
+            (definition.name.value if definition.name else None, definition.operation)
             for definition in node.definitions
             if isinstance(definition, OperationDefinitionNode)
-        }
+        ]
+        self.operations: Mapping[str | None, OperationType] = dict(found)
+        self._names = [name for name, _ in found]
 
     @cached_property
     def text(self) -> str:
         """The document as GraphQL text, as graphql-core prints it."""
-        node = self._node()
-        assert node is not None, "a document is asked while somebody holds it"
-        return print_ast(node)
+        return print_ast(self._held_node())
 
     @cached_property
     def json_text(self) -> str:
         """The text as a JSON string, quotes included, for a request body."""
         return json.dumps(self.text)
+
+    @cached_property
+    def used_variables(self) -> frozenset[str]:
+        """The names of the variables that some field or directive uses, not merely declared."""
+        collector = _UsedVariables()
+        visit(self._held_node(), collector)
+        return frozenset(collector.names)
+
+    def _held_node(self) -> DocumentNode:
+        node = self._node()
+        assert node is not None, "a document is asked while somebody holds it"
+        return node
 
     def choose(self, operation_name: str | None) -> tuple[str | None, OperationType]:
         """Find the operation to run.
@@ -65,22 +81,37 @@ class Document:
             Its name (None if anonymous) and its type.
 
         Raises:
-            InvariantError: The document has no operation, none of that name, or several and no name was given.
+            InvariantError: The document has no operation, none of that name, several of that name, or several and no
+                name was given.
         """
         operations = self.operations
         if operation_name is not None:
             kind = operations.get(operation_name)
             if kind is None:
                 raise InvariantError(
-                    f"the document has no operation named {operation_name!r}; it has {_names(operations)}"
+                    f"the document has no operation named {operation_name!r}; it has {_listed(self._names)}"
                 )
+            if self._names.count(operation_name) > 1:
+                raise InvariantError(f"the document has several operations named {operation_name!r}; rename them")
             return operation_name, kind
-        if len(operations) != 1:
+        if len(self._names) != 1:
             raise InvariantError(
-                f"the document has {len(operations)} operations ({_names(operations)}); "
+                f"the document has {len(self._names)} operations ({_listed(self._names)}); "
                 "exactly one is needed, or `operation_name` to choose among them"
             )
         return next(iter(operations.items()))
+
+
+class _UsedVariables(Visitor):
+    """Collects what Apollo's ``filterOperationVariables`` counts as used, in fragments too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def enter_variable(self, node: VariableNode, _key: object, parent: object, *_: object) -> None:
+        if not isinstance(parent, VariableDefinitionNode):
+            self.names.add(node.name.value)
 
 
 _known: dict[int, tuple[ref[DocumentNode], Document]] = {}
@@ -126,5 +157,5 @@ def _parse_text(text: str) -> DocumentNode:
         raise InvariantError(f"the query is no GraphQL: {error.message}{place}") from error
 
 
-def _names(operations: Mapping[str | None, OperationType]) -> str:
-    return ", ".join(name or "(anonymous)" for name in operations) or "none"
+def _listed(names: Sequence[str | None]) -> str:
+    return ", ".join(name or "(anonymous)" for name in names) or "none"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from types import TracebackType
 from typing import Any, Self, TypeAlias, cast
 
@@ -57,8 +58,6 @@ class ApolloLink:
     is_terminating = False
     """Whether the link never forwards, so that nothing may stand behind it."""
 
-    _entry: Forward | None = None
-
     def __init__(self, request: RequestHandler | None = None) -> None:
         """Make a link from a handler.
 
@@ -78,7 +77,8 @@ class ApolloLink:
                 f"the request handler {_name_of(request)} is a coroutine function; a handler returns an Observable: "
                 "wrap the asynchronous part with from_future(...).flat_map(lambda _: forward(operation))"
             )
-        self.request = request
+        # On the instance, as in Apollo: whoever assigns another one later is honoured too.
+        self.__dict__["request"] = request
 
     def request(self, operation: Operation, forward: ForwardFunction) -> Observable[FetchResult]:
         """Answer an operation, or pass it on with ``forward(operation)``.
@@ -87,7 +87,8 @@ class ApolloLink:
             operation: The operation.
             forward: Hands it to the next link and returns that link's answer.
         """
-        if _is_connected(self):
+        # Not `_is_connected`: a `request` defined nearer has called `super().request(...)` to get here.
+        if type(self).connect is not ApolloLink.connect:
             return ChainObservable(self.connect(_as_forward(forward)), operation)
         raise InvariantError(
             f"{type(self).__name__} has no request handler: give one to its constructor, or override `request`"
@@ -105,9 +106,7 @@ class ApolloLink:
         """Return a chain of this link and the given ones behind it."""
         return from_([self, *links])
 
-    def split(
-        self, test: Callable[[Operation], bool], left: ApolloLink, right: ApolloLink | None = None
-    ) -> ApolloLink:
+    def split(self, test: Callable[[Operation], bool], left: ApolloLink, right: ApolloLink | None = None) -> ApolloLink:
         """Return a chain of this link and a choice behind it; see :func:`split`."""
         return self.concat(split(test, left, right))
 
@@ -172,9 +171,7 @@ class Forward:
         self._link = link
         self._next = next_
         self._is_connected = _is_connected(link)
-        self.connect: Connect = (
-            link.connect(next_) if self._is_connected else _RequestRunner(link, next_)
-        )
+        self.connect: Connect = link.connect(next_) if self._is_connected else _RequestRunner(link, next_)
 
     def __call__(self, operation: Operation) -> Observable[FetchResult]:
         """Hand an operation to the next link.
@@ -212,12 +209,14 @@ class _CallableForward(Forward):
 
     def __init__(self, function: ForwardFunction) -> None:
         self._function = function
-        self.connect = self._start
 
     def __call__(self, operation: Operation) -> Observable[FetchResult]:
         return _checked(self._function(operation), self._function, operation)
 
-    def _start(self, operation: Operation, observer: ResultObserver, root: Subscription) -> None:
+    # A method, not an attribute as in the base: a bound method kept in its own object would be a cycle.
+    def connect(  # pyright: ignore[reportIncompatibleVariableOverride]
+        self, operation: Operation, observer: ResultObserver, root: Subscription
+    ) -> None:
         try:
             source = self(operation)
         except Exception as error:  # noqa: BLE001 - as for a handler
@@ -233,12 +232,13 @@ class _NoForward(Forward):
 
     def __init__(self, chain: ApolloLink) -> None:
         self._chain = chain
-        self.connect = self._refuse
 
     def __call__(self, operation: Operation) -> Observable[FetchResult]:
         raise self._error(operation)
 
-    def _refuse(self, operation: Operation, observer: ResultObserver, root: Subscription) -> None:
+    def connect(  # pyright: ignore[reportIncompatibleVariableOverride] - as above
+        self, operation: Operation, observer: ResultObserver, root: Subscription
+    ) -> None:
         observer.on_error(self._error(operation))
 
     def _error(self, operation: Operation) -> InvariantError:
@@ -276,7 +276,7 @@ class _Split(ApolloLink):
         self._test = test
         self._left = left
         self._right = right
-        self.is_terminating = left.is_terminating and right.is_terminating
+        self.is_terminating = _is_terminating(left) and _is_terminating(right)
 
     def connect(self, forward: Forward) -> Connect:
         test = self._test
@@ -324,13 +324,12 @@ def execute(link: ApolloLink, request: GraphQLRequest) -> ChainObservable[FetchR
         raise InvariantTypeError(
             f"execute got a {type(request).__name__} as its request; wrap it: GraphQLRequest(query, variables)"
         )
-    entry = _checked_link(link, "execute")._entry
+    entry: Forward | None = _checked_link(link, "execute").__dict__.get("_entry")
     if entry is None:
-        entry = link._entry = _forward_to(link, _NoForward(link))
+        # It says nothing about the chains that the link may stand in: only that it may stand alone.
+        entry = link.__dict__["_entry"] = _forward_to(link, _NoForward(link))
     observable = entry(Operation(request))
-    if isinstance(observable, ChainObservable):
-        return cast("ChainObservable[FetchResult]", observable)
-    return ChainObservable(subscribe_foreign, observable)
+    return observable if isinstance(observable, ChainObservable) else ChainObservable(subscribe_foreign, observable)
 
 
 def from_(links: Sequence[ApolloLink]) -> ApolloLink:
@@ -343,7 +342,7 @@ def from_(links: Sequence[ApolloLink]) -> ApolloLink:
     flat = [_checked_link(link, "from_") for link in links]
     if not flat:
         return empty()
-    for link, follower in zip(flat, flat[1:], strict=False):
+    for link, follower in pairwise(flat):
         if _is_terminating(link):
             raise InvariantError(
                 f"{follower!r} stands behind {link!r}, which never forwards, so it would never run; "
@@ -357,9 +356,7 @@ def concat(*links: ApolloLink) -> ApolloLink:
     return from_(links)
 
 
-def split(
-    test: Callable[[Operation], bool], left: ApolloLink, right: ApolloLink | None = None
-) -> ApolloLink:
+def split(test: Callable[[Operation], bool], left: ApolloLink, right: ApolloLink | None = None) -> ApolloLink:
     """Return a link that chooses, for each operation, between two links.
 
     Args:
@@ -368,8 +365,10 @@ def split(
         right: The other; None passes the operation on to what stands behind.
 
     Raises:
-        InvariantTypeError: The test is a coroutine function (always true), or a branch is no link.
+        InvariantTypeError: The test is a coroutine function (always true) or no function, or a branch is no link.
     """
+    if not callable(test):
+        raise InvariantTypeError(f"the test of split is a {type(test).__name__}; give a function of the operation")
     if inspect.iscoroutinefunction(test):
         raise InvariantTypeError(f"the test {_name_of(test)} of split is a coroutine function, which is always true")
     other = ApolloLink(lambda operation, forward: forward(operation)) if right is None else right
@@ -439,7 +438,9 @@ def _single_links(link: ApolloLink, seen: set[int] | None = None) -> Iterator[Ap
 
 def _checked_link(link: ApolloLink, where: str) -> ApolloLink:
     if not isinstance(link, ApolloLink):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may not be typed
-        raise InvariantTypeError(f"{where} got a {type(link).__name__} where a link belongs; wrap a function: ApolloLink(...)")
+        raise InvariantTypeError(
+            f"{where} got a {type(link).__name__} where a link belongs; wrap a function: ApolloLink(...)"
+        )
     return link
 
 
@@ -455,9 +456,7 @@ def _checked(source: Any, culprit: object, operation: Operation) -> Observable[F
         cure = "it probably forgot `return forward(operation)`"
     else:
         cure = "return what `forward(operation)` returns, or an Observable"
-    raise InvariantTypeError(
-        f"{name} returned {_described(source)} for {operation!r} instead of an Observable; {cure}"
-    )
+    raise InvariantTypeError(f"{name} returned {_described(source)} for {operation!r} instead of an Observable; {cure}")
 
 
 def _described(value: object) -> str:

@@ -44,7 +44,7 @@ def from_future(source: Callable[[], Awaitable[T]] | Awaitable[T]) -> Observable
     Example:
         >>> from_future(get_new_token).filter(bool).flat_map(lambda token: forward(operation))
     """
-    if inspect.isawaitable(source):
+    if inspect.isawaitable(source) and not isinstance(source, Observable):
         return _Shared(source)
     if callable(source):
         return ChainObservable(_run_function, source)
@@ -109,11 +109,11 @@ class _Shared(ChainObservable[T]):
         super().__init__(self._join)
         self._awaitable = awaitable
         self._future: asyncio.Future[T] | None = None
-        self._waiting: dict[_Waiting[T], None] = {}
+        self._waiting: dict[_Place[T], None] = {}
 
     def _join(self, _: None, observer: Observer[T], root: Subscription) -> None:
         if self._future is None:
-            self._future = asyncio.ensure_future(self._awaitable)
+            self._future = self._start(root)
             # One callback for all: asyncio removes callbacks by scanning, so one each would cost O(n) to leave.
             self._future.add_done_callback(self._settle)
         if self._future.done():
@@ -123,11 +123,18 @@ class _Shared(ChainObservable[T]):
         self._waiting[place] = None
         root.hold(place)
 
+    def _start(self, root: Subscription) -> asyncio.Future[T]:
+        if isinstance(self._awaitable, asyncio.Future):
+            return cast("asyncio.Future[T]", self._awaitable)
+        return asyncio.ensure_future(self._awaitable, loop=root.event_loop())
+
     def _settle(self, future: asyncio.Future[T]) -> None:
-        while self._waiting:
-            place = next(iter(self._waiting))
-            del self._waiting[place]
-            place.settle(future)
+        if not future.cancelled():
+            future.exception()  # where all have left, nobody else asks, and asyncio would complain
+        for place in tuple(self._waiting):
+            if place in self._waiting:
+                del self._waiting[place]
+                place.settle(future)
 
     def __del__(self) -> None:
         if self._future is None and inspect.iscoroutine(self._awaitable):

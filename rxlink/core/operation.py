@@ -78,8 +78,16 @@ class Operation:
         Args:
             update: The values, or a function that gets the context so far and returns them. The merge is
                 shallow: a function that adds a header keeps the other headers itself.
+
+        Raises:
+            InvariantTypeError: That is no mapping.
         """
         values = update(self.get_context()) if callable(update) else update
+        if not isinstance(values, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - as below
+            raise InvariantTypeError(
+                f"set_context got a {type(values).__name__}; give a mapping of context values, or a function that "
+                "returns one"
+            )
         # A new dict each time: contexts that were handed out stay as they were.
         self._context = {**self._context, **values}
 

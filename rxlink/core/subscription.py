@@ -34,11 +34,12 @@ Subscribe and dispose on the thread of the event loop.
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import copy_context
 from functools import partial
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar, overload
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from reactivex import Observable, abc
 from reactivex.internal import default_error, noop
@@ -61,6 +62,8 @@ __all__ = [
     "report_callback_error",
     "subscribe_foreign",
 ]
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 T_contra = TypeVar("T_contra", contravariant=True)
@@ -124,14 +127,18 @@ class Subscription(abc.DisposableBase):
     def on_error(self, error: Exception) -> None:
         """End with an error; what still runs is cancelled."""
         if not self.is_stopped:
-            self.dispose()
-            self._on_error(error)
+            try:
+                self.dispose()
+            finally:  # a foreign teardown may raise
+                self._on_error(error)
 
     def on_completed(self) -> None:
         """End; what still runs is cancelled."""
         if not self.is_stopped:
-            self.dispose()
-            self._on_completed()
+            try:
+                self.dispose()
+            finally:
+                self._on_completed()
 
     def dispose(self) -> None:
         """Leave: nothing is delivered any more, and what runs for this subscription is cancelled."""
@@ -167,11 +174,29 @@ class Subscription(abc.DisposableBase):
 
         The scopes of a subscription share its slot: disposing it cancels what is in any of them.
         """
-        scopes = self._resource
-        if not isinstance(scopes, _Scopes):
-            scopes = _Scopes(self)
-            self.hold(scopes)
-        return scopes.open()
+        scope = Scope(self)
+        occupant = self._resource
+        if self.is_stopped:
+            scope.dispose()
+        elif occupant is None:
+            self._resource = scope
+        elif isinstance(occupant, _Scopes):
+            occupant.open.append(scope)
+        else:
+            assert isinstance(occupant, Scope), f"the slot is taken by {occupant!r}: cancel it first"
+            self._resource = _Scopes([occupant, scope])
+        return scope
+
+    def close_scope(self, scope: Scope) -> None:
+        """Cancel what is in a scope and give its place back."""
+        scope.dispose()
+        occupant = self._resource
+        if occupant is scope:
+            self._resource = None
+        elif isinstance(occupant, _Scopes) and scope in occupant.open:
+            occupant.open.remove(scope)
+            if len(occupant.open) == 1:
+                self._resource = occupant.open[0]
 
     def resume(self, function: Callable[..., None], *args: Any) -> None:
         """Go on because of somebody else's event: in this subscription's own context, unless it has ended."""
@@ -183,28 +208,46 @@ class Subscription(abc.DisposableBase):
         """Run a coroutine function as this subscription's resource.
 
         It gets the observer and the arguments, and calls the observer itself, after ``release()``. If it is cancelled
-        by anybody but this subscription, the observer gets :class:`~rxlink.errors.OperationCancelled`.
+        by anybody but this subscription, the observer gets :class:`~rxlink.errors.OperationCancelled`. A coroutine
+        among the arguments is closed where the work never came to await it.
 
         Raises:
             InvariantError: There is no running event loop, nor one in the subscriber's scheduler.
         """
-        task = self._event_loop().create_task(work(observer, *args))
-        task.add_done_callback(partial(self._on_task_done, observer))
+        try:
+            loop = self.event_loop()
+        except InvariantError:
+            _close_coroutines(args)
+            raise
+        task = loop.create_task(work(observer, *args))
+        task.add_done_callback(partial(self._on_task_done, observer, args))
         self.hold(task)
 
-    def _on_task_done(self, observer: Observer[Any], task: asyncio.Task[None]) -> None:
+    def _on_task_done(self, observer: Observer[Any], args: tuple[Any, ...], task: asyncio.Task[None]) -> None:
         if task.cancelled():
+            _close_coroutines(args)
             if self._resource is task:
                 # Not the slot's doing: that would have emptied it first.
                 self._resource = None
                 observer.on_error(OperationCancelled("the work of an operation"))
             return
         error = task.exception()
-        if isinstance(error, Exception):
-            # From a callback of the subscriber: work passes its own failures on and does not raise them.
+        if not isinstance(error, Exception):
+            return
+        # From a callback of the subscriber: work passes its own failures on and does not raise them.
+        if self._resource is task:
+            # In the midst of a stream, which has died of it; the workers above have no part in that.
+            self._resource = None
+            self.on_error(error)
+        else:
             report_callback_error(error)
 
-    def _event_loop(self) -> asyncio.AbstractEventLoop:
+    def event_loop(self) -> asyncio.AbstractEventLoop:
+        """Return the running loop, or that of the subscriber's scheduler.
+
+        Raises:
+            InvariantError: There is neither.
+        """
         try:
             return asyncio.get_running_loop()
         except RuntimeError:
@@ -218,60 +261,61 @@ class Subscription(abc.DisposableBase):
 
 
 class Scope(Subscription):
-    """A slot of its own inside a subscription that runs several things at once."""
+    """A slot of its own inside a subscription that runs several things at once; in that one's slot itself."""
 
-    __slots__ = ("_scopes",)
+    __slots__ = ("_parent",)
 
-    def __init__(self, scopes: _Scopes, scheduler: abc.SchedulerBase | None) -> None:
-        super().__init__(noop, noop, noop, scheduler)
-        self._scopes = scopes
+    def __init__(self, parent: Subscription) -> None:
+        # Written out: of the base's only the slot is its own, and no context has to be copied.
+        self._on_next = self._on_completed = noop
+        self._on_error = parent.on_error
+        self._resource = None
+        self._context = parent._context
+        self._parent = parent
+        self.is_stopped = False
+        self.scheduler = parent.scheduler
 
     def close(self) -> None:
         """Cancel what is in the slot and give the place back."""
+        self._parent.close_scope(self)
+
+    def cancel(self) -> None:
+        """Cancel what is in the slot, for good."""
         self.dispose()
-        self._scopes.leave(self)
 
 
 class _Scopes:
-    """The scopes of one subscription, together in its slot."""
+    """Several scopes of one subscription, together in its slot."""
 
-    __slots__ = ("_open", "_root")
+    __slots__ = ("open",)
 
-    def __init__(self, root: Subscription) -> None:
-        self._root = root
-        self._open: list[Scope] = []
-
-    def open(self) -> Scope:
-        scope = Scope(self, self._root.scheduler)
-        self._open.append(scope)
-        if self._root.is_stopped:
-            scope.dispose()
-        return scope
-
-    def leave(self, scope: Scope) -> None:
-        if scope in self._open:
-            self._open.remove(scope)
-            if not self._open:
-                self._root.release()
+    def __init__(self, scopes: list[Scope]) -> None:
+        self.open = scopes
 
     def cancel(self) -> None:
-        scopes, self._open = self._open, []
-        for scope in scopes:
+        for scope in self.open:
             scope.dispose()
 
 
 def report_callback_error(error: Exception) -> None:
     """Give an exception that a callback raised to the event loop's exception handler, as asyncio does.
 
-    For places where raising it further would stop others; without a running loop it is raised.
+    For places where raising it further would stop others; without a running loop it is logged.
     """
+    message = f"rxlink: a callback raised {type(error).__name__}"
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
-        raise error from None
-    loop.call_exception_handler(
-        {"message": f"rxlink: a callback raised {type(error).__name__}", "exception": error}
-    )
+        logger.error(message, exc_info=error)
+        return
+    loop.call_exception_handler({"message": message, "exception": error})
+
+
+def _close_coroutines(values: tuple[Any, ...]) -> None:
+    """Close those that were never awaited, which Python would warn of; closing a finished one does nothing."""
+    for value in values:
+        if asyncio.iscoroutine(value):
+            value.close()
 
 
 class _LazyLock:
@@ -299,7 +343,7 @@ class ChainObservable(Observable[T]):
         self._connect = connect
         self._operation = operation
 
-    def run(self, observer: Observer[T], root: Subscription) -> None:
+    def run_inside(self, observer: Observer[T], root: Subscription) -> None:
         """Start inside another subscription: how workers subscribe, without a root of its own."""
         self._connect(self._operation, observer, root)
 
@@ -374,8 +418,12 @@ class _Outcome(Generic[T]):
         return self._future
 
     def result(self) -> T:
-        if self._error is not None:
-            raise self._error
+        error, self._error = self._error, None
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error  # the traceback holds this frame: no cycles
         if not self._has_value:
             raise SequenceContainsNoElementsError
         return self._value
@@ -388,9 +436,10 @@ class _Border(Generic[T]):
     answers may already have put the next thing into the slot.
     """
 
-    __slots__ = ("_disposable", "_is_over", "_observer", "_root")
+    __slots__ = ("_callback_error", "_disposable", "_is_over", "_observer", "_root")
 
     def __init__(self, observer: Observer[T], root: Subscription) -> None:
+        self._callback_error: Exception | None = None
         self._observer = observer
         self._root = root
         self._disposable: abc.DisposableBase | None = None
@@ -408,13 +457,20 @@ class _Border(Generic[T]):
 
     def on_next(self, value: T) -> None:
         if not self._is_over:
-            self._observer.on_next(value)
+            try:
+                self._observer.on_next(value)
+            except Exception as error:
+                self._callback_error = error
+                raise
 
     def on_error(self, error: Exception) -> None:
         if not self._is_over:
             self._is_over = True
             self._root.release()
-            self._observer.on_error(error)
+            callback_error, self._callback_error = self._callback_error, None
+            # A consumer's exception comes back as if the source had failed: no worker may retry on it.
+            observer = self._root if error is callback_error else self._observer
+            observer.on_error(error)
 
     def on_completed(self) -> None:
         if not self._is_over:
@@ -424,15 +480,21 @@ class _Border(Generic[T]):
 
 
 def subscribe_foreign(source: Observable[T], observer: Observer[T], root: Subscription) -> None:
-    """Run an Observable inside a subscription, whoever made it."""
+    """Run an Observable inside a subscription, whoever made it; not if the subscriber has left."""
+    if root.is_stopped:
+        return
     if isinstance(source, ChainObservable):
-        source.run(observer, root)
+        source.run_inside(observer, root)
         return
     border: Any = _Border(observer, root)
     root.hold(border)
     trampoline = CurrentThreadScheduler.singleton()
+
+    def start(_scheduler: abc.SchedulerBase | None = None, _state: object = None) -> None:
+        border.fill(source.subscribe(border, scheduler=root.scheduler))
+
     if trampoline.schedule_required():
         # On RxPY's trampoline `subscribe` returns before a source made of scheduled items runs.
-        trampoline.schedule(lambda *_: border.fill(source.subscribe(border, scheduler=root.scheduler)))
+        trampoline.schedule(start)
     else:
-        border.fill(source.subscribe(border, scheduler=root.scheduler))
+        start()

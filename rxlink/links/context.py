@@ -15,16 +15,18 @@ from typing import TypeAlias, cast
 from reactivex import Observable
 
 from rxlink.core.link import ApolloLink, Forward
-from rxlink.core.observables import resolve
 from rxlink.core.operation import Context, Operation
-from rxlink.core.subscription import Connect, ResultObserver, Subscription
+from rxlink.core.subscription import Connect, ResultObserver, Subscription, subscribe_foreign
 from rxlink.errors import InvariantTypeError
 
 __all__ = ["ContextSetter", "LegacyContextSetter", "SetContextLink", "set_context"]
 
-ContextUpdateResult: TypeAlias = Context | None | Awaitable[Context | None] | Observable[Context]
+ContextUpdateResult: TypeAlias = Context | Awaitable[Context | None] | Observable[Context] | None
 ContextSetter: TypeAlias = Callable[[Context, Operation], ContextUpdateResult]
 LegacyContextSetter: TypeAlias = Callable[[Operation, Context], ContextUpdateResult]
+
+_NOTHING = object()
+"""What an Observable that completes without a value has decided."""
 
 
 class SetContextLink(ApolloLink):
@@ -64,8 +66,14 @@ class SetContextLink(ApolloLink):
         def start(operation: Operation, observer: ResultObserver, root: Subscription) -> None:
             try:
                 update = setter(operation.get_context(), operation)
-                if inspect.isawaitable(update) or isinstance(update, Observable):
-                    root.spawn(_wait_for, observer, update, operation, root, setter, proceed)
+                # An Observable can be awaited too, so it is looked for first.
+                if isinstance(update, Observable):
+                    waiting = _Waiting(setter, operation, observer, root, proceed)
+                    subscribe_foreign(cast("Observable[object]", update), waiting, root)
+                    return
+                if inspect.isawaitable(update):
+                    waiting = _Waiting(setter, operation, observer, root, proceed)
+                    root.spawn(waiting.wait_for, observer, update)
                     return
                 operation.set_context(_checked(update, setter))
             except Exception as error:  # noqa: BLE001 - whatever the setter raises is the operation's error
@@ -87,22 +95,51 @@ def set_context(setter: LegacyContextSetter) -> SetContextLink:
     return SetContextLink(lambda context, operation: setter(operation, context))
 
 
-async def _wait_for(
-    observer: ResultObserver,
-    update: Awaitable[Context | None] | Observable[Context],
-    operation: Operation,
-    root: Subscription,
-    setter: ContextSetter,
-    proceed: Connect,
-) -> None:
-    try:
-        operation.set_context(_checked(await resolve(update), setter))
-    except Exception as error:  # noqa: BLE001 - as above
-        root.release()
-        observer.on_error(error)
-        return
-    root.release()
-    proceed(operation, observer, root)
+class _Waiting:
+    """One operation whose setter has not decided yet."""
+
+    __slots__ = ("_observer", "_operation", "_proceed", "_root", "_setter", "_update")
+
+    def __init__(
+        self,
+        setter: ContextSetter,
+        operation: Operation,
+        observer: ResultObserver,
+        root: Subscription,
+        proceed: Connect,
+    ) -> None:
+        self._setter = setter
+        self._operation = operation
+        self._observer = observer
+        self._root = root
+        self._proceed = proceed
+        self._update: object = _NOTHING
+
+    async def wait_for(self, observer: ResultObserver, update: Awaitable[Context | None]) -> None:
+        try:
+            self._update = await update
+        except Exception as error:  # noqa: BLE001 - as above
+            self._root.release()
+            observer.on_error(error)
+            return
+        if self._root.is_stopped:  # the subscriber has left, and the setter went on in spite of its cancellation
+            return
+        self._root.release()
+        self.on_completed()
+
+    def on_next(self, update: object) -> None:
+        self._update = update
+
+    def on_error(self, error: Exception) -> None:
+        self._observer.on_error(error)
+
+    def on_completed(self) -> None:
+        try:
+            self._operation.set_context(_checked(self._update, self._setter))
+        except Exception as error:  # noqa: BLE001 - as above
+            self._observer.on_error(error)
+            return
+        self._proceed(self._operation, self._observer, self._root)
 
 
 def _checked(update: object, setter: object) -> Context:
@@ -110,7 +147,8 @@ def _checked(update: object, setter: object) -> Context:
         return {}
     if isinstance(update, Mapping):
         return cast("Context", update)
+    what = "an Observable without a value" if update is _NOTHING else f"a {type(update).__name__}"
     raise InvariantTypeError(
-        f"the context setter {getattr(setter, '__qualname__', setter)!s} returned a {type(update).__name__}; "
+        f"the context setter {getattr(setter, '__qualname__', setter)!s} returned {what}; "
         "return a mapping of context values, or None"
     )

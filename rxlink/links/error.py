@@ -18,12 +18,18 @@ from typing import Any, TypeAlias, cast
 
 from reactivex import Observable
 
-from rxlink.core.documents import OperationType
 from rxlink.core.link import ApolloLink, Forward, ForwardFunction
 from rxlink.core.operation import Operation
 from rxlink.core.result import FetchResult, graphql_errors
-from rxlink.core.subscription import Connect, ResultObserver, Scope, Subscription, subscribe_foreign
-from rxlink.errors import CombinedGraphQLErrors, CombinedProtocolErrors, InvariantError, InvariantTypeError
+from rxlink.core.subscription import (
+    Connect,
+    ResultObserver,
+    Scope,
+    Subscription,
+    report_callback_error,
+    subscribe_foreign,
+)
+from rxlink.errors import CombinedGraphQLErrors, CombinedProtocolErrors, InvariantTypeError
 
 __all__ = ["ErrorHandler", "ErrorLink", "ErrorResponse", "on_error"]
 
@@ -76,8 +82,10 @@ class ErrorLink(ApolloLink):
     Example:
         >>> def refresh_and_retry(response):
         ...     if is_auth_error(response):
-        ...         return from_future(get_new_token).filter(bool).flat_map(
-        ...             lambda token: response.forward(response.operation)
+        ...         return (
+        ...             from_future(get_new_token)
+        ...             .filter(bool)
+        ...             .flat_map(lambda token: response.forward(response.operation))
         ...         )
         >>> link = from_([ErrorLink(refresh_and_retry), auth, HttpLink(uri)])
     """
@@ -96,20 +104,16 @@ class ErrorLink(ApolloLink):
         if not callable(handler):
             raise InvariantTypeError(f"ErrorLink got a {type(handler).__name__}; give it a function")
         self._handler = handler
-        self._is_asynchronous = inspect.iscoroutinefunction(handler)
 
     def connect(self, forward: Forward) -> Connect:
         """Prepare to run operations; see :meth:`ApolloLink.connect`."""
         handler = self._handler
         proceed = forward.connect
-        is_asynchronous = self._is_asynchronous
 
         def start(operation: Operation, observer: ResultObserver, root: Subscription) -> None:
-            # Only what may go on while the handler is thinking needs a slot beside the handler's.
-            is_scoped = is_asynchronous or operation.operation_type is OperationType.SUBSCRIPTION
-            scope = root.open_scope() if is_scoped else None
-            worker = _ErrorWorker(handler, operation, forward, observer, root, scope)
-            proceed(operation, worker, scope or root)
+            # A scope: what is below may go on while the handler is thinking.
+            scope = root.open_scope()
+            proceed(operation, _ErrorWorker(handler, operation, forward, observer, root, scope), scope)
 
         return start
 
@@ -120,9 +124,12 @@ def on_error(handler: ErrorHandler) -> ErrorLink:
 
 
 class _ErrorWorker:
-    """One operation below an error link."""
+    """One operation below an error link.
 
-    __slots__ = ("_events", "_forward", "_handler", "_is_deaf", "_is_thinking", "_observer", "_operation", "_root",
+    While an asynchronous handler is thinking, and until all that came meanwhile has been handed on, events queue up.
+    """
+
+    __slots__ = ("_forward", "_handler", "_is_deaf", "_is_thinking", "_observer", "_operation", "_queue", "_root",
                  "_scope")  # fmt: skip
 
     def __init__(
@@ -132,7 +139,7 @@ class _ErrorWorker:
         forward: Forward,
         observer: ResultObserver,
         root: Subscription,
-        scope: Scope | None,
+        scope: Scope,
     ) -> None:
         self._handler = handler
         self._operation = operation
@@ -142,46 +149,60 @@ class _ErrorWorker:
         self._scope = scope
         self._is_deaf = False
         self._is_thinking = False
-        self._events: deque[Callable[[], None]] | None = None
+        self._queue: deque[Callable[[], None]] | None = None
 
     def on_next(self, result: FetchResult) -> None:
-        if self._is_thinking:
-            self._keep(partial(self.on_next, result))
-        elif not self._is_deaf:
-            errors = graphql_errors(result)
-            deliver = partial(self._observer.on_next, result)
-            if errors is None:
-                deliver()
-            else:
-                self._ask(CombinedGraphQLErrors(result, errors), result, deliver)
+        if self._queue is None:
+            self._take_result(result)
+        else:
+            self._queue.append(partial(self._take_result, result))
 
     def on_error(self, error: Exception) -> None:
-        if self._is_thinking:
-            self._keep(partial(self.on_error, error))
-        elif not self._is_deaf:
-            self._close_scope()
-            self._ask(error, None, partial(self._observer.on_error, error))
+        self._scope.close()
+        if self._queue is None:
+            self._take_error(error)
+        else:
+            self._queue.append(partial(self._take_error, error))
 
     def on_completed(self) -> None:
-        if self._is_thinking:
-            self._keep(self.on_completed)
-        elif not self._is_deaf:
-            self._close_scope()
+        self._scope.close()
+        if self._queue is None:
+            self._take_completion()
+        else:
+            self._queue.append(self._take_completion)
+
+    def _take_result(self, result: FetchResult) -> None:
+        if self._is_deaf:
+            return
+        errors = graphql_errors(result)
+        if errors is None:
+            self._observer.on_next(result)
+        else:
+            error = CombinedGraphQLErrors(result, errors)
+            self._ask(error, result, partial(self._observer.on_next, result))
+
+    def _take_error(self, error: Exception) -> None:
+        if not self._is_deaf:
+            self._ask(error, None, partial(self._observer.on_error, error))
+
+    def _take_completion(self) -> None:
+        if not self._is_deaf:
             self._observer.on_completed()
 
     def _ask(self, error: Exception, result: FetchResult | None, deliver: Callable[[], None]) -> None:
-        response = ErrorResponse(error, self._operation, self._forward, result)
+        if self._root.is_stopped:
+            return
         try:
-            answer = self._handler(response)
-            if inspect.isawaitable(answer):
+            answer = self._handler(ErrorResponse(error, self._operation, self._forward, result))
+            # An Observable can be awaited too, so it is looked for first.
+            if not isinstance(answer, Observable) and inspect.isawaitable(answer):
                 self._think(answer, deliver)
                 return
-            answer = _checked(answer, self._handler)
+            decided = _checked(answer, self._handler)
         except Exception as failure:  # noqa: BLE001 - whatever the handler raises is the operation's error
-            self._turn_away()
-            self._observer.on_error(failure)
+            self.fail(failure)
             return
-        self._go_on(answer, deliver)
+        self._go_on(decided, deliver)
 
     def _go_on(self, answer: Answer, deliver: Callable[[], None]) -> None:
         if answer is None:
@@ -190,52 +211,71 @@ class _ErrorWorker:
             self._turn_away()
             subscribe_foreign(answer, self._observer, self._root)
 
+    def fail(self, failure: Exception) -> None:
+        """End the operation with what the handler did, instead of what it was asked about."""
+        self._turn_away()
+        self._observer.on_error(failure)
+
     def _turn_away(self) -> None:
         """Stop the first stream and be deaf to what still comes from it."""
         self._is_deaf = True
         self._root.cancel_resource()
 
     def _think(self, answer: Awaitable[Answer], deliver: Callable[[], None]) -> None:
-        """Wait for the handler; what the first stream sends meanwhile is kept in order."""
-        if self._scope is None and self._root.is_busy:
-            _discard(answer)
-            raise InvariantError(
-                f"the error handler {_name_of(self._handler)} returned an awaitable for {self._operation!r}, whose "
-                "results go on; make the handler a coroutine function (`async def`)"
-            )
-        self._is_thinking = True
+        """Wait for the handler."""
         scope = self._root.open_scope()
-        scope.spawn(self._wait, self._observer, answer, deliver, scope)
+        scope.spawn(self._wait, _Failure(self), answer, deliver, scope)
+        self._is_thinking = True
+        if self._queue is None:
+            self._queue = deque()
 
     async def _wait(
-        self, observer: ResultObserver, answer: Awaitable[Answer], deliver: Callable[[], None], scope: Scope
+        self, failure: _Failure, answer: Awaitable[Answer], deliver: Callable[[], None], scope: Scope
     ) -> None:
         try:
             decided = _checked(await answer, self._handler)
-        except Exception as failure:  # noqa: BLE001 - as above
-            self._is_thinking = False
-            scope.release()
-            self._turn_away()
-            observer.on_error(failure)
+        except Exception as error:  # noqa: BLE001 - as above
+            step = partial(self.fail, error)
+        else:
+            step = partial(self._go_on, decided, deliver)
+        if scope.is_stopped:  # the subscriber has left, and the handler went on in spite of its cancellation
             return
-        self._is_thinking = False
         scope.release()
         scope.close()
-        self._go_on(decided, deliver)
-        self._replay()
+        self._catch_up(step)
 
-    def _keep(self, event: Callable[[], None]) -> None:
-        if self._events is None:
-            self._events = deque()
-        self._events.append(event)
+    def _catch_up(self, step: Callable[[], None]) -> None:
+        """Act on the handler's decision, then on what came meanwhile, up to the next error that it thinks about."""
+        self._is_thinking = False
+        queue = self._queue
+        assert queue is not None
+        queue.appendleft(step)
+        while queue and not self._is_thinking:
+            try:
+                queue.popleft()()
+            except Exception as error:  # noqa: BLE001 - of the subscriber's callback; the next events are due all the same
+                report_callback_error(error)
+        if not self._is_thinking:
+            self._queue = None
 
-    def _replay(self) -> None:
-        while self._events and not self._is_thinking:
-            self._events.popleft()()
 
-    def _close_scope(self) -> None:
-        if self._scope is not None:
-            self._scope.close()
+class _Failure:
+    """Where a handler's own end arrives if somebody cancels it from outside."""
+
+    __slots__ = ("_worker",)
+
+    def __init__(self, worker: _ErrorWorker) -> None:
+        self._worker = worker
+
+    def on_next(self, value: object) -> None:
+        """Take nothing: a handler's decision goes another way."""
+
+    def on_error(self, error: Exception) -> None:
+        """End the operation."""
+        self._worker.fail(error)
+
+    def on_completed(self) -> None:
+        """Take nothing."""
 
 
 def _checked(answer: object, handler: object) -> Answer:
@@ -245,11 +285,6 @@ def _checked(answer: object, handler: object) -> Answer:
         f"the error handler {_name_of(handler)} returned a {type(answer).__name__}; return an Observable to answer "
         "with, such as forward(operation), or None to let the error pass"
     )
-
-
-def _discard(awaitable: object) -> None:
-    if inspect.iscoroutine(awaitable):
-        awaitable.close()
 
 
 def _name_of(function: object) -> str:

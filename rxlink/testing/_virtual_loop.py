@@ -1,8 +1,8 @@
 """An asyncio event loop whose clock moves only when nothing is left to do.
 
-A real loop that is idle sleeps in its selector until the next timer. This one looks at its sockets without
-sleeping and then sets its clock to the moment of that timer: an hour of timers costs what its callbacks cost.
-Sockets and executor jobs stay real; `VirtualLoop.wait` holds the order in which they come before time.
+A real loop that is idle sleeps in its selector until the next timer. This one looks at its sockets
+without sleeping and then sets its clock to the moment of that timer: an hour of timers costs what
+its callbacks cost. Sockets and executor jobs stay real, and come before time (`VirtualLoop.wait`).
 """
 
 import asyncio
@@ -13,12 +13,12 @@ from asyncio import TimerHandle
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextvars import Context
-from typing import Any, TypeAlias, TypeVar, TypeVarTuple, Unpack
+from typing import Any, Self, TypeAlias, TypeVar, TypeVarTuple, Unpack
 
 __all__ = ["VirtualLoop"]
 
-#: Digits after the point of a virtual second. Decimal rounding makes sums come out as people expect them:
-#: a tenth of a second taken ten times is a second, so a step of time reaches the timer that it was meant for.
+#: Digits after the point of a virtual second. With decimal rounding sums come out as people expect:
+#: ten steps of a tenth of a second reach the timer that is due after one second.
 DIGITS = 9
 
 Events: TypeAlias = list[tuple[selectors.SelectorKey, int]]
@@ -31,12 +31,12 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     """An event loop with a virtual `time()`, starting at 0.
 
     Args:
-        io_grace: Real seconds that bytes in flight get to arrive before time moves on; only spent while a socket is
-            registered.
-        patience: Real seconds without a byte after which sockets alone no longer count as progress to wait for.
+        io_grace: Real seconds that bytes in flight get to arrive before time moves on; only spent
+            while a socket is registered.
+        patience: Real seconds without a byte after which open sockets are no reason to wait longer.
     """
 
-    # asyncio's heap of timers. It is read here, never changed: no public call tells when the next timer is due.
+    # asyncio's heap of timers: read, never changed. No public call tells when the next one is due.
     _scheduled: list[TimerHandle]
 
     def __init__(self, *, io_grace: float, patience: float) -> None:
@@ -54,7 +54,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._now
 
     def run_until(self, moment: float) -> None:
-        """Run everything that is due up to `moment` (virtual seconds), in order, and leave the clock at it."""
+        """Run all that is due up to `moment` (virtual seconds), in order; leave the clock at it."""
         self._limit = max(self._now, round(moment, DIGITS))
         try:
             self.run_forever()
@@ -69,18 +69,22 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self,
         when: float,
         callback: Callable[[Unpack[Arguments]], object],
-        *args: Unpack[Arguments],
+        *args: *Arguments,
         context: Context | None = None,
     ) -> TimerHandle:
-        """Set a timer, as asyncio does; timers of one moment fire in the order in which they were set."""
+        """Set a timer, as asyncio does; timers of one moment fire in the order they were set."""
         moment = round(when, DIGITS)
         if moment <= self._now < when:
-            # Code that sets a timer for the rest of a too short wait would otherwise never see time pass.
-            moment = max(round(self._now + 10**-DIGITS, DIGITS), math.nextafter(self._now, math.inf))
+            # Code that sets a timer for a rest that rounds to nothing would never see time pass.
+            step = round(self._now + 10**-DIGITS, DIGITS)
+            moment = max(step, math.nextafter(self._now, math.inf))
         return super().call_at(_Moment(moment, next(self._order)), callback, *args, context=context)
 
     def run_in_executor(
-        self, executor: Executor | None, func: Callable[[Unpack[Arguments]], Result], *args: Unpack[Arguments]
+        self,
+        executor: Executor | None,
+        func: Callable[[Unpack[Arguments]], Result],
+        *args: *Arguments,
     ) -> asyncio.Future[Result]:
         """Run a function in a thread, as asyncio does; time stands while it runs."""
         job = super().run_in_executor(executor, func, *args)
@@ -89,7 +93,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return job
 
     def wait(self, poll: Poll) -> Events:
-        """Find something to do for a loop that has nothing ready: real events first, then the next timer.
+        """Find work for a loop that has nothing ready: real events first, then the next timer.
 
         Raises:
             RuntimeError: nothing can ever happen; the message names the tasks that wait.
@@ -113,7 +117,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def _set_time(self, now: float) -> None:
         self._now = float(now)
-        # asyncio runs timers due before `time() + _clock_resolution`; one step of a float makes that: due by now.
+        # asyncio fires timers due before `time() + _clock_resolution`. One step of a float makes
+        # that "due by now", and is never too small to make a difference, as a constant would be.
         self._clock_resolution = math.ulp(self._now)
 
     def _has_sockets(self) -> bool:
@@ -121,12 +126,13 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return len(self._files.get_map()) > 1
 
     def _standstill(self) -> str:
-        silence = f" and no socket had anything for {self._patience:g} real seconds" if self._has_sockets() else ""
+        silence = f", no socket had anything for {self._patience:g} real seconds"
         waiting = sorted(map(describe, asyncio.all_tasks(self)))
         return (
-            f"virtual time stands still at {self._now:g} s: no callback is ready, no timer is set{silence}, so the "
-            f"coroutine being run can never end. Waiting tasks: {'; '.join(waiting) or 'none'}. Make whatever they "
-            "wait for happen, or give the wait a timeout."
+            f"virtual time stands still at {self._now:g} s: no callback is ready, no timer is set"
+            f"{silence if self._has_sockets() else ''}, so the coroutine being run can never end. "
+            f"Waiting tasks: {'; '.join(waiting) or 'none'}. "
+            "Make what they wait for happen, or give the wait a timeout."
         )
 
 
@@ -144,12 +150,15 @@ class _VirtualSelector(selectors.DefaultSelector):
 
 
 class _Moment(float):
-    """A time in seconds that comes before equal ones made later (asyncio's heap does not keep their order)."""
+    """A time in seconds that comes before equal ones with a higher number.
+
+    asyncio's heap alone does not keep timers of one moment in order.
+    """
 
     __slots__ = ("_number",)
     _number: int
 
-    def __new__(cls, seconds: float, number: int) -> "_Moment":
+    def __new__(cls, seconds: float, number: int) -> Self:
         moment = super().__new__(cls, seconds)
         moment._number = number
         return moment

@@ -1,0 +1,126 @@
+"""The tokens in use, with what is known about them: one snapshot, so that they never mix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from rxlink.auth.events import RefreshReason
+from rxlink.auth.expiry import Lifetime, Windows, lifetime_of
+from rxlink.auth.pacing import CoolDown
+from rxlink.auth.tokens import TokenSet
+
+__all__ = ["Credential", "Wallet"]
+
+
+@dataclass(slots=True, eq=False)
+class Credential:
+    """One generation of tokens.
+
+    Attributes:
+        tokens: The tokens.
+        generation: Counts the token sets of a session.
+        lifetime: When they are to be replaced.
+        is_unproven: Whether they came from a refresh and no operation has succeeded with them yet.
+        is_rejected: Whether the server has refused them.
+    """
+
+    tokens: TokenSet
+    generation: int
+    lifetime: Lifetime
+    is_unproven: bool = False
+    is_rejected: bool = False
+
+    def due_at(self, now: datetime) -> RefreshReason | None:
+        """Return why these tokens should be replaced now, None if they should not.
+
+        It is judged by the clock at the moment of use, not by a timer: a machine may have slept.
+        """
+        if self.is_rejected:
+            return RefreshReason.REJECTED
+        lifetime = self.lifetime
+        if lifetime.mandatory_at is not None and now >= lifetime.mandatory_at:
+            return RefreshReason.EXPIRED
+        if lifetime.advisory_at is not None and now >= lifetime.advisory_at:
+            return RefreshReason.EXPIRING
+        return None
+
+
+class Wallet:
+    """Holds one session's tokens, and judges when they are to be replaced.
+
+    Two counters keep things apart that must never mix. The *epoch* counts logins and logouts: what was started in one
+    epoch never uses a token of another. The *generation* counts token sets: a rejection says something about the token
+    that was sent, not about the one that has replaced it since.
+
+    Attributes:
+        credential: The tokens in use; None if nobody is signed in.
+        epoch: Counts logins and logouts.
+        generation: Counts token sets.
+    """
+
+    def __init__(self, windows: Windows, clock: Callable[[], datetime]) -> None:
+        self._windows = windows
+        self._clock = clock
+        self._cool_down = CoolDown()
+        self._last_known_life: float | None = None
+        self.credential: Credential | None = None
+        self.epoch = 0
+        self.generation = 0
+
+    @property
+    def tokens(self) -> TokenSet | None:
+        """The tokens in use."""
+        return None if self.credential is None else self.credential.tokens
+
+    def start_epoch(self) -> None:
+        """Part with the tokens and all that was learned from them."""
+        self.epoch += 1
+        self.credential = None
+        self._last_known_life = None
+        self._cool_down.reset()
+
+    def renew(self, tokens: TokenSet, *, is_refreshed: bool) -> TokenSet:
+        """Use tokens that the issuer has just handed out; the old refresh token stays where none came with them.
+
+        Returns:
+            The tokens as they are to be saved.
+        """
+        refresh_token = self.tokens.refresh_token if self.tokens is not None else None
+        kept = tokens.received(self._clock(), refresh_token=refresh_token)
+        self._use(kept, is_fresh=True, is_unproven=is_refreshed)
+        return kept
+
+    def restore(self, tokens: TokenSet) -> None:
+        """Use tokens that were saved earlier."""
+        self._use(tokens, is_fresh=False, is_unproven=False)
+
+    def due(self) -> RefreshReason | None:
+        """Return why the tokens should be replaced now; None if they should not, or it would not help."""
+        if self.credential is None:
+            return None
+        now = self._clock()
+        return None if self._cool_down.is_on(now) else self.credential.due_at(now)
+
+    def reject(self, credential: Credential) -> None:
+        """Take note that the server has refused these tokens."""
+        if credential.is_rejected:
+            return
+        credential.is_rejected = True
+        if credential.is_unproven and credential is self.credential:
+            self._cool_down.count_rejection(self._clock())
+
+    def accept(self, credential: Credential) -> None:
+        """Take note that the server has accepted these tokens."""
+        if credential.is_unproven and credential is self.credential:
+            credential.is_unproven = False
+            self._cool_down.reset()
+
+    def _use(self, tokens: TokenSet, *, is_fresh: bool, is_unproven: bool) -> None:
+        self.generation += 1
+        lifetime = lifetime_of(
+            tokens, self._clock(), self._windows, last_known=self._last_known_life, is_fresh=is_fresh
+        )
+        self._last_known_life = lifetime.seconds
+        self.credential = Credential(tokens, self.generation, lifetime, is_unproven)

@@ -1,0 +1,173 @@
+"""What a session tells about itself: its state, and what happened to tokens and operations. Never a secret."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeVar
+
+from reactivex import Subject, abc
+
+from rxlink.core.subscription import report_callback_error
+
+__all__ = [
+    "AuthEvent",
+    "AuthState",
+    "AuthStatus",
+    "Ended",
+    "OperationQueued",
+    "OperationRetried",
+    "RefreshFailed",
+    "RefreshReason",
+    "RefreshStarted",
+    "RefreshSucceeded",
+    "RefreshTryFailed",
+    "SaveFailed",
+    "Signal",
+    "TokensSaved",
+]
+
+T = TypeVar("T")
+
+
+class RefreshReason(StrEnum):
+    """Why a refresh runs."""
+
+    EXPIRING = "expiring"
+    """The token is inside its advisory window; operations go on with it meanwhile."""
+    EXPIRED = "expired"
+    """The token is inside its mandatory window, or past its end."""
+    REJECTED = "rejected"
+    """The server no longer accepts the token."""
+    FORCED = "forced"
+    """``AuthSession.refresh(force=True)`` was called."""
+
+
+class AuthStatus(StrEnum):
+    """Where a session stands."""
+
+    LOADING = "loading"
+    AUTHENTICATED = "authenticated"
+    REFRESHING = "refreshing"
+    UNAUTHENTICATED = "unauthenticated"
+
+
+@dataclass(frozen=True, slots=True)
+class AuthState:
+    """Where a session stands.
+
+    Attributes:
+        status: In a word.
+        reason: For ``unauthenticated``: why, such as ``signed out``.
+    """
+
+    status: AuthStatus
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AuthEvent:
+    """The root of the events of ``AuthSession.events``.
+
+    Attributes:
+        generation: Counts the token sets of the session; the one in use when it happened.
+    """
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshStarted(AuthEvent):
+    """A refresh began."""
+
+    reason: RefreshReason
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshTryFailed(AuthEvent):
+    """One try of a refresh failed for the moment; the next follows after ``delay`` seconds."""
+
+    error_type: str
+    delay: float
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshSucceeded(AuthEvent):
+    """New tokens arrived, ``seconds`` after the refresh began; ``waiting`` operations go on."""
+
+    reason: RefreshReason
+    seconds: float
+    waiting: int
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshFailed(AuthEvent):
+    """A refresh ended without tokens, ``seconds`` after it began; ``waiting`` operations get the error."""
+
+    reason: RefreshReason
+    seconds: float
+    waiting: int
+    error_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class OperationQueued(AuthEvent):
+    """An operation waits for a refresh."""
+
+    operation_name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OperationRetried(AuthEvent):
+    """An operation whose token was rejected is sent again."""
+
+    operation_name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TokensSaved(AuthEvent):
+    """The storage has the tokens of this generation."""
+
+
+@dataclass(frozen=True, slots=True)
+class SaveFailed(AuthEvent):
+    """The storage did not take the tokens of this generation; they are used all the same."""
+
+    error_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended(AuthEvent):
+    """The session ended: nobody is signed in any more."""
+
+    reason: str
+
+
+class Signal(Subject[T]):
+    """A Subject whose observers are strangers to one another: one that raises does not stop the others."""
+
+    def _on_next_core(self, value: T) -> None:
+        for observer in tuple(self.observers):
+            try:
+                observer.on_next(value)
+            except Exception as error:  # noqa: BLE001 - reported, and the other observers still hear of it
+                report_callback_error(error)
+
+
+class CurrentSignal(Signal[T]):
+    """A :class:`Signal` that tells each new observer the current value at once."""
+
+    def __init__(self, value: T) -> None:
+        super().__init__()
+        self.value = value
+
+    def _on_next_core(self, value: T) -> None:
+        self.value = value
+        super()._on_next_core(value)
+
+    def _subscribe_core(
+        self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
+    ) -> abc.DisposableBase:
+        if not self.is_stopped:
+            observer.on_next(self.value)
+        return super()._subscribe_core(observer, scheduler)

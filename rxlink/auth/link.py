@@ -1,0 +1,266 @@
+"""Send every operation with a fresh token, and once more after a refresh if the token was refused.
+
+Ports: the token refresh recipe on Apollo's error link and context link (``onError``, ``setContext``), as one link over
+an :class:`~rxlink.auth.session.AuthSession`. The recipe's line
+
+    fromPromise(getNewToken()).filter(Boolean).flatMap(() => forward(operation))
+
+is here: ``session.gate()`` hands out the pending-request subject of the refresh that is under way
+(:mod:`rxlink.auth.single_flight`), the operation waits on it, and ``_go_again`` is its ``forward(operation)``.
+Differs: nothing hangs, refreshes twice or is lost; ``docs/porting-from-apollo.md`` goes through it defect by defect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from rxlink.auth.classify import AuthErrorPredicate, is_auth_error
+from rxlink.auth.credential import Credential
+from rxlink.auth.events import OperationQueued, OperationRetried
+from rxlink.auth.session import AuthSession
+from rxlink.core.link import ApolloLink, Forward
+from rxlink.core.operation import Operation
+from rxlink.core.result import FetchResult
+from rxlink.core.subscription import Connect, ResultObserver, Subscription, report_callback_error
+from rxlink.errors import AuthError, InvariantError, InvariantTypeError, SessionEnded
+
+__all__ = ["AuthLink"]
+
+
+class AuthLink(ApolloLink):
+    """Put the session's token on each operation; on an auth error wait for the refresh and send it once more.
+
+    An operation of nobody (no tokens) goes out without a header, and its errors are its own. An operation that the
+    session's own refresh sends passes untouched. A result after the first one is never retried.
+
+    Errors:
+        The auth error itself where the second attempt got one too, nobody is signed in, or fresh tokens keep being
+        rejected; :class:`~rxlink.errors.TokenRefreshError` or :class:`~rxlink.errors.SessionEnded` where the refresh
+        failed, with its cause, and with what the server had answered as ``auth_error``;
+        :class:`~rxlink.errors.ClientClosed` after the session was closed.
+
+    Example:
+        >>> link = from_([RetryLink(), AuthLink(session), HttpLink(uri)])
+    """
+
+    def __init__(
+        self,
+        session: AuthSession,
+        *,
+        scheme: str = "Bearer",
+        header: str = "authorization",
+        is_auth_error: AuthErrorPredicate = is_auth_error,
+    ) -> None:
+        """Make the link; closing it, or its chain, does not close the session.
+
+        Args:
+            session: Whose tokens; may be shared by any number of links.
+            scheme: The word before the token; empty for the bare token.
+            header: The name of the header.
+            is_auth_error: Tells which answers mean that the token is no longer accepted.
+
+        Raises:
+            InvariantTypeError: The session is no AuthSession, or the predicate cannot be called.
+            InvariantError: The scheme or the header holds characters that a header cannot carry.
+        """
+        super().__init__()
+        if not isinstance(session, AuthSession):  # pyright: ignore[reportUnnecessaryIsInstance] - may be untyped
+            raise InvariantTypeError(f"AuthLink got a {type(session).__name__}; give it an AuthSession")
+        if not callable(is_auth_error):
+            raise InvariantTypeError(f"`is_auth_error` is a {type(is_auth_error).__name__}; give a function")
+        if not header or not header.isascii() or not header.isprintable() or " " in header or ":" in header:
+            raise InvariantError(f"`header` is {header!r}; give the name of an HTTP header")
+        if not scheme.isascii() or (scheme and not scheme.isprintable()):
+            raise InvariantError(f"`scheme` is {scheme!r}; give a word such as 'Bearer', or ''")
+        self.session = session
+        self._prefix = f"{scheme} " if scheme else ""
+        self._header = header
+        self._is_auth_error = is_auth_error
+
+    def connect(self, forward: Forward) -> Connect:
+        """Prepare to run operations; see :meth:`ApolloLink.connect`."""
+        proceed = forward.connect
+
+        def start(operation: Operation, observer: ResultObserver, root: Subscription) -> None:
+            if self.session.is_inside_refresh():
+                proceed(operation, observer, root)
+            else:
+                _AuthWorker(self, operation, observer, root, proceed).admit()
+
+        return start
+
+    def authorize(self, operation: Operation, credential: Credential | None) -> None:
+        """Write the header into the operation's context, beside the headers that are there."""
+        if credential is not None:
+            headers: Mapping[str, str] = operation.get_context().get("headers") or {}
+            value = self._prefix + credential.tokens.access_token
+            operation.set_context({"headers": {**headers, self._header: value}})
+
+    def is_refused(self, answer: FetchResult | Exception) -> bool:
+        """Ask the predicate; one that raises has seen no auth error."""
+        try:
+            return bool(self._is_auth_error(answer))
+        except Exception as error:  # noqa: BLE001 - a user's predicate must not break the chain
+            report_callback_error(error)
+            return False
+
+
+class _AuthWorker:
+    """One operation and its first attempt."""
+
+    __slots__ = ("_answered", "_credential", "_epoch", "_is_deaf", "_link", "_observer", "_operation", "_proceed",
+                 "_root")  # fmt: skip
+
+    def __init__(
+        self, link: AuthLink, operation: Operation, observer: ResultObserver, root: Subscription, proceed: Connect
+    ) -> None:
+        self._link = link
+        self._operation = operation
+        self._observer = observer
+        self._root = root
+        self._proceed = proceed
+        self._epoch = link.session.wallet.epoch
+        self._credential: Credential | None = None
+        self._answered = False
+        self._is_deaf = False
+
+    def admit(self, *, has_waited: bool = False) -> None:
+        """Wait until there is a token to go with, then send."""
+        try:
+            self._check_epoch()
+            wave = self._link.session.gate(has_waited=has_waited)
+        except Exception as error:  # noqa: BLE001 - whatever keeps the operation back is its error
+            self._fail(None, error)
+            return
+        if wave is None:
+            self._send()
+        else:
+            self._link.session.emit(OperationQueued, self._operation.operation_name)
+            wave.wait(self._root, self._admit_again, partial(self._fail, None))
+
+    def _admit_again(self, _: object) -> None:
+        self.admit(has_waited=True)
+
+    def _send(self) -> None:
+        self._credential = self._link.session.wallet.credential
+        self._link.authorize(self._operation, self._credential)
+        self._proceed(self._operation, self, self._root)
+
+    def on_next(self, result: FetchResult) -> None:
+        if self._is_deaf:
+            return
+        if not self._answered and self._link.is_refused(result):
+            self._refused(result, partial(self._observer.on_next, result))
+        else:
+            self._accepted()
+            self._observer.on_next(result)
+
+    def on_error(self, error: Exception) -> None:
+        if self._is_deaf:
+            return
+        if not self._answered and self._link.is_refused(error):
+            self._refused(error, partial(self._observer.on_error, error))
+        else:
+            self._observer.on_error(error)
+
+    def on_completed(self) -> None:
+        if not self._is_deaf:
+            self._observer.on_completed()
+
+    def _accepted(self) -> None:
+        self._answered = True
+        if self._credential is not None and self._credential.is_unproven:
+            self._link.session.wallet.accept(self._credential)
+
+    def _refused(self, answer: FetchResult | Exception, deliver: Callable[[], None]) -> None:
+        """Retry with a token that is newer than the refused one, or deliver what the server said."""
+        session = self._link.session
+        sent = self._credential
+        if sent is not None:
+            session.wallet.reject(sent)
+        elif session.wallet.credential is None or session.wallet.epoch != self._epoch:
+            # Nobody was signed in when it was sent.
+            self._answered = True
+            deliver()
+            return
+        try:
+            self._check_epoch()
+            wave = session.gate(has_waited=True, is_retry=True)
+        except Exception as error:  # noqa: BLE001 - whatever keeps the operation back is its error
+            self._turn_away()
+            self._fail(answer, error)
+            return
+        if wave is not None:
+            self._turn_away()
+            session.emit(OperationQueued, self._operation.operation_name)
+            wave.wait(self._root, partial(self._go_again, answer), partial(self._fail, answer))
+        elif session.wallet.credential is sent:
+            # Fresh tokens keep being rejected: no refresh would help now.
+            self._answered = True
+            deliver()
+        else:
+            self._turn_away()
+            self._go_again(answer, None)
+
+    def _turn_away(self) -> None:
+        """Stop the first attempt and be deaf to what still comes from it."""
+        self._is_deaf = True
+        self._root.cancel_resource()
+
+    def _go_again(self, answer: FetchResult | Exception, _: object) -> None:
+        """The recipe's ``flatMap(() => forward(operation))``: the second attempt, which is the last."""
+        session = self._link.session
+        try:
+            self._check_epoch()
+            wave = session.gate(has_waited=True, is_retry=True)
+        except Exception as error:  # noqa: BLE001 - whatever keeps the operation back is its error
+            self._fail(answer, error)
+            return
+        if wave is not None:
+            wave.wait(self._root, partial(self._go_again, answer), partial(self._fail, answer))
+            return
+        session.emit(OperationRetried, self._operation.operation_name)
+        self._link.authorize(self._operation, session.wallet.credential)
+        again = _SecondAttempt(self._link, self._observer, session.wallet.credential)
+        self._proceed(self._operation, again, self._root)
+
+    def _check_epoch(self) -> None:
+        if self._link.session.wallet.epoch != self._epoch:
+            raise SessionEnded("signed out, or another login, since the operation began")
+
+    def _fail(self, answer: FetchResult | Exception | None, error: Exception) -> None:
+        if isinstance(error, AuthError):
+            error = error.for_operation(self._operation.operation_name, answer)
+        self._observer.on_error(error)
+
+
+class _SecondAttempt:
+    """The same operation after its retry: its answers pass, whatever they are."""
+
+    __slots__ = ("_answered", "_credential", "_link", "_observer", "on_completed")
+
+    def __init__(self, link: AuthLink, observer: ResultObserver, credential: Credential | None) -> None:
+        self._link = link
+        self._observer = observer
+        self._credential = credential
+        self._answered = False
+        self.on_completed = observer.on_completed
+
+    def on_next(self, result: FetchResult) -> None:
+        self._learn_from(result)
+        self._observer.on_next(result)
+
+    def on_error(self, error: Exception) -> None:
+        self._learn_from(error)
+        self._observer.on_error(error)
+
+    def _learn_from(self, answer: FetchResult | Exception) -> None:
+        """Tell the session how its newest token fared, for the operations that come next."""
+        if self._answered or self._credential is None:
+            return
+        self._answered = True
+        if self._link.is_refused(answer):
+            self._link.session.wallet.reject(self._credential)
+        elif not isinstance(answer, Exception):
+            self._link.session.wallet.accept(self._credential)

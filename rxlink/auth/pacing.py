@@ -1,0 +1,96 @@
+"""When a refresh may run: the back-off after failures, and the cool-down after refreshes that did not help."""
+
+from __future__ import annotations
+
+import json
+import random
+from datetime import datetime, timedelta
+
+from rxlink.errors import InvariantError, RxlinkError, TokenRefreshError
+
+__all__ = ["Backoff", "CoolDown", "is_transient"]
+
+FIRST_DELAY = 0.5
+LONGEST_DELAY = 10.0
+"""Seconds between two tries after failures: doubling, with full jitter."""
+FRESH_REJECTIONS = 3
+COOL_DOWN = 30.0
+"""After so many fresh tokens in a row were rejected, so many seconds without a refresh."""
+
+_PROGRAMMING_ERRORS = (
+    AssertionError,
+    AttributeError,
+    InvariantError,
+    LookupError,
+    NameError,
+    NotImplementedError,
+    TypeError,
+    ValueError,
+)
+
+
+def is_transient(error: BaseException) -> bool:
+    """Tell whether trying again may help after this exception from a refresh callback.
+
+    rxlink's own errors say so themselves. Of the others, programming errors are not transient, while a body that is
+    no JSON (an outage page) and everything that a HTTP library may raise are.
+    """
+    if isinstance(error, InvariantError):
+        return False
+    if isinstance(error, RxlinkError):
+        return error.retryable
+    return isinstance(error, json.JSONDecodeError) or not isinstance(error, _PROGRAMMING_ERRORS)
+
+
+class Backoff:
+    """The distance between tries after failures; it outlives the refresh that failed."""
+
+    def __init__(self) -> None:
+        self._failures = 0
+        self._delay = 0.0
+        self._until: datetime | None = None
+        self.last_error: Exception | None = None
+
+    def fail(self, error: Exception, now: datetime) -> float:
+        """Note a failure and return how many seconds to wait; ``Retry-After`` wins over the doubling."""
+        longest = min(LONGEST_DELAY, FIRST_DELAY * 2**self._failures)
+        self._failures = min(self._failures + 1, 32)  # beyond, only the power would grow
+        asked = error.retry_after if isinstance(error, TokenRefreshError) else None
+        self._delay = random.uniform(0, longest) if asked is None else max(asked, 0.0)  # noqa: S311 - no secret
+        self._until = now + timedelta(seconds=min(self._delay, timedelta.max.total_seconds() / 1e3))
+        self.last_error = error
+        return self._delay
+
+    def delay_at(self, now: datetime) -> float:
+        """Return the seconds still to wait; never more than was asked for, whatever the clock does."""
+        if self._until is None:
+            return 0.0
+        return min(max((self._until - now).total_seconds(), 0.0), self._delay)
+
+    def reset(self) -> None:
+        """Forget all failures."""
+        self.__init__()
+
+
+class CoolDown:
+    """A pause when the tokens that refreshes bring are rejected as well: more of them would not help."""
+
+    def __init__(self) -> None:
+        self._rejections = 0
+        self._until: datetime | None = None
+
+    def count_rejection(self, now: datetime) -> None:
+        """Note that a token fresh from a refresh was rejected."""
+        self._rejections += 1
+        if self._rejections >= FRESH_REJECTIONS:
+            self._rejections = 0
+            self._until = now + timedelta(seconds=COOL_DOWN)
+
+    def is_on(self, now: datetime) -> bool:
+        """Tell whether no refresh should run now."""
+        return self._until is not None and now < self._until
+
+    def reset(self) -> None:
+        """Forget all rejections: a token was accepted, or somebody signed in."""
+        self._rejections = 0
+        self._until = None

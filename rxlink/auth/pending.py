@@ -1,0 +1,145 @@
+"""The pending-request subject: operations that wait for one refresh.
+
+In the recipe this is ``pendingRequests``, a list of callbacks, or a ``Subject`` that every waiting operation
+subscribes with ``filter`` and ``take(1)``. This one is a ``Subject`` too, and can be subscribed and composed like any
+other; what is hardened:
+
+- the operations that wait *are* its entries, in a dict: joining and leaving cost the same however many wait
+  (RxPY's Subject scans a list);
+- they are released in the order in which they came, each in the ``contextvars.Context`` of its own subscription, and
+  one whose callback raises does not stop the others;
+- they are released in slices, so that the event loop never stalls;
+- whoever joins after the end gets the outcome at once, so no one can fall between draining and resetting.
+
+One subject per wave: a value and a completion, or an error; it is never used again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from reactivex import Subject, abc
+from reactivex.internal.exceptions import SequenceContainsNoElementsError
+
+from rxlink.core.subscription import Subscription, report_callback_error
+
+__all__ = ["PendingRequests"]
+
+T = TypeVar("T")
+
+SLICE = 256
+"""How many are released in one turn of the event loop: a few milliseconds of work."""
+
+
+class PendingRequests(Subject[T]):
+    """A Subject of one outcome whose waiters leave in O(1) and are released in isolation, in order, in slices."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._places: dict[_Place[T], None] = {}
+        self._queue: list[_Place[T]] = []
+        self._released = 0
+        self._values: tuple[T, ...] = ()
+
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        return len(self._places)
+
+    def wait(self, root: Subscription, on_next: Callable[[T], None], on_error: Callable[[Exception], None]) -> None:
+        """Let an operation wait, as the resource in its slot: one of the callbacks is called, or it leaves first.
+
+        Args:
+            root: The operation's subscription.
+            on_next: Called with the value; the slot is empty by then.
+            on_error: Called with the error, likewise.
+        """
+        self._add(_Place(self._places, root, on_next, on_error, lambda: on_error(SequenceContainsNoElementsError())))
+
+    def _subscribe_core(
+        self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
+    ) -> abc.DisposableBase:
+        """Subscribe as to any Subject: the subscriber waits like an operation does."""
+        root = Subscription(observer.on_next, observer.on_error, observer.on_completed, scheduler)
+
+        def on_next(value: T) -> None:
+            root.on_next(value)
+            root.on_completed()
+
+        self._add(_Place(self._places, root, on_next, root.on_error, root.on_completed))
+        return root
+
+    def _add(self, place: _Place[T]) -> None:
+        if self.is_stopped and not self._places:
+            self._settle(place)
+            return
+        self._places[place] = None
+        place.root.hold(place)
+        if self.is_stopped:
+            self._queue.append(place)
+
+    def _on_next_core(self, value: T) -> None:
+        self._values = (value,)
+
+    def _on_error_core(self, error: Exception) -> None:
+        self.exception = error
+        self._drain_all()
+
+    def _on_completed_core(self) -> None:
+        self._drain_all()
+
+    def _drain_all(self) -> None:
+        # A list to walk along: taking the first of a dict again and again scans over all that were taken before.
+        self._queue = list(self._places)
+        self._drain_slice()
+
+    def _drain_slice(self) -> None:
+        end = min(self._released + SLICE, len(self._queue))
+        while self._released < end:
+            place = self._queue[self._released]
+            self._released += 1
+            if place in self._places:
+                del self._places[place]
+                place.root.release()
+                self._settle(place)
+        if self._released < len(self._queue):
+            try:
+                asyncio.get_running_loop().call_soon(self._drain_slice)
+            except RuntimeError:  # without a loop there is nothing that could stall
+                self._drain_slice()
+
+    def _settle(self, place: _Place[T]) -> None:
+        try:
+            if self.exception is not None:
+                place.root.resume(place.on_error, self.exception)
+            elif self._values:
+                place.root.resume(place.on_next, *self._values)
+            else:
+                place.root.resume(place.on_empty)
+        except Exception as error:  # noqa: BLE001 - one waiter's callback must not stop the others
+            report_callback_error(error)
+
+
+class _Place(Generic[T]):
+    """One operation in the queue; in the slot of its subscription, so that leaving takes it out."""
+
+    __slots__ = ("_places", "on_empty", "on_error", "on_next", "root")
+
+    def __init__(
+        self,
+        places: dict[_Place[T], None],
+        root: Subscription,
+        on_next: Callable[[T], None],
+        on_error: Callable[[Exception], None],
+        on_empty: Callable[[], None],
+    ) -> None:
+        self._places = places
+        self.root = root
+        self.on_empty = on_empty
+        self.on_next = on_next
+        self.on_error = on_error
+
+    def cancel(self) -> None:
+        self._places.pop(self, None)

@@ -1,0 +1,175 @@
+"""Runs a session's refresh callback: tries, pauses between them, and what its failures mean."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Protocol, TypeAlias
+
+from reactivex import Observable, abc
+
+from rxlink.auth.credential import Wallet
+from rxlink.auth.events import (
+    AuthEvent,
+    RefreshFailed,
+    RefreshReason,
+    RefreshStarted,
+    RefreshSucceeded,
+    RefreshTryFailed,
+)
+from rxlink.auth.pacing import Backoff, is_transient
+from rxlink.auth.pending import PendingRequests
+from rxlink.auth.single_flight import NothingReturned, SingleFlight
+from rxlink.auth.tokens import TokenSet
+from rxlink.core.observables import resolve
+from rxlink.core.timing import sleep
+from rxlink.errors import (
+    AuthError,
+    InvariantTypeError,
+    SessionEnded,
+    TokenRefreshError,
+    TokenRefreshTimeout,
+)
+
+__all__ = ["RefreshCallback", "RefreshReturn", "Refresher"]
+
+NewTokens: TypeAlias = TokenSet | str | None
+RefreshReturn: TypeAlias = NewTokens | Awaitable[NewTokens] | Observable[NewTokens]
+RefreshCallback: TypeAlias = Callable[[TokenSet | None, RefreshReason], RefreshReturn]
+
+
+class RefreshOwner(Protocol):
+    """What a refresher needs of its session."""
+
+    @property
+    def wallet(self) -> Wallet:
+        """Where the tokens in use are."""
+        ...
+
+    async def keep(self, tokens: TokenSet, /) -> TokenSet:
+        """Use and save new tokens; return them."""
+        ...
+
+    def refresh_failed(self, error: AuthError, /) -> None:
+        """Take note that a refresh ended without tokens."""
+
+    def emit(self, event: Callable[..., AuthEvent], /, *values: object) -> None:
+        """Tell the listeners."""
+
+
+class Refresher:
+    """One session's refreshes: never two at a time, each within its time limit."""
+
+    def __init__(
+        self,
+        refresh: RefreshCallback,
+        owner: RefreshOwner,
+        *,
+        time_limit: float,
+        clock: Callable[[], datetime],
+        scheduler: abc.SchedulerBase | None,
+    ) -> None:
+        if not callable(refresh):
+            raise InvariantTypeError(f"`refresh` is a {type(refresh).__name__}; give a function that gets new tokens")
+        self._refresh = refresh
+        self._owner = owner
+        self._time_limit = time_limit
+        self._clock = clock
+        self._scheduler = scheduler
+        self._backoff = Backoff()
+        self._reason = RefreshReason.FORCED
+        self._began = clock()
+        self.flight = SingleFlight(
+            self._fetch, keep=self._keep, time_limit=time_limit, failed=self._failed, scheduler=scheduler
+        )
+
+    def join(self, reason: RefreshReason) -> PendingRequests[TokenSet]:
+        """Return those who wait for the refresh; it is started if none is under way."""
+        if self.flight.wave is not None:
+            return self.flight.wave
+        self._reason, self._began = reason, self._clock()
+        wave = self.flight.join(reason)
+        self._owner.emit(RefreshStarted, reason)
+        return wave
+
+    def start_over(self, error: SessionEnded) -> None:
+        """Give up the refresh that is under way, and forget the failures: somebody else signs in, or nobody."""
+        self._backoff.reset()
+        self.flight.abandon(error)
+
+    async def _fetch(self, reason: RefreshReason) -> TokenSet | None:
+        pause = 0.0 if reason is RefreshReason.FORCED else self._backoff.delay_at(self._clock())
+        cause = self._backoff.last_error
+        while True:
+            if pause:
+                if pause >= self._time_left():
+                    raise self._given_up(pause) from cause
+                await sleep(pause, self._scheduler)
+            try:
+                return _checked(await resolve(self._refresh(self._owner.wallet.tokens, reason)))
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                cause = error
+            pause = self._backoff.fail(cause, self._clock())
+            self._owner.emit(RefreshTryFailed, type(cause).__name__, pause)
+
+    async def _keep(self, tokens: TokenSet) -> TokenSet:
+        self._backoff.reset()
+        self._tell(RefreshSucceeded)
+        return await self._owner.keep(tokens)
+
+    def _failed(self, error: Exception) -> AuthError:
+        failure = self._translated(error)
+        if not failure.retryable:
+            # Those that were tried again have been counted with each try.
+            self._backoff.fail(failure, self._clock())
+        self._owner.refresh_failed(failure)
+        self._tell(RefreshFailed, type(error).__name__)
+        return failure
+
+    def _translated(self, error: Exception) -> AuthError:
+        if isinstance(error, NothingReturned):
+            return TokenRefreshError(
+                "the refresh callback returned no token; return a TokenSet, or raise SessionEnded where there is none",
+                retryable=False,
+            )
+        if isinstance(error, TimeoutError) and not isinstance(error, AuthError):
+            failure: AuthError = TokenRefreshTimeout(seconds=self._time_limit)
+            failure.__cause__ = self._backoff.last_error
+        elif isinstance(error, AuthError):
+            failure = error
+        else:
+            # Its text is left out: an issuer's error may quote what was sent to it.
+            failure = TokenRefreshError(
+                f"the token refresh failed with {type(error).__name__}", retryable=is_transient(error)
+            )
+            failure.__cause__ = error
+        return failure
+
+    def _given_up(self, pause: float) -> TokenRefreshError:
+        return TokenRefreshError(
+            f"the token refresh failed, and the next try is {pause:g} s away, past the time limit of "
+            f"{self._time_limit:g} s",
+            retryable=True,
+            retry_after=pause,
+        )
+
+    def _time_left(self) -> float:
+        return self._time_limit - (self._clock() - self._began).total_seconds()
+
+    def _tell(self, event: Callable[..., AuthEvent], *values: object) -> None:
+        wave = self.flight.wave
+        waiting = 0 if wave is None else wave.waiting
+        seconds = (self._clock() - self._began).total_seconds()
+        self._owner.emit(event, self._reason, seconds, waiting, *values)
+
+
+def _checked(returned: object) -> TokenSet | None:
+    if returned is None or isinstance(returned, TokenSet):
+        return returned
+    if isinstance(returned, str):
+        return TokenSet(returned) if returned else None
+    raise InvariantTypeError(
+        f"the refresh callback returned a {type(returned).__name__}; return a TokenSet, or an access token as text"
+    )

@@ -1,0 +1,94 @@
+"""Tokens, masked wherever they are printed."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from rxlink.errors import InvariantError, InvariantTypeError
+
+__all__ = ["TokenSet", "fingerprint"]
+
+LONGEST_LIFE = 10 * 365 * 24 * 3600.0
+"""Ten years, in seconds; issuers have been seen to send lives that no calendar holds."""
+
+_SCHEME = re.compile(r"(bearer|jwt|token|basic|dpop)\s", re.IGNORECASE)
+_UNSENDABLE = re.compile(r"[\x00-\x20\x7f]")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class TokenSet:
+    """What an issuer hands out; immutable, so that header and metadata always belong together.
+
+    Attributes:
+        access_token: The bare token, without a scheme such as ``Bearer``.
+        refresh_token: What the next refresh is paid with; None where there is none, or a cookie holds it.
+        expires_in: The token's life in seconds, counted from when it was received.
+        expires_at: When it ends, an aware datetime.
+    """
+
+    access_token: str
+    refresh_token: str | None = None
+    expires_in: float | None = None
+    expires_at: datetime | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be sent.
+
+        Raises:
+            InvariantError: A token is empty, has its scheme in it, or holds white space or control characters.
+            InvariantTypeError: A token is no text, or the end is no datetime.
+        """
+        _check("access_token", self.access_token)
+        if self.refresh_token is not None:
+            _check("refresh_token", self.refresh_token)
+        if self.expires_in is not None:
+            _check_life(self.expires_in)
+        if self.expires_at is not None and self.expires_at.tzinfo is None:
+            raise InvariantError("`expires_at` is a naive datetime; give an aware one, such as datetime.now(UTC)")
+
+    def received(self, now: datetime, *, refresh_token: str | None = None) -> TokenSet:
+        """Return this set as it is kept: with its end, and with the old refresh token where none came with it.
+
+        ``expires_in`` counts from now and wins over ``expires_at`` (RFC 6749 section 5.1).
+        """
+        ends = self.expires_at if self.expires_in is None else _later(now, self.expires_in)
+        return replace(self, expires_at=ends, refresh_token=self.refresh_token or refresh_token)
+
+    def __repr__(self) -> str:
+        """Show fingerprints instead of tokens."""
+        kept = "none" if self.refresh_token is None else fingerprint(self.refresh_token)
+        ends = "unknown" if self.expires_at is None else self.expires_at.isoformat()
+        return f"<TokenSet access={fingerprint(self.access_token)} refresh={kept} expires_at={ends}>"
+
+
+def fingerprint(token: str) -> str:
+    """Return eight hexadecimal digits that tell tokens apart and say nothing about them (SHA-256)."""
+    return hashlib.sha256(token.encode()).hexdigest()[:8]
+
+
+def _later(now: datetime, seconds: float) -> datetime:
+    return now + timedelta(seconds=min(seconds, LONGEST_LIFE))
+
+
+def _check_life(seconds: object) -> None:
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        raise InvariantTypeError(f"`expires_in` is a {type(seconds).__name__}; give seconds as a number")
+    if not math.isfinite(seconds):
+        raise InvariantError(f"`expires_in` is {seconds!r}; give seconds, or None where the life is unknown")
+
+
+def _check(name: str, token: object) -> None:
+    if not isinstance(token, str):
+        raise InvariantTypeError(f"`{name}` is a {type(token).__name__}; give the token as text")
+    if not token:
+        raise InvariantError(f"`{name}` is empty; give the token, or no TokenSet where there is none")
+    if scheme := _SCHEME.match(token):
+        raise InvariantError(
+            f"`{name}` begins with the scheme {scheme[1]!r}; give the bare token, AuthLink adds the scheme"
+        )
+    if _UNSENDABLE.search(token):
+        raise InvariantError(f"`{name}` holds white space or control characters; give the bare token")
