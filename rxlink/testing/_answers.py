@@ -1,14 +1,15 @@
-"""The HTTP answers of an auth server: results, token messages, errors, and what faults say instead."""
+"""The HTTP answers of an auth server: results, tokens, errors, and what faults say instead."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
 
-from rxlink.testing._faults import Arrival, Fault, Unauthenticated
+from rxlink.testing._faults import Fault, Unauthenticated
+from rxlink.testing._ledger_records import Arrival
 from rxlink.testing._oauth2_messages import OAuth2Error
 from rxlink.testing._token_table import TokenPair
 
@@ -18,6 +19,7 @@ __all__ = [
     "fault_answer",
     "forget_cookie",
     "graphql_answer",
+    "malformed_answer",
     "oauth2_error",
     "set_cookie",
     "token_answer",
@@ -32,15 +34,20 @@ _BEARER = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
 
 
 def graphql_answer(result: Mapping[str, Any], *, refused: Unauthenticated | None = None) -> web.Response:
-    """Return a GraphQL result: with status 200, or as `refused` says that an operation was not authenticated."""
+    """Return a GraphQL result, as a 401 if `refused` says so."""
     if refused is None or refused == "result":
         return web.json_response(result)
     content_type = "application/json" if refused == "status" else "application/graphql-response+json"
     return web.json_response(result, status=401, headers=_BEARER, content_type=content_type)
 
 
+def malformed_answer(error: Exception) -> web.Response:
+    """Return what a body that is no GraphQL request earns."""
+    return web.json_response({"errors": [{"message": str(error)}]}, status=400)
+
+
 def unauthenticated_error(why: str) -> dict[str, Any]:
-    """Return a GraphQL error with code UNAUTHENTICATED as the wire's dict; `why` becomes its `reason`."""
+    """Return a GraphQL error of code UNAUTHENTICATED and reason `why`, as the wire's dict."""
     return {
         "message": f"Not authenticated: {why}.",
         "extensions": {"code": "UNAUTHENTICATED", "reason": why},
@@ -48,9 +55,13 @@ def unauthenticated_error(why: str) -> dict[str, Any]:
 
 
 def token_answer(pair: TokenPair, *, is_by_cookie: bool) -> web.Response:
-    """Return a token message (RFC 6749, section 5.1); by cookie, the refresh token is in the cookie alone."""
+    """Return a token message (RFC 6749, 5.1), its refresh token in the body or in the cookie."""
     life = int(pair.expires_in) if pair.expires_in.is_integer() else pair.expires_in
-    message: dict[str, Any] = {"access_token": pair.access_token, "token_type": "Bearer", "expires_in": life}
+    message: dict[str, Any] = {
+        "access_token": pair.access_token,
+        "token_type": "Bearer",
+        "expires_in": life,
+    }
     if pair.refresh_token is not None and not is_by_cookie:
         message["refresh_token"] = pair.refresh_token
     answer = web.json_response(message, headers=_NO_STORE)
@@ -61,13 +72,15 @@ def token_answer(pair: TokenPair, *, is_by_cookie: bool) -> web.Response:
 
 def oauth2_error(error: OAuth2Error) -> web.Response:
     """Return an error message (RFC 6749, section 5.2)."""
-    headers = _NO_STORE | ({"WWW-Authenticate": 'Basic realm="token"'} if error.status == 401 else {})
+    headers = _NO_STORE | (
+        {"WWW-Authenticate": 'Basic realm="token"'} if error.status == HTTPStatus.UNAUTHORIZED else {}
+    )
     message = {"error": error.error, "error_description": error.description}
     return web.json_response(message, status=error.status, headers=headers)
 
 
 def set_cookie(answer: web.Response, refresh_token: str) -> None:
-    """Put a refresh token into the cookie that only the refresh path gets and no script can read."""
+    """Put a refresh token into the cookie, which only the refresh path gets to see."""
     answer.set_cookie(COOKIE_NAME, refresh_token, path=COOKIE_PATH, httponly=True, samesite="Strict")
 
 
@@ -77,7 +90,7 @@ def forget_cookie(answer: web.Response) -> None:
 
 
 def fault_answer(fault: Fault, arrival: Arrival) -> web.Response | None:
-    """Return what a fault answers in place of the server, or `None` if it lets the request be processed."""
+    """Return what a fault answers, or `None` if it lets the request be processed."""
     match fault.kind:
         case "status" | "too_many_requests":
             headers = {} if fault.retry_after is None else {"Retry-After": fault.retry_after}
@@ -97,4 +110,4 @@ def fault_answer(fault: Fault, arrival: Arrival) -> web.Response | None:
 def _refused(arrival: Arrival, why: str, *, style: Unauthenticated, status: int) -> web.Response:
     if arrival.endpoint == "graphql":
         return graphql_answer({"data": None, "errors": [unauthenticated_error(why)]}, refused=style)
-    return oauth2_error(OAuth2Error(why, json.dumps("scripted"), status=status))
+    return oauth2_error(OAuth2Error(why, "The server was told to refuse.", status=status))

@@ -14,7 +14,7 @@ from graphql import (
     StringValueNode,
     VariableNode,
     build_schema,
-    execute_sync,
+    execute_sync,  # pyright: ignore[reportUnknownVariableType] - graphql-core is partly untyped
     get_operation_ast,
     parse,
     validate,
@@ -70,6 +70,7 @@ class GraphQLCall:
     """A GraphQL request as read: a valid document, or the errors that it earned.
 
     Attributes:
+        query: The text as sent.
         document: The parsed and valid document; `None` if there are `errors`.
         errors: What is wrong with the text.
         operation_name: Name of the operation that is to run.
@@ -78,6 +79,7 @@ class GraphQLCall:
         refresh_token: The argument of that field.
     """
 
+    query: str = field(repr=False)
     document: DocumentNode | None
     errors: list[GraphQLError] = field(default_factory=list[GraphQLError])
     operation_name: str | None = None
@@ -98,15 +100,23 @@ class AuthSchema:
         """Return the request that a JSON body stands for.
 
         Raises:
-            MalformedRequest: The body is no object with a text `query`, or a member has the wrong type.
+            MalformedRequest: The body is no object with a text `query`, or a member has the wrong
+                type.
         """
         query, operation_name, variables = _members(payload)
         checked = self._check(query)
         if isinstance(checked, list):
-            return GraphQLCall(document=None, errors=checked, operation_name=operation_name, variables=variables)
+            return GraphQLCall(
+                query=query,
+                document=None,
+                errors=checked,
+                operation_name=operation_name,
+                variables=variables,
+            )
         operation = get_operation_ast(checked, operation_name)
         root_field = None if operation is None else _refresh_field(operation)
         return GraphQLCall(
+            query=query,
             document=checked,
             operation_name=operation.name.value if operation and operation.name else operation_name,
             variables=variables,
@@ -119,7 +129,8 @@ class AuthSchema:
 
         Args:
             call: What `read` returned.
-            resolvers: One function for each root field, called with the `info` and the field's arguments.
+            resolvers: One function for each root field, called with the `info` and the field's
+                arguments.
         """
         if call.document is None:
             return {"errors": [error.formatted for error in call.errors]}

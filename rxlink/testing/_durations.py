@@ -1,9 +1,10 @@
-"""Durations as options of the auth server: numbers of seconds or timedeltas, checked where they are given."""
+"""Durations as options: numbers of seconds or timedeltas, checked where they are given."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from math import isfinite
+from typing import cast
 
 __all__ = ["Duration", "nonnegative_seconds", "positive_seconds"]
 
@@ -15,7 +16,7 @@ def positive_seconds(option: str, value: Duration) -> float:
     """Return a duration in seconds.
 
     Raises:
-        ValueError: `value` is not a finite number above zero; the message names `option` and the value.
+        ValueError: `value` is not a finite number above 0; the message names `option` and value.
     """
     seconds = nonnegative_seconds(option, value)
     if seconds == 0:
@@ -27,10 +28,11 @@ def nonnegative_seconds(option: str, value: Duration) -> float:
     """Return a duration in seconds.
 
     Raises:
-        ValueError: `value` is not a finite number of at least zero; the message names `option` and the value.
+        ValueError: `value` is not a finite number of at least 0; the message names `option` and
+            value.
     """
-    seconds: object = value.total_seconds() if isinstance(value, timedelta) else value
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+    seconds = cast("object", value.total_seconds() if isinstance(value, timedelta) else value)
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
         raise ValueError(f"{option} must be seconds (a number or a timedelta), not {value!r}")
     if not isfinite(seconds) or seconds < 0:
         raise ValueError(f"{option} must be a finite number of seconds, at least 0, not {value!r}")

@@ -1,8 +1,7 @@
-"""The three endpoints of an auth server: GraphQL, OAuth2 tokens, refresh by cookie; and where faults strike."""
+"""The three endpoints of an auth server: GraphQL, OAuth2 tokens, refresh by cookie."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,117 +9,183 @@ from aiohttp import web
 
 from rxlink.testing._answers import (
     COOKIE_NAME,
-    fault_answer,
     forget_cookie,
     graphql_answer,
+    malformed_answer,
     oauth2_error,
     set_cookie,
     token_answer,
 )
 from rxlink.testing._auth_schema import AuthSchema, GraphQLCall, MalformedRequest
-from rxlink.testing._faults import Arrival, Fault, FaultScript, Unauthenticated
+from rxlink.testing._fault_injection import FaultInjector
+from rxlink.testing._faults import Fault, Unauthenticated
 from rxlink.testing._ledger import Ledger, operation_key
-from rxlink.testing._ledger_records import Generation, RefreshTry, Send
-from rxlink.testing._oauth2_messages import ClientRegistration, OAuth2Error, read_token_request
+from rxlink.testing._ledger_records import Arrival, RefreshTry, Send
+from rxlink.testing._oauth2_messages import (
+    ClientRegistration,
+    OAuth2Error,
+    TokenRequest,
+    read_token_request,
+)
 from rxlink.testing._resolvers import RequestResolvers
-from rxlink.testing._token_table import Granted, RefreshRefused, TokenTable
+from rxlink.testing._token_table import Granted, RefreshRefused, TokenPair, TokenTable, Verdict
 
 __all__ = ["Endpoints"]
 
-_Process = Callable[[Fault | None], web.Response]
+_Exchange = Callable[[float | None], Granted]
+"""Trades what was presented for a pair: a stale one, if given the life it is to claim."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Endpoints:
-    """The request handlers of one server. `closing` releases every request that a fault holds back."""
+    """The request handlers of one server, over its tokens, ledger and faults."""
 
     table: TokenTable
     ledger: Ledger
-    faults: FaultScript
+    injector: FaultInjector
     clock: Callable[[], float]
     counters: dict[str, int]
     registration: ClientRegistration
     unauthenticated: Unauthenticated
     schema: AuthSchema
-    closing: asyncio.Event
 
     async def graphql(self, request: web.Request) -> web.Response:
         """Answer a GraphQL request."""
         try:
             call = self.schema.read(await request.json())
         except (MalformedRequest, ValueError) as error:
-            return graphql_error_400(error)
-        arrival = self._arrival_of(call, request)
-        return await self._serve(request, arrival, lambda fault: self._run(call, request, arrival, fault))
+            return malformed_answer(error)
+        arrival = self._graphql_arrival(request, call)
+        return await self.injector.serve(request, arrival, lambda fault: self._run(request, call, arrival, fault))
 
     async def token(self, request: web.Request) -> web.Response:
         """Answer a request for tokens by the rules of OAuth2."""
-        at, body = self.clock(), await request.text()
+        body = await request.text()
         try:
             wanted = read_token_request(request.content_type, body, request.headers.get("Authorization"))
         except OAuth2Error as error:
+            arrival = Arrival(at=self.clock(), endpoint="token", is_refresh=True)
+            self._write_down_refusal(arrival, None, error.error)
             return oauth2_error(error)
-        held = (
-            self.table.generation_of(wanted.refresh_token)
-            if wanted.is_refresh
-            else self.table.client_generation(wanted.client_id or "")
-        )
-        arrival = Arrival(at=at, endpoint="token", is_refresh=True, generation=held)
+        arrival = self._token_arrival(wanted)
 
         def exchange(stale_as: float | None) -> Granted:
             wanted.check(self.registration)
             if wanted.is_refresh:
-                return self.table.rotate(wanted.refresh_token, asked_at=at, stale_as=stale_as)
-            return self.table.client_credentials(wanted.client_id or "", asked_at=at, stale_as=stale_as)
+                return self.table.rotate(wanted.refresh_token, asked_at=arrival.at, stale_as=stale_as)
+            return self.table.client_credentials(wanted.client_id or "", asked_at=arrival.at, stale_as=stale_as)
 
-        return await self._serve(request, arrival, lambda fault: self._token_answer(arrival, fault, exchange))
+        return await self.injector.serve(request, arrival, lambda fault: self._answer_token(arrival, fault, exchange))
 
     async def cookie(self, request: web.Request) -> web.Response:
         """Answer a refresh that presents its token in the cookie."""
-        at, token = self.clock(), request.cookies.get(COOKIE_NAME)
-        arrival = Arrival(at=at, endpoint="cookie", is_refresh=True, generation=self.table.generation_of(token))
+        token = request.cookies.get(COOKIE_NAME)
+        arrival = Arrival(
+            at=self.clock(),
+            endpoint="cookie",
+            is_refresh=True,
+            generation=self.table.generation_of(token),
+        )
 
         def exchange(stale_as: float | None) -> Granted:
-            return self.table.rotate(token, asked_at=at, stale_as=stale_as)
+            return self.table.rotate(token, asked_at=arrival.at, stale_as=stale_as)
 
-        return await self._serve(request, arrival, lambda fault: self._token_answer(arrival, fault, exchange))
+        return await self.injector.serve(request, arrival, lambda fault: self._answer_cookie(arrival, fault, exchange))
 
-    # Faults
+    def _graphql_arrival(self, request: web.Request, call: GraphQLCall) -> Arrival:
+        if call.is_refresh:
+            generation = self.table.generation_of(call.refresh_token or request.cookies.get(COOKIE_NAME))
+        else:
+            generation = self._judge(request).generation
+        return Arrival(
+            at=self.clock(),
+            endpoint="graphql",
+            is_refresh=call.is_refresh,
+            operation_id=request.headers.get("x-operation-id")
+            or operation_key(call.operation_name, call.variables, query=call.query),
+            operation_name=call.operation_name,
+            variables=call.variables,
+            generation=generation,
+        )
 
-    async def _serve(self, request: web.Request, arrival: Arrival, process: _Process) -> web.Response:
-        fault = self.faults.take(arrival)
-        if fault is None:
-            return process(None)
+    def _token_arrival(self, wanted: TokenRequest) -> Arrival:
+        if wanted.is_refresh:
+            generation = self.table.generation_of(wanted.refresh_token)
+        else:
+            generation = self.table.client_generation(wanted.client_id or "")
+        return Arrival(at=self.clock(), endpoint="token", is_refresh=True, generation=generation)
+
+    def _run(self, request: web.Request, call: GraphQLCall, arrival: Arrival, fault: Fault | None) -> web.Response:
+        def trade(argument: str | None) -> TokenPair:
+            token = argument or request.cookies.get(COOKIE_NAME)
+            return self._refresh(
+                arrival,
+                fault,
+                lambda stale_as: self.table.rotate(token, asked_at=arrival.at, stale_as=stale_as),
+            )
+
+        verdict = self._judge(request)
+        resolvers = RequestResolvers(table=self.table, counters=self.counters, verdict=verdict, trade=trade)
+        result = self.schema.run(call, resolvers.by_field())
+        if not arrival.is_refresh:
+            self._write_down_send(arrival, resolvers.refused_why, fault)
+        answer = graphql_answer(result, refused=self.unauthenticated if resolvers.refused_why else None)
+        if resolvers.issued is not None and resolvers.issued.refresh_token is not None:
+            set_cookie(answer, resolvers.issued.refresh_token)
+        if resolvers.has_signed_out:
+            forget_cookie(answer)
+        return answer
+
+    def _answer_token(self, arrival: Arrival, fault: Fault | None, exchange: _Exchange) -> web.Response:
         try:
-            is_released = await self._hold_back(fault)
-        except asyncio.CancelledError:
-            self._record_fault(arrival, "client-left", fault)
-            raise
-        if is_released or fault.kind == "drop":
-            self._record_fault(arrival, fault.kind, fault)
-            return _cut(request)
-        answer = fault_answer(fault, arrival)
-        if answer is not None:
-            self._record_fault(arrival, fault.kind, fault)
+            return token_answer(self._refresh(arrival, fault, exchange), is_by_cookie=False)
+        except OAuth2Error as error:
+            return oauth2_error(error)
+        except RefreshRefused as refused:
+            return oauth2_error(OAuth2Error("invalid_grant", str(refused)))
+
+    def _answer_cookie(self, arrival: Arrival, fault: Fault | None, exchange: _Exchange) -> web.Response:
+        try:
+            return token_answer(self._refresh(arrival, fault, exchange), is_by_cookie=True)
+        except RefreshRefused as refused:
+            answer = oauth2_error(OAuth2Error("invalid_grant", str(refused), status=401))
+            forget_cookie(answer)
             return answer
-        answer = process(fault)
-        return _cut(request) if fault.kind == "drop_after" else answer
 
-    async def _hold_back(self, fault: Fault) -> bool:
-        """Wait as long as a fault says; return whether the server closes meanwhile."""
-        if fault.seconds == 0 and fault.kind != "hang":
-            return False
+    def _refresh(self, arrival: Arrival, fault: Fault | None, exchange: _Exchange) -> TokenPair:
         try:
-            async with asyncio.timeout(None if fault.kind == "hang" else fault.seconds):
-                await self.closing.wait()
-        except TimeoutError:
-            return False
-        return True
+            granted = exchange(fault.claimed_life if fault is not None and fault.kind == "expired_token" else None)
+        except (RefreshRefused, OAuth2Error) as refused:
+            why = refused.why if isinstance(refused, RefreshRefused) else refused.error
+            self._write_down_refusal(arrival, fault, why)
+            raise
+        self.ledger.refresh_tries.append(
+            RefreshTry(
+                at=arrival.at,
+                via=arrival.endpoint,
+                generation=granted.replaced,
+                outcome="granted",
+                granted=granted.pair.generation,
+                replayed=granted.replayed,
+                fault=None if fault is None else fault.kind,
+            )
+        )
+        return granted.pair
 
-    def _record_fault(self, arrival: Arrival, why: str, fault: Fault) -> None:
-        if arrival.is_refresh:
-            self._record_try(arrival, fault, RefreshTry(at=arrival.at, via=arrival.endpoint, outcome="faulted", why=why))
-            return
-        if fault.kind == "unauthenticated" and why == fault.kind:
-            self._note_refusal(arrival.generation)
-        self._record_send(arrival, "faulted", why, fault)
+    def _write_down_refusal(self, arrival: Arrival, fault: Fault | None, why: str) -> None:
+        kind = None if fault is None else fault.kind
+        self.ledger.refresh_tries.append(RefreshTry.of(arrival, "refused", why=why, fault=kind))
+
+    def _write_down_send(self, arrival: Arrival, refused_why: str | None, fault: Fault | None) -> None:
+        if refused_why not in (None, "bad-credentials"):
+            arrival.note_refusal()
+        outcome = "accepted" if refused_why is None else "refused"
+        kind = None if fault is None else fault.kind
+        self.ledger.all_sends.append(Send.of(arrival, outcome, why=refused_why, fault=kind))
+
+    def _judge(self, request: web.Request) -> Verdict:
+        header = request.headers.get("Authorization")
+        if header is None:
+            return self.table.judge(None)
+        scheme, _, token = header.partition(" ")
+        return self.table.judge(token if scheme.lower() in ("bearer", "jwt") else header)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from rxlink.testing._durations import Duration, nonnegative_seconds
-from rxlink.testing._ledger_records import Endpoint, Generation
+from rxlink.testing._ledger_records import Arrival
 
-__all__ = ["Arrival", "Fault", "FaultScript", "Unauthenticated"]
+__all__ = ["Fault", "FaultScript", "Unauthenticated"]
 
 Unauthenticated = Literal["result", "status", "graphql-response"]
-"""How "not authenticated" is said: in a GraphQL result with status 200, as a 401 of `application/json`, or as a 401
-of `application/graphql-response+json`."""
+"""How "not authenticated" is said: in a GraphQL result with status 200, as a 401 of
+`application/json`, or as a 401 of `application/graphql-response+json`."""
 
 FaultKind = Literal[
     "delay",
@@ -28,32 +28,8 @@ FaultKind = Literal[
     "unauthenticated",
 ]
 
+_FIRST_ERROR, _LAST_ERROR = 400, 599
 _ONLY_FOR_REFRESH = frozenset({"invalid_grant", "expired_token"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arrival:
-    """What a server knows about a request before it does anything with it.
-
-    Attributes:
-        at: When it arrived, in seconds of the server's `clock`.
-        endpoint: Where: the GraphQL, the OAuth2 token or the cookie endpoint.
-        is_refresh: Whether it asks for new tokens: all of the last two, and GraphQL operations with `refreshToken`
-            among their root fields.
-        operation_id: The `x-operation-id` header, else a key made of name and variables; empty off GraphQL.
-        operation_name: Name of the GraphQL operation that is to run.
-        variables: Its variables.
-        generation: The generation of the token it presents: the refresh token if it is a refresh, else the access
-            token; `None` for none or an unknown one.
-    """
-
-    at: float
-    endpoint: Endpoint
-    is_refresh: bool
-    operation_id: str = ""
-    operation_name: str | None = None
-    variables: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
-    generation: Generation | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +56,7 @@ class Fault:
 
     @classmethod
     def delay(cls, seconds: Duration) -> Fault:
-        """Wait `seconds`, then go on as usual. A request whose client leaves meanwhile is not processed."""
+        """Wait `seconds`, then go on as usual, unless the client has left by then."""
         return cls(kind="delay", seconds=nonnegative_seconds("seconds", seconds))
 
     @classmethod
@@ -91,25 +67,25 @@ class Fault:
     @classmethod
     def status(cls, status_code: int) -> Fault:
         """Answer with a bare HTTP status from 400 to 599, such as 503, and process nothing."""
-        if not 400 <= status_code <= 599:
+        if not _FIRST_ERROR <= status_code <= _LAST_ERROR:
             raise ValueError(f"status_code must be from 400 to 599, not {status_code!r}")
         return cls(kind="status", status_code=status_code)
 
     @classmethod
     def too_many_requests(cls, retry_after: int | str) -> Fault:
-        """Answer 429 with `Retry-After`: whole seconds, or a text such as an HTTP date that is sent as it is."""
+        """Answer 429 with `Retry-After`: whole seconds, or a text that is sent as it is."""
         if not isinstance(retry_after, str) and retry_after < 0:
             raise ValueError(f"retry_after must be at least 0 seconds, not {retry_after!r}")
         return cls(kind="too_many_requests", status_code=429, retry_after=str(retry_after))
 
     @classmethod
     def invalid_grant(cls) -> Fault:
-        """Refuse a refresh for good, although its token may be in order; the token is not used up."""
+        """Refuse a refresh for good, whatever its token; the token is not used up."""
         return cls(kind="invalid_grant")
 
     @classmethod
     def not_json(cls, content_type: str = "text/html") -> Fault:
-        """Answer 200 with an HTML page under any media type, as a captive portal does, and process nothing."""
+        """Answer 200 with an HTML page, as a captive portal does, and process nothing."""
         return cls(kind="not_json", content_type=content_type)
 
     @classmethod
@@ -119,7 +95,7 @@ class Fault:
 
     @classmethod
     def drop_after(cls) -> Fault:
-        """Process the request (a refresh rotates the token), then cut the connection: the answer is lost."""
+        """Process the request (a refresh rotates), then cut the connection: a lost answer."""
         return cls(kind="drop_after")
 
     @classmethod
@@ -127,7 +103,8 @@ class Fault:
         """Grant a refresh with an access token that has already ended.
 
         Args:
-            claimed_life: The `expires_in`, in seconds, that the answer claims nevertheless. The default is honest.
+            claimed_life: The `expires_in`, in seconds, that the answer claims nevertheless. The
+                default is honest.
         """
         return cls(kind="expired_token", claimed_life=nonnegative_seconds("claimed_life", claimed_life))
 
@@ -135,7 +112,8 @@ class Fault:
     def unauthenticated(cls, style: Unauthenticated = "result") -> Fault:
         """Refuse a request as not authenticated, whatever token it carries.
 
-        On the OAuth2 and cookie endpoints `result` is a 200 with an `error` member, any other style a 401.
+        On the OAuth2 and cookie endpoints `result` is a 200 with an `error` member, any other style
+        a 401.
         """
         if style not in ("result", "status", "graphql-response"):
             raise ValueError(f"style must be 'result', 'status' or 'graphql-response', not {style!r}")
@@ -168,7 +146,7 @@ class _Scripted:
 
 
 class FaultScript:
-    """The faults that a server still has to inject. A request meets at most one: the first added that fits it."""
+    """The faults still to come. A request meets at most one: the first added that fits it."""
 
     def __init__(self) -> None:
         """Make an empty script."""
@@ -187,14 +165,16 @@ class FaultScript:
 
         Args:
             fault: What goes wrong.
-            on: `refresh` for every way to refresh, `graphql` for all other GraphQL operations, or `both`.
+            on: `refresh` for every way to refresh, `graphql` for all other GraphQL operations, or
+            `both`.
             times: How many requests it strikes; `None` for all from now on.
             operation_name: Strike only GraphQL operations of this name.
-            when: Strike only requests for which this returns true. It is called for every request that fits
-                otherwise.
+            when: Strike only requests for which this returns true. It is called for every request
+                that fits otherwise.
 
         Raises:
-            ValueError: `times` is less than 1, `on` is none of the three, or the fault cannot strike there.
+            ValueError: `times` is less than 1, `on` is none of the three, or the fault cannot
+                strike there.
         """
         if times is not None and times < 1:
             raise ValueError(f"times must be at least 1, or None for all requests, not {times!r}")
@@ -202,9 +182,7 @@ class FaultScript:
             raise ValueError(f"on must be 'refresh', 'graphql' or 'both', not {on!r}")
         if on == "graphql" and fault.kind in _ONLY_FOR_REFRESH:
             raise ValueError(f"on must be 'refresh' for Fault.{fault.kind}, not {on!r}")
-        self._scripted.append(
-            _Scripted(fault=fault, on=on, times=times, operation_name=operation_name, when=when)
-        )
+        self._scripted.append(_Scripted(fault=fault, on=on, times=times, operation_name=operation_name, when=when))
 
     def clear(self) -> None:
         """Forget every fault. A request that already met one is not released."""

@@ -1,4 +1,4 @@
-"""What an auth server saw: every generation of tokens, every send of every operation, every refresh asked for."""
+"""What an auth server saw: generations of tokens, sends of operations, refreshes asked for."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Ledger", "fingerprint", "operation_key"]
 
 @dataclass(slots=True)
 class Ledger:
-    """Everything that happened on a server, in order, without a token in it. Read it; the server writes it.
+    """Everything that happened on a server, in order, without a token in it.
 
     Attributes:
         generations: Every pair of tokens that was made.
@@ -31,12 +31,12 @@ class Ledger:
 
     @property
     def expiries(self) -> int:
-        """How many generations were replaced by a refresh, for whatever reason (a new sign-in does not count)."""
+        """How many generations were replaced by a refresh, for whatever reason."""
         return sum(generation.replaced_why not in (None, "sign-in") for generation in self.generations)
 
     @property
     def refreshes(self) -> int:
-        """How many refreshes were granted. A repeat that recovers an answer lost on its way is the same refresh."""
+        """How many refreshes were granted; a repeat that recovers a lost answer is the same one."""
         return count_refreshes(self.refresh_tries)
 
     @property
@@ -48,22 +48,23 @@ class Ledger:
         """Return the sends of one operation in order.
 
         Args:
-            operation_id: What the client sent as `x-operation-id`; for a client without that header,
-                `operation_key` of the operation's name and variables.
+            operation_id: What the client sent as `x-operation-id`; for a client without that
+                header, `operation_key` of the operation's name and variables.
         """
         return [send for send in self.all_sends if send.operation_id == operation_id]
 
     def violations(self, *, window: Window = default_window) -> list[str]:
         """Say where the promise "one refresh per expiry, everywhere" was broken.
 
-        For each generation that a refresh replaced there has to be exactly one granted refresh. It must not have
-        been asked for before its window opened, unless the access token had been revoked or refused by then. No
-        refresh token may be presented once its successor was delivered.
+        For each generation that a refresh replaced there has to be exactly one granted refresh. It
+        must not have been asked for before its window opened, unless the access token had been
+        revoked or refused by then. No refresh token may be presented once its successor was
+        delivered.
 
         Args:
-            window: How many seconds before the end of a token a refresh may be asked for: a number, or a function
-                of the token's life in seconds. The default is the widest window of a session with default options:
-                60 s, at most a quarter of the life, and 10 % jitter.
+            window: How many seconds before the end of a token a refresh may be asked for: a number,
+                or a function of the token's life in seconds. The default is the widest window of a
+                session with default options: 60 s, at most a quarter of the life, and 10 % jitter.
 
         Returns:
             One sentence for each violation, in order of time; nothing if the promise was kept.
@@ -71,12 +72,16 @@ class Ledger:
         return find_violations(self.refresh_tries, window)
 
 
-def operation_key(operation_name: str | None, variables: Mapping[str, Any] | None = None) -> str:
-    """Return the id under which the ledger keeps an operation that came without an `x-operation-id` header.
+def operation_key(operation_name: str | None, variables: Mapping[str, Any] | None = None, *, query: str = "") -> str:
+    """Return the id that an operation without an `x-operation-id` header has in the ledger.
 
-    Variables enter as a fingerprint, for they may hold passwords and tokens.
+    Args:
+        operation_name: Its name, if it has one.
+        variables: Its variables. They enter as a fingerprint, for they may hold secrets.
+        query: Its text as sent, which tells operations without a name apart.
     """
-    return f"{operation_name or 'anonymous'}#{fingerprint(json.dumps(variables or {}, sort_keys=True))}"
+    label = operation_name or f"anonymous-{fingerprint(query)}"
+    return f"{label}#{fingerprint(json.dumps(variables or {}, sort_keys=True))}"
 
 
 def fingerprint(secret: str) -> str:

@@ -1,4 +1,4 @@
-"""Reading the requests of an OAuth2 token endpoint (RFC 6749, sections 2.3, 4.4, 5 and 6) and judging the client."""
+"""Reads the requests of an OAuth2 token endpoint (RFC 6749: 2.3, 4.4, 5, 6); judges the client."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class OAuth2Error(Exception):
     """
 
     def __init__(self, error: str, description: str, *, status: int = 400) -> None:
-        """Make the error; a client that fails to authenticate gets status 401, anything else 400."""
+        """Make the error: status 401 for a client that fails to authenticate, 400 for the rest."""
         super().__init__(description)
         self.error = error
         self.description = description
@@ -68,7 +68,8 @@ class TokenRequest:
         """Judge everything about the request but its refresh token.
 
         Raises:
-            OAuth2Error: The client is not admitted, or the grant type is missing, unknown or incomplete.
+            OAuth2Error: The client is not admitted, or the grant type is missing, unknown or
+            incomplete.
         """
         registration.admit(self.client_id, self.client_secret)
         if self.grant_type is None:
@@ -85,7 +86,8 @@ def read_token_request(content_type: str, body: str, authorization: str | None) 
     """Return the token request that a body and an `Authorization` header stand for.
 
     Raises:
-        OAuth2Error: `invalid_request`, if the body is no form, names a parameter twice, or the client identifies
+        OAuth2Error: `invalid_request`, if the body is no form, names a parameter twice, or the
+        client identifies
             itself in the body and in the header; `invalid_client`, if the header cannot be read.
     """
     if content_type != "application/x-www-form-urlencoded":

@@ -1,4 +1,4 @@
-"""The rules of "one refresh per expiry, everywhere", applied to the refreshes that a ledger recorded."""
+"""The rules of "one refresh per expiry, everywhere", applied to recorded refreshes."""
 
 from __future__ import annotations
 
@@ -9,19 +9,22 @@ from rxlink.testing._ledger_records import Generation, RefreshTry
 __all__ = ["Window", "count_refreshes", "default_window", "find_violations"]
 
 Window = float | Callable[[float], float]
-"""Seconds before the end of an access token, or a function from its life to them, both in seconds."""
+"""Seconds before the end of an access token, or a function from its life to them."""
 
 _ROUNDING = 1e-9
 """Seconds by which sums of floats may miss a boundary."""
 
 
 def default_window(life: float) -> float:
-    """Return the widest window of a session with default options: 60 s, at most a quarter of `life`, 10 % jitter."""
+    """Return the widest default window of a session, in seconds.
+
+    60 s, at most a quarter of `life`, and 10 % jitter.
+    """
     return 1.1 * min(60.0, life / 4)
 
 
 def count_refreshes(tries: Iterable[RefreshTry]) -> int:
-    """Return how many refreshes were granted; a repeat that recovers a lost answer is the same refresh."""
+    """Return how many refreshes were granted, not counting repeats that recover lost answers."""
     return sum(len(_granted(presented)) for presented in _by_generation(tries).values())
 
 
@@ -60,7 +63,10 @@ def _granted(presented: Iterable[RefreshTry]) -> list[RefreshTry]:
 def _more_than_one(generation: Generation, granted: Sequence[RefreshTry]) -> Iterator[tuple[float, str]]:
     if len(granted) > 1:
         times = ", ".join(f"{attempt.at:.3f}" for attempt in granted)
-        yield granted[1].at, f"{generation.name}: {len(granted)} refreshes granted instead of one (at {times} s)"
+        yield (
+            granted[1].at,
+            f"{generation.name}: {len(granted)} refreshes granted instead of one (at {times} s)",
+        )
 
 
 def _too_early(
@@ -72,11 +78,8 @@ def _too_early(
     opens = generation.ends - (window(generation.life) if callable(window) else window)
     rejections = (generation.access_revoked_at, generation.refused_at)
     if asked < opens - _ROUNDING and not any(at is not None and at <= asked for at in rejections):
-        yield (
-            asked,
-            f"{generation.name}: refreshed {opens - asked:.3f} s before its window opened "
-            f"(asked at {asked:.3f} s, window from {opens:.3f} s, end at {generation.ends:.3f} s)",
-        )
+        times = f"asked at {asked:.3f} s, window from {opens:.3f} s, end at {generation.ends:.3f} s"
+        yield asked, f"{generation.name}: refreshed before its window opened ({times})"
 
 
 def _presented_again(generation: Generation, presented: Iterable[RefreshTry]) -> Iterator[tuple[float, str]]:
@@ -87,9 +90,6 @@ def _presented_again(generation: Generation, presented: Iterable[RefreshTry]) ->
             is_answered = is_answered or not attempt.is_lost
             continue
         if is_used and is_answered:
-            yield (
-                attempt.at,
-                f"{generation.name}: its refresh token was presented again at {attempt.at:.3f} s after it was used "
-                f"({attempt.outcome}: {attempt.why})",
-            )
-        is_answered = is_answered or attempt.outcome == "refused"
+            outcome = f"at {attempt.at:.3f} s, {attempt.outcome}: {attempt.why}"
+            yield attempt.at, f"{generation.name}: used refresh token presented again ({outcome})"
+        is_answered = is_answered or (is_used and attempt.outcome == "refused")

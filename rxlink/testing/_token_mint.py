@@ -16,7 +16,7 @@ class TokenMint:
     """A source of token texts with a signing key of its own."""
 
     def __init__(self, *, now: Callable[[], datetime], token_life: float, seed: int) -> None:
-        """Make a source; `now` gives the aware time for `iat`, and `exp` follows `token_life` seconds later."""
+        """Make a source; `exp` is `token_life` seconds after `now()`, which is aware."""
         self._now = now
         self._life = timedelta(seconds=token_life)
         self._random = Random(seed)  # noqa: S311 - reproducible on purpose: these tokens guard nothing
@@ -26,7 +26,9 @@ class TokenMint:
         """Return a JWT for `user`; a stale one was issued so long ago that it has just ended."""
         issued = self._now() - self._life if is_stale else self._now()
         claims = {"sub": user, "iat": issued, "exp": issued + self._life, "jti": self._text(12)}
-        return jwt.encode(claims, self._signing_key, algorithm="HS256")
+        return jwt.encode(  # pyright: ignore[reportUnknownMemberType] - PyJWT is partly untyped
+            claims, self._signing_key, algorithm="HS256"
+        )
 
     def refresh_token(self) -> str:
         """Return an opaque text of 256 random bits."""

@@ -1,4 +1,4 @@
-"""The tokens of an auth server: issuing, judging, rotating and revoking them by a table of sub-second ends."""
+"""The tokens of an auth server: issued, judged, rotated, revoked by a table of exact ends."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class TokenPair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Granted:
-    """A refresh that the table granted: the new pair, the generation it replaces, whether it is a repeat."""
+    """A refresh that was granted: the new pair, what it replaces, whether it is a repeat."""
 
     pair: TokenPair
     replaced: Generation | None
@@ -42,7 +42,7 @@ class Granted:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the table says about an access token: whose it is, and why it is not accepted (`None`: it is)."""
+    """Whose an access token is, and why it is not accepted (`None`: it is)."""
 
     generation: Generation | None
     why: Literal["missing", "unknown", "expired", "revoked"] | None
@@ -83,7 +83,7 @@ class TokenTable:
         reuse_grace: float,
         seed: int,
     ) -> None:
-        """Make an empty table. All durations are seconds; `clock` and `now` are read whenever a token is touched."""
+        """Make an empty table; all durations are seconds."""
         self._ledger = ledger
         self._clock = clock
         self._mint = TokenMint(now=now, token_life=token_life, seed=seed)
@@ -96,8 +96,8 @@ class TokenTable:
         self._ended_families: set[int] = set()
 
     def sign_in(self, user: str, *, over: Generation | None = None) -> TokenPair:
-        """Start a new family of tokens for `user`, and end the family of `over` if the sign-in came over it."""
-        pair = self._start_family(user, "sign-in", has_refresh_token=True)
+        """Start a new family of tokens, and end the family of `over` that the sign-in came over."""
+        pair = self._start_family(user, "sign-in")
         if over is not None and over.family not in self._ended_families:
             newest = self._families[over.family][-1].generation
             newest.replaced_at, newest.replaced_why = self._clock(), "sign-in"
@@ -131,7 +131,8 @@ class TokenTable:
         Args:
             refresh_token: What the client presented.
             asked_at: When the request arrived, in seconds of the clock.
-            stale_as: Make the new access token one that has already ended and claims to live so many seconds.
+            stale_as: Make the new access token one that has already ended and claims to live so
+                many seconds.
 
         Raises:
             RefreshRefused: The token earns nothing. Reuse revokes its family first.
@@ -145,36 +146,35 @@ class TokenTable:
             return self._repeat(entry, entry.successor)
         if entry.generation.refresh_revoked_at is not None:
             raise RefreshRefused("revoked")
-        if entry.generation.refresh_ends is not None and self._clock() >= entry.generation.refresh_ends:
+        ends = entry.generation.refresh_ends
+        if ends is not None and self._clock() >= ends:
             raise RefreshRefused("expired")
         return self._succeed(entry, asked_at=asked_at, stale_as=stale_as)
 
     def client_credentials(self, client_id: str, *, asked_at: float, stale_as: float | None = None) -> Granted:
-        """Give a client a new access token; from its second on that counts as a refresh of the one before."""
+        """Give a client a new access token; all but its first are refreshes of the one before."""
         entry = self._client_entry(client_id)
         if entry is not None:
             return self._succeed(entry, asked_at=asked_at, stale_as=stale_as)
-        pair = self._start_family(client_id, "client-credentials", has_refresh_token=False, stale_as=stale_as)
+        pair = self._start_family(client_id, "client-credentials", stale_as)
         return Granted(pair=pair, replaced=None)
 
     def revoke_access(self, user: str) -> int:
-        """Revoke the newest access token of each of a user's families; return how many were good until now."""
-        newest = [family[-1] for family in self._families if family[-1].generation.user == user]
-        revoked = [entry.generation for entry in newest if self.judge(entry.access_token).why is None]
-        for generation in revoked:
-            generation.access_revoked_at, generation.revoked_why = self._clock(), "revoked"
+        """Revoke the newest access token of each of a user's families; return how many."""
+        entries = self._newest(user)
+        revoked = [entry for entry in entries if self.judge(entry.access_token).why is None]
+        for entry in revoked:
+            entry.generation.access_revoked_at = self._clock()
+            entry.generation.revoked_why = "revoked"
         return len(revoked)
 
     def revoke_refresh(self, user: str) -> int:
-        """Revoke the newest refresh token of each of a user's families; return how many were revoked."""
-        newest = [family[-1] for family in self._families if family[-1].generation.user == user]
-        revoked = [
-            entry.generation
-            for entry in newest
-            if entry.refresh_token is not None and entry.generation.refresh_revoked_at is None
-        ]
-        for generation in revoked:
-            generation.refresh_revoked_at, generation.revoked_why = self._clock(), "revoked"
+        """Revoke the newest refresh token of each of a user's families; return how many."""
+        entries = [entry for entry in self._newest(user) if entry.refresh_token is not None]
+        revoked = [entry for entry in entries if entry.generation.refresh_revoked_at is None]
+        for entry in revoked:
+            entry.generation.refresh_revoked_at = self._clock()
+            entry.generation.revoked_why = "revoked"
         return len(revoked)
 
     def end_family(self, generation: Generation, why: RevokedWhy) -> None:
@@ -188,47 +188,47 @@ class TokenTable:
             if member.refresh_revoked_at is None and entry.refresh_token is not None:
                 member.refresh_revoked_at, member.revoked_why = at, why
 
+    def _newest(self, user: str) -> list[_Entry]:
+        return [family[-1] for family in self._families if family[0].generation.user == user]
+
     def _client_entry(self, client_id: str) -> _Entry | None:
-        for family in self._families:
-            if family[0].generation.issued_why == "client-credentials" and family[0].generation.user == client_id:
-                return family[-1]
-        return None
+        held = [entry for entry in self._newest(client_id) if entry.refresh_token is None]
+        return held[0] if held else None
 
     def _repeat(self, entry: _Entry, successor: _Entry) -> Granted:
-        used_at = successor.generation.issued
-        is_in_grace = self._clock() - used_at < self._reuse_grace
-        if is_in_grace and successor.successor is None and entry.generation.family not in self._ended_families:
-            return Granted(pair=self._pair(successor), replaced=entry.generation, replayed=True)
+        is_in_grace = self._clock() - successor.generation.issued < self._reuse_grace
+        is_ended = entry.generation.family in self._ended_families
+        if is_in_grace and successor.successor is None and not is_ended:
+            left = max(0.0, successor.generation.ends - self._clock())
+            return Granted(pair=_pair(successor, left), replaced=entry.generation, replayed=True)
         self.end_family(entry.generation, "reuse")
         raise RefreshRefused("reused")
 
     def _succeed(self, entry: _Entry, *, asked_at: float, stale_as: float | None) -> Granted:
         old = entry.generation
-        entry.successor = self._issue(
-            old.user, old.family, "refresh", has_refresh_token=entry.refresh_token is not None, stale_as=stale_as
-        )
+        entry.successor = self._issue(old.user, old.family, "refresh", stale_as)
         old.replaced_at, old.replaced_why = self._clock(), _why_replaced(old, asked_at)
-        return Granted(pair=self._pair(entry.successor, claimed_life=stale_as), replaced=old)
+        return Granted(pair=_pair(entry.successor, self._claimed(stale_as)), replaced=old)
 
-    def _start_family(
-        self, user: str, why: IssuedWhy, *, has_refresh_token: bool, stale_as: float | None = None
-    ) -> TokenPair:
+    def _start_family(self, user: str, why: IssuedWhy, stale_as: float | None = None) -> TokenPair:
         self._families.append([])
-        entry = self._issue(
-            user, len(self._families) - 1, why, has_refresh_token=has_refresh_token, stale_as=stale_as
-        )
-        return self._pair(entry, claimed_life=stale_as)
+        entry = self._issue(user, len(self._families) - 1, why, stale_as)
+        return _pair(entry, self._claimed(stale_as))
 
-    def _issue(
-        self, user: str, family: int, why: IssuedWhy, *, has_refresh_token: bool, stale_as: float | None
-    ) -> _Entry:
+    def _claimed(self, stale_as: float | None) -> float:
+        return self._token_life if stale_as is None else stale_as
+
+    def _issue(self, user: str, family: int, why: IssuedWhy, stale_as: float | None) -> _Entry:
+        members = self._families[family]
+        origin = members[0].generation.issued_why if members else why
+        has_refresh_token = origin != "client-credentials"
         issued = self._clock()
         life = self._token_life if stale_as is None else 0.0
         access_token = self._mint.access_token(user, is_stale=stale_as is not None)
         refresh_token = self._mint.refresh_token() if has_refresh_token else None
         generation = Generation(
             family=family,
-            index=len(self._families[family]),
+            index=len(members),
             user=user,
             issued=issued,
             ends=issued + life,
@@ -239,20 +239,20 @@ class TokenTable:
         )
         entry = _Entry(generation=generation, access_token=access_token, refresh_token=refresh_token)
         self._ledger.generations.append(generation)
-        self._families[family].append(entry)
+        members.append(entry)
         self._by_access[access_token] = entry
         if refresh_token is not None:
             self._by_refresh[refresh_token] = entry
         return entry
 
-    def _pair(self, entry: _Entry, *, claimed_life: float | None = None) -> TokenPair:
-        left = max(0.0, entry.generation.ends - self._clock())
-        return TokenPair(
-            access_token=entry.access_token,
-            refresh_token=entry.refresh_token,
-            expires_in=left if claimed_life is None else claimed_life,
-            generation=entry.generation,
-        )
+
+def _pair(entry: _Entry, expires_in: float) -> TokenPair:
+    return TokenPair(
+        access_token=entry.access_token,
+        refresh_token=entry.refresh_token,
+        expires_in=expires_in,
+        generation=entry.generation,
+    )
 
 
 def _why_replaced(generation: Generation, asked_at: float) -> ReplacedWhy:
