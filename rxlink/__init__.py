@@ -11,6 +11,7 @@ from rxlink.core.operation import GraphQLRequest, Operation
 from rxlink.core.result import FetchResult
 from rxlink.links.context import SetContextLink, set_context
 from rxlink.links.error import ErrorLink, ErrorResponse, on_error
+from rxlink.transport.http import HttpLink
 
 __all__ = [
     "ApolloLink",
@@ -23,6 +24,7 @@ __all__ = [
     "ErrorResponse",
     "FetchResult",
     "GraphQLRequest",
+    "HttpLink",
     "MemoryTokenStorage",
     "Operation",
     "RefreshReason",
@@ -39,4 +41,3 @@ __all__ = [
     "set_context",
     "split",
 ]
-__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Terminating links, one module each under its Apollo name; the only users of aiohttp."""

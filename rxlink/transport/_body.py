@@ -1,0 +1,154 @@
+"""The JSON body of a request, and where a value stands in it that JSON cannot carry."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, TypeAlias, cast
+
+from rxlink.core.documents import DocumentNode, document_of
+from rxlink.core.operation import Operation
+from rxlink.errors import InvariantTypeError, SerializationError
+
+__all__ = ["BodyWriter", "JsonEncoder", "Printer", "checked_function"]
+
+Printer: TypeAlias = Callable[[DocumentNode, Callable[[DocumentNode], str]], str]
+JsonEncoder: TypeAlias = Callable[[Any], bytes | str]
+
+Body: TypeAlias = dict[str, Any]
+
+_encode_compactly = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+
+class BodyWriter(NamedTuple):
+    """How a link writes bodies.
+
+    Attributes:
+        print: Prints a document, given it and the default printer; None prints each document once.
+        encode: Encodes a body, None for compact JSON.
+        includes_unused_variables: Whether variables are sent that the document does not use.
+    """
+
+    print: Printer | None
+    encode: JsonEncoder | None
+    includes_unused_variables: bool
+
+    def write(self, operation: Operation, *, with_extensions: bool, with_query: bool) -> bytes:
+        """Return the body that sends an operation; its parts are in Apollo's order.
+
+        Args:
+            operation: The operation.
+            with_extensions: Whether its extensions are sent, if it has any.
+            with_query: Whether its query is sent.
+
+        Raises:
+            SerializationError: Variables or extensions hold what the encoder does not take.
+            InvariantTypeError: The encoder or the printer returned no text.
+        """
+        body: Body = {"variables": self._variables(operation)}
+        if operation.operation_name is not None:
+            body = {"operationName": operation.operation_name, **body}
+        if with_extensions and operation.extensions:
+            body["extensions"] = operation.extensions
+        if not with_query:
+            return _encoded(self.encode or _encode_compactly, body, operation)
+        if self.print is None and self.encode is None:
+            # The query was escaped when its document was first sent: put it in as it is.
+            start = _encoded(_encode_compactly, body, operation)
+            return b'%b,"query":%b}' % (start[:-1], document_of(operation.query).json_text.encode())
+        body["query"] = self._printed(operation.query)
+        return _encoded(self.encode or _encode_compactly, body, operation)
+
+    def _variables(self, operation: Operation) -> Mapping[str, Any]:
+        variables = operation.variables
+        if self.includes_unused_variables or not variables:
+            return variables
+        used = document_of(operation.query).used_variables
+        if variables.keys() <= used:
+            return variables
+        return {name: value for name, value in variables.items() if name in used}
+
+    def _printed(self, document: DocumentNode) -> str:
+        if self.print is None:
+            return _default_printer(document)
+        text = cast("object", self.print(document, _default_printer))
+        if not isinstance(text, str):
+            raise InvariantTypeError(f"`print` of HttpLink returned a {type(text).__name__} instead of GraphQL text")
+        return text
+
+
+def checked_function(name: str, function: object) -> None:
+    """Check an option that is a function, or None.
+
+    Raises:
+        InvariantTypeError: It is something else.
+    """
+    if function is not None and not callable(function):
+        raise InvariantTypeError(f"`{name}` of HttpLink is a {type(function).__name__}; give a function, or None")
+
+
+def _default_printer(document: DocumentNode) -> str:
+    return document_of(document).text
+
+
+def _encoded(encode: JsonEncoder, body: Body, operation: Operation) -> bytes:
+    try:
+        text = cast("object", encode(body))
+        if isinstance(text, str):
+            return text.encode()
+    except Exception as error:
+        steps = 1 if isinstance(error, RecursionError) else None
+        path, kind = _culprit(encode, body, steps)
+        raise SerializationError(path=path, type_name=kind, operation_name=operation.operation_name) from error
+    if isinstance(text, bytes):
+        return text
+    raise InvariantTypeError(f"`encode` of HttpLink returned a {type(text).__name__}; return JSON as bytes or text")
+
+
+def _culprit(encode: JsonEncoder, body: Body, steps: int | None) -> tuple[str, str]:
+    """Find the innermost value that does not encode: its path, and what it is.
+
+    Args:
+        encode: The encoder that failed.
+        body: What it failed on.
+        steps: How far to go in; None for all the way.
+    """
+    path, value = "", cast("object", body)
+    around = {id(body)}
+    while (part := _failing_part(encode, value)) is not None:
+        path, value = path + part[0], part[1]
+        if id(value) in around:
+            return path.removeprefix("."), f"{type(value).__name__} that holds itself"
+        around.add(id(value))
+        if len(around) - 1 == steps:
+            return path.removeprefix("."), "value nested too deeply"
+    return path.removeprefix(".") or "the body", _described(value)
+
+
+def _failing_part(encode: JsonEncoder, value: object) -> tuple[str, object] | None:
+    for step, part in _parts(value):
+        try:
+            encode(part)
+        except Exception:  # noqa: BLE001 - whatever it raises, it is the part that was looked for
+            return step, part
+    return None
+
+
+def _parts(value: object) -> Iterator[tuple[str, object]]:
+    if isinstance(value, Mapping):
+        for name, part in cast("Mapping[object, object]", value).items():
+            yield f".{name}" if isinstance(name, str) else f"[{type(name).__name__}]", part
+    elif isinstance(value, (list, tuple)):
+        for index, part in enumerate(cast("list[object]", value)):
+            yield f"[{index}]", part
+
+
+def _described(value: object) -> str:
+    if isinstance(value, float) and not math.isfinite(value):
+        return "float that is not finite"
+    if isinstance(value, dict):
+        for name in cast("dict[object, object]", value):
+            if name is not None and not isinstance(name, (str, int, float)):
+                return f"dict with a {type(name).__name__} as a name"
+    return type(cast("object", value)).__name__

@@ -1,0 +1,190 @@
+"""Everything that is decided about a request before it is sent.
+
+Ports: ``@apollo/client`` 4.3.8 ``src/link/http/selectHttpOptionsAndBody.ts`` and ``selectURI.ts``.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, TypeAlias, cast, get_args
+
+from multidict import CIMultiDict
+
+from rxlink.core.operation import Context, Operation
+from rxlink.errors import InvariantError, InvariantTypeError
+from rxlink.transport._body import BodyWriter
+from rxlink.transport._headers import (
+    FALLBACK_HEADERS,
+    checked_accept,
+    checked_headers,
+    unique_headers,
+)
+from rxlink.transport._sessions import Credentials
+from rxlink.transport._uri import Target, parse_uri
+
+__all__ = ["HttpOptions", "HttpRequest", "RequestBuilder", "UriFunction"]
+
+UriFunction: TypeAlias = Callable[[Operation], str]
+
+CREDENTIALS = get_args(Credentials)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpOptions:
+    """What the context's ``http`` can change for one operation.
+
+    Attributes:
+        include_extensions: Whether the operation's extensions are sent.
+        include_query: Whether its query is sent.
+        preserve_header_case: Whether names of headers are sent as they were given.
+        accept: Media types to ask for before those that the ``accept`` header names.
+    """
+
+    include_extensions: bool = True
+    include_query: bool = True
+    preserve_header_case: bool = False
+    accept: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """One request; as text it says what was sent where, without what may be secret.
+
+    Attributes:
+        operation_name: The operation that it sends, None if it is anonymous.
+        target: Where it goes.
+        headers: Its headers.
+        body: Its body.
+        credentials: What is to happen with cookies, None where nobody said.
+    """
+
+    operation_name: str | None
+    target: Target
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    credentials: Credentials | None
+
+    def __str__(self) -> str:
+        return f"operation {self.operation_name or '(anonymous)'} to {self.target}"
+
+
+class RequestBuilder:
+    """Makes the requests of a link: its options, and over them those of each context."""
+
+    __slots__ = ("_body", "_credentials", "_headers", "_http", "_plain_headers", "_uri")
+
+    def __init__(
+        self,
+        uri: str | UriFunction,
+        *,
+        headers: Mapping[str, str] | None,
+        credentials: Credentials | None,
+        http: HttpOptions,
+        body: BodyWriter,
+    ) -> None:
+        self._uri = _checked_function(uri) if callable(uri) else parse_uri(uri, "`uri` of HttpLink")
+        self._credentials: Credentials | None = _checked_credentials(credentials, "HttpLink")
+        self._headers = {**FALLBACK_HEADERS, **checked_headers(headers or {}, "HttpLink")}
+        self._http = http
+        self._body = body
+        self._plain_headers = CIMultiDict(_merged(self._headers, http))
+
+    @property
+    def shown_uri(self) -> str:
+        """Where requests go, without secrets, or the name of the function that says it."""
+        uri = self._uri
+        return str(uri) if isinstance(uri, Target) else getattr(uri, "__qualname__", repr(uri))
+
+    def build(self, operation: Operation) -> HttpRequest:
+        """Decide everything about the request of an operation.
+
+        Raises:
+            InvariantError: The context holds what cannot be sent.
+            InvariantTypeError: A value in the context, or what a function of the link returned, has
+                the wrong type.
+            SerializationError: Variables or extensions are no JSON.
+        """
+        context = operation.get_context()
+        if context.get("fetch_options"):
+            raise InvariantError(
+                "the context holds `fetch_options`, which HttpLink does not have yet; "
+                "use `uri`, `headers`, `credentials` and `http`"
+            )
+        target = self._target(operation, context)
+        http = _http_of(context, self._http)
+        return HttpRequest(
+            operation_name=operation.operation_name,
+            target=target,
+            headers=self._request_headers(context, http, target),
+            body=self._body.write(operation, with_extensions=http.include_extensions, with_query=http.include_query),
+            credentials=_checked_credentials(context.get("credentials"), "the context") or self._credentials,
+        )
+
+    def _target(self, operation: Operation, context: Context) -> Target:
+        uri = context.get("uri")
+        if uri:
+            return parse_uri(uri, "`uri` of the context")
+        if isinstance(self._uri, Target):
+            return self._uri
+        answer = cast("object", self._uri(operation))
+        if inspect.iscoroutine(answer):
+            answer.close()
+        return parse_uri(answer, f"what {self.shown_uri} returned as `uri`")
+
+    def _request_headers(self, context: Context, http: HttpOptions, target: Target) -> Mapping[str, str]:
+        own = context.get("headers")
+        if own is None and http is self._http:
+            headers = self._plain_headers
+        else:
+            own = checked_headers(own or {}, "the context")
+            headers = CIMultiDict(_merged({**self._headers, **own}, http))
+        if target.authorization is not None and "authorization" not in headers:
+            headers = CIMultiDict(headers, authorization=target.authorization)
+        return headers
+
+
+def _checked_function(uri: UriFunction) -> UriFunction:
+    if inspect.iscoroutinefunction(uri):
+        raise InvariantTypeError(
+            f"`uri` of HttpLink is the coroutine function {getattr(uri, '__qualname__', uri)!s}; "
+            "put what has to be waited for into the context, with SetContextLink"
+        )
+    return uri
+
+
+def _checked_credentials(value: object, where: str) -> Credentials | None:
+    """Return a choice about cookies; None and "" are none.
+
+    Raises:
+        InvariantError: It is not one of fetch's three words.
+    """
+    if not value:
+        return None
+    if value not in CREDENTIALS:
+        raise InvariantError(f"`credentials` of {where} is {value!r}; give {', '.join(map(repr, CREDENTIALS))}")
+    return cast("Credentials", value)
+
+
+def _merged(headers: dict[str, str], http: HttpOptions) -> dict[str, str]:
+    if http.accept:
+        headers["accept"] = ",".join([*http.accept, headers["accept"]])
+    return unique_headers(headers, preserve_case=http.preserve_header_case)
+
+
+def _http_of(context: Context, options: HttpOptions) -> HttpOptions:
+    """Return the link's options with what the context's ``http`` says; None in it says nothing."""
+    changes = context.get("http")
+    if not changes:
+        return options
+    if not isinstance(changes, Mapping):
+        raise InvariantTypeError(f"`http` of the context is a {type(changes).__name__}; give a mapping of options")
+    said = {name: value for name, value in cast("Mapping[str, Any]", changes).items() if value is not None}
+    known = [option.name for option in fields(HttpOptions)]
+    unknown = sorted(map(str, said.keys() - set(known)))
+    if unknown:
+        raise InvariantError(f"`http` of the context has no option {unknown[0]!r}; it has {', '.join(known)}")
+    if "accept" in said:
+        said["accept"] = tuple(checked_accept(said["accept"]))
+    return replace(options, **said)

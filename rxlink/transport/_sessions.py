@@ -1,0 +1,106 @@
+"""Which aiohttp session sends a request: the one given to the link, or one that the link opens.
+
+A session belongs to its event loop. A link may serve several loops, one after another
+(``asyncio.run`` twice), so it opens a session for each, held by an asynchronous generator: a loop
+that shuts down finishes the generators that were started on it (``loop.shutdown_asyncgens``, which
+``asyncio.run`` calls), and with them closes their sessions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Literal, TypeAlias
+
+import aiohttp
+
+from rxlink.errors import ClientClosed, InvariantError, InvariantTypeError
+
+__all__ = ["Credentials", "GivenSession", "OwnSessions", "Sessions"]
+
+Credentials: TypeAlias = Literal["omit", "same-origin", "include"]
+
+
+class OwnSessions:
+    """Sessions by loop, and by whether they keep cookies; each opens when it is first asked for."""
+
+    __slots__ = ("_open",)
+
+    def __init__(self) -> None:
+        self._open: dict[tuple[asyncio.AbstractEventLoop, bool], _Held] = {}
+
+    def check(self, credentials: Credentials | None) -> None:
+        """Accept any choice about cookies."""
+
+    async def get(self, credentials: Credentials | None) -> aiohttp.ClientSession:
+        """Return the session of the running loop for a choice about cookies."""
+        keeps_cookies = credentials in ("include", "same-origin")
+        key = (asyncio.get_running_loop(), keeps_cookies)
+        held = self._open.get(key)
+        if held is not None and not held[0].closed:
+            return held[0]
+        for stale in [key for key in self._open if key[0].is_closed()]:
+            del self._open[stale]
+        holder = _hold_session(keeps_cookies=keeps_cookies)
+        # This does not give way to others, so nobody opens the same session meanwhile.
+        session = await anext(holder)
+        self._open[key] = (session, holder)
+        return session
+
+    async def aclose(self) -> None:
+        """Close the sessions of the running loop; those of other loops close with them."""
+        here = asyncio.get_running_loop()
+        for key in [key for key in self._open if key[0] is here]:
+            await self._open.pop(key)[1].aclose()
+        self._open.clear()
+
+
+class GivenSession:
+    """Somebody else's session, which stays open."""
+
+    __slots__ = ("_session",)
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        if not isinstance(session, aiohttp.ClientSession):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvariantTypeError(f"`session` is a {type(session).__name__}; give an aiohttp.ClientSession, or None")
+        self._session = session
+
+    def check(self, credentials: Credentials | None) -> None:
+        """Refuse what the session cannot do for one request alone.
+
+        Raises:
+            InvariantError: Cookies are to be left out, but the session keeps them.
+        """
+        jar = self._session.cookie_jar
+        if credentials == "omit" and not isinstance(jar, aiohttp.DummyCookieJar):
+            raise InvariantError(
+                "`credentials` is 'omit', but the session given to HttpLink keeps cookies; make it "
+                "with cookie_jar=aiohttp.DummyCookieJar(), or let the link open its own session"
+            )
+
+    async def get(self, credentials: Credentials | None) -> aiohttp.ClientSession:
+        """Return it.
+
+        Raises:
+            ClientClosed: Its owner has closed it.
+        """
+        if self._session.closed:
+            raise ClientClosed("the aiohttp session given to HttpLink")
+        return self._session
+
+    async def aclose(self) -> None:
+        """Leave it open."""
+
+
+Sessions: TypeAlias = OwnSessions | GivenSession
+_Held: TypeAlias = tuple[aiohttp.ClientSession, AsyncGenerator[aiohttp.ClientSession]]
+
+
+async def _hold_session(*, keeps_cookies: bool) -> AsyncGenerator[aiohttp.ClientSession]:
+    # `unsafe` is aiohttp's word for keeping cookies of a host that is an IP address, as fetch does.
+    jar = aiohttp.CookieJar(unsafe=True) if keeps_cookies else aiohttp.DummyCookieJar()
+    session = aiohttp.ClientSession(cookie_jar=jar)
+    try:
+        yield session
+    finally:
+        await session.close()

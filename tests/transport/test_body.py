@@ -1,0 +1,201 @@
+"""The body of a request: its bytes, and what JSON cannot carry."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from graphql import parse
+
+from rxlink.core.documents import document_of
+from rxlink.core.link import execute
+from rxlink.core.operation import GraphQLRequest
+from rxlink.errors import InvariantTypeError, SerializationError
+from rxlink.transport.http import HttpLink
+from tests.transport.scripted_server import ScriptedServer
+
+URI = "http://localhost/graphql"
+QUERY = "query Q($a: Int, $b: [Int]) { f(a: $a, b: $b) }"
+PRINTED = r"query Q($a: Int, $b: [Int]) {\n  f(a: $a, b: $b)\n}"
+
+
+def compact(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def error_of(link: HttpLink, request: GraphQLRequest) -> Exception:
+    errors: list[Exception] = []
+    execute(link, request).subscribe(on_error=errors.append)
+    assert 1 == len(errors), "it arrives at once"
+    return errors[0]
+
+
+@pytest.mark.parametrize("encode", [None, compact])
+async def test_has_apollos_parts_in_apollos_order(server: ScriptedServer, encode):
+    async with HttpLink(server.uri, encode=encode) as link:
+        await execute(link, GraphQLRequest(QUERY, {"a": 1}, extensions={"k": "v"}))
+        await execute(link, GraphQLRequest("{ a }"))
+
+    assert [
+        f'{{"operationName":"Q","variables":{{"a":1}},"extensions":{{"k":"v"}},"query":"{PRINTED}"}}',
+        r'{"variables":{},"query":"{\n  a\n}"}',
+    ] == [body.decode() for body in server.bodies]
+
+
+async def test_survives_every_kind_of_text(server: ScriptedServer):
+    text = 'ë "quoted" \\ \n \u2028 \U0001f600'
+
+    async with HttpLink(server.uri) as link:
+        await execute(link, GraphQLRequest(QUERY, {"a": text}))
+        await execute(link, GraphQLRequest(f"{{ f(a: {json.dumps(text, ensure_ascii=False)}) }}"))
+
+    assert text == json.loads(server.bodies[0])["variables"]["a"]
+    assert "\U0001f600" in json.loads(server.bodies[1])["query"]
+
+
+class TestVariables:
+    @pytest.mark.parametrize(
+        ("query", "used"),
+        [
+            ("query Q($a: Int, $b: Int) { f(a: $a) }", {"a"}),
+            ("query Q($a: Int, $b: Int) { f(a: [1, $a], b: {c: {d: $b}}) }", {"a", "b"}),
+            ("query Q($a: Boolean!) { f @include(if: $a) }", {"a"}),
+            ("query Q($a: Boolean!) @on(if: $a) { f }", {"a"}),
+            ("query Q($a: Int) { ...F } fragment F on T { f(a: $a) }", {"a"}),
+            ("query Q($a: Int = 1) { f }", set()),
+        ],
+    )
+    def test_are_used_where_a_field_or_directive_has_them(self, query: str, used: set[str]):
+        assert used == document_of(parse(query)).used_variables
+
+    async def test_that_are_not_used_are_left_out(self, server: ScriptedServer):
+        variables = {"a": 1, "c": object(), "b": None}
+
+        async with HttpLink(server.uri) as link:
+            await execute(link, GraphQLRequest(QUERY, variables))
+
+        assert {"a": 1, "b": None} == server.sent["variables"]
+
+    async def test_that_are_not_used_are_sent_where_the_link_says_so(self, server: ScriptedServer):
+        async with HttpLink(server.uri, include_unused_variables=True) as link:
+            await execute(link, GraphQLRequest(QUERY, {"a": 1, "c": 3}))
+
+        assert {"a": 1, "c": 3} == server.sent["variables"]
+
+    async def test_of_more_than_a_mebibyte_are_sent_without_a_warning(self, server: ScriptedServer):
+        async with HttpLink(server.uri) as link:
+            await execute(link, GraphQLRequest(QUERY, {"a": "x" * 2**21}))
+
+        assert 2**21 == len(server.sent["variables"]["a"])
+
+
+def holding_itself() -> list:
+    values: list = [1]
+    values.append({"again": values})
+    return values
+
+
+def nested(depth: int) -> list:
+    values: list = []
+    for _ in range(depth):
+        values = [values]
+    return values
+
+
+class TestUnserializable:
+    @pytest.mark.parametrize(
+        ("value", "path", "kind"),
+        [
+            (datetime(2026, 1, 1, tzinfo=UTC), "variables.a", "datetime"),
+            ({"filter": {"since": [1, {2}]}}, "variables.a.filter.since[1]", "set"),
+            (({"x": b""},), "variables.a[0].x", "bytes"),
+            (float("nan"), "variables.a", "float that is not finite"),
+            ([float("inf")], "variables.a[0]", "float that is not finite"),
+            ({"x": {(1, 2): 3}}, "variables.a.x", "dict with a tuple as a name"),
+            (holding_itself(), "variables.a[1].again", "list that holds itself"),
+            (nested(100_000), "variables", "value nested too deeply"),
+        ],
+    )
+    async def test_value_is_named_by_path_and_type(self, value: object, path: str, kind: str):
+        error = error_of(HttpLink(URI), GraphQLRequest(QUERY, {"a": value}))
+
+        assert isinstance(error, SerializationError)
+        assert path == error.path
+        assert f"operation Q: {path} is a {kind}, which JSON cannot carry" in str(error)
+        assert error.__cause__ is not None
+
+    async def test_extension_is_named_too(self):
+        request = GraphQLRequest(QUERY, {"a": 1}, extensions={"k": {1}})
+
+        error = error_of(HttpLink(URI), request)
+
+        assert isinstance(error, SerializationError)
+        assert "extensions.k" == error.path
+
+    async def test_value_leaves_no_task_and_sends_nothing(self, server: ScriptedServer):
+        async with HttpLink(server.uri) as link:
+            with pytest.raises(SerializationError):
+                await execute(link, GraphQLRequest(QUERY, {"a": {1}}))
+
+            assert {} == link._running
+        assert [] == server.requests
+
+    async def test_value_may_be_known_to_an_own_encoder(self, server: ScriptedServer):
+        def encode(body: object) -> str:
+            return json.dumps(body, default=str)
+
+        async with HttpLink(server.uri, encode=encode) as link:
+            await execute(link, GraphQLRequest(QUERY, {"a": datetime(2026, 1, 1, tzinfo=UTC)}))
+
+        assert "2026-01-01 00:00:00+00:00" == server.sent["variables"]["a"]
+
+    async def test_value_is_found_through_an_own_encoder(self):
+        def encode(body: object) -> bytes:
+            if "13" in repr(body):
+                raise LookupError("the encoder's own")
+            return b"{}"
+
+        error = error_of(HttpLink(URI, encode=encode), GraphQLRequest(QUERY, {"b": [1, 13]}))
+
+        assert isinstance(error, SerializationError)
+        assert "variables.b[1]" == error.path
+        assert isinstance(error.__cause__, LookupError)
+
+
+class TestOwnFunctions:
+    async def test_print_gets_the_document_and_the_default_printer(self, server: ScriptedServer):
+        document = parse(QUERY)
+        got = []
+
+        def print_short(node, printer) -> str:
+            got.append(node)
+            return printer(node).replace("\n", "")
+
+        async with HttpLink(server.uri, print=print_short) as link:
+            await execute(link, GraphQLRequest(document))
+
+        assert [document] == got
+        assert "query Q($a: Int, $b: [Int]) {  f(a: $a, b: $b)}" == server.sent["query"]
+
+    async def test_print_is_not_asked_for_a_query_that_is_not_sent(self, server: ScriptedServer):
+        context = {"http": {"include_query": False}}
+
+        async with HttpLink(server.uri, print=lambda *_: 1 / 0) as link:
+            await execute(link, GraphQLRequest(QUERY, context=context))
+
+        assert "query" not in server.sent
+
+    async def test_encode_may_return_bytes(self, server: ScriptedServer):
+        async with HttpLink(server.uri, encode=lambda body: compact(body).encode()) as link:
+            await execute(link, GraphQLRequest(QUERY, {"a": 1}))
+
+        assert {"a": 1} == server.sent["variables"]
+
+    async def test_that_return_no_text_are_named(self):
+        printing = HttpLink(URI, print=lambda *_: None)
+        encoding = HttpLink(URI, encode=lambda _: None)
+
+        errors = [error_of(link, GraphQLRequest(QUERY)) for link in (printing, encoding)]
+
+        assert [InvariantTypeError, InvariantTypeError] == list(map(type, errors))
+        assert "`print`" in str(errors[0])
+        assert "`encode`" in str(errors[1])
