@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar, cast
 from reactivex import Observable
 
 from rxlink.core.subscription import ChainObservable, Observer, Subscription, report_callback_error
-from rxlink.errors import InvariantTypeError, OperationCancelled
+from rxlink.errors import InvariantError, InvariantTypeError, OperationCancelled
 
 __all__ = ["from_error", "from_future", "resolve"]
 
@@ -106,14 +106,22 @@ class _Shared(ChainObservable[T]):
     """The outcome of one awaitable, for any number of subscribers."""
 
     def __init__(self, awaitable: Awaitable[T]) -> None:
-        super().__init__(self._join)
+        self._operation = None
         self._awaitable = awaitable
         self._future: asyncio.Future[T] | None = None
         self._waiting: dict[_Place[T], None] = {}
 
-    def _join(self, _: None, observer: Observer[T], root: Subscription) -> None:
+    # A method, not an attribute as in the base: a bound method kept in its own object would be a cycle.
+    def _connect(  # pyright: ignore[reportIncompatibleVariableOverride]
+        self, operation: None, observer: Observer[T], root: Subscription
+    ) -> None:
         if self._future is None:
-            self._future = self._start(root)
+            try:
+                self._future = self._start(root)
+            except InvariantError as error:
+                # Without its frames, which hold this object and with it the coroutine.
+                observer.on_error(error.with_traceback(None))
+                return
             # One callback for all: asyncio removes callbacks by scanning, so one each would cost O(n) to leave.
             self._future.add_done_callback(self._settle)
         if self._future.done():
@@ -124,8 +132,8 @@ class _Shared(ChainObservable[T]):
         root.hold(place)
 
     def _start(self, root: Subscription) -> asyncio.Future[T]:
-        if isinstance(self._awaitable, asyncio.Future):
-            return cast("asyncio.Future[T]", self._awaitable)
+        if asyncio.isfuture(self._awaitable):
+            return self._awaitable
         return asyncio.ensure_future(self._awaitable, loop=root.event_loop())
 
     def _settle(self, future: asyncio.Future[T]) -> None:

@@ -83,7 +83,7 @@ class Operation:
             InvariantTypeError: That is no mapping.
         """
         values = update(self.get_context()) if callable(update) else update
-        if not isinstance(values, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - as below
+        if type(values) is not dict and not isinstance(values, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvariantTypeError(
                 f"set_context got a {type(values).__name__}; give a mapping of context values, or a function that "
                 "returns one"

@@ -209,16 +209,15 @@ class Subscription(abc.DisposableBase):
 
         It gets the observer and the arguments, and calls the observer itself, after ``release()``. If it is cancelled
         by anybody but this subscription, the observer gets :class:`~rxlink.errors.OperationCancelled`. A coroutine
-        among the arguments is closed where the work never came to await it.
-
-        Raises:
-            InvariantError: There is no running event loop, nor one in the subscriber's scheduler.
+        among the arguments is closed where the work never came to await it. Where there is no running event loop,
+        nor one in the subscriber's scheduler, the observer gets an :class:`~rxlink.errors.InvariantError` at once.
         """
         try:
             loop = self.event_loop()
-        except InvariantError:
+        except InvariantError as error:
             _close_coroutines(args)
-            raise
+            observer.on_error(error)
+            return
         task = loop.create_task(work(observer, *args))
         task.add_done_callback(partial(self._on_task_done, observer, args))
         self.hold(task)
@@ -376,7 +375,7 @@ class ChainObservable(Observable[T]):
 
     def __await__(self) -> Generator[Any, None, T]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Wait for the last result; cancelling the wait disposes the subscription."""
-        outcome = _Outcome[T]()
+        outcome: _Outcome[T] = _Outcome()
         subscription = self.subscribe(outcome)
         if not outcome.is_known:
             try:

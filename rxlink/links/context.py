@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 from reactivex import Observable
 
@@ -66,20 +66,19 @@ class SetContextLink(ApolloLink):
         def start(operation: Operation, observer: ResultObserver, root: Subscription) -> None:
             try:
                 update = setter(operation.get_context(), operation)
-                # An Observable can be awaited too, so it is looked for first.
-                if isinstance(update, Observable):
-                    waiting = _Waiting(setter, operation, observer, root, proceed)
-                    subscribe_foreign(cast("Observable[object]", update), waiting, root)
-                    return
-                if inspect.isawaitable(update):
-                    waiting = _Waiting(setter, operation, observer, root, proceed)
-                    root.spawn(waiting.wait_for, observer, update)
-                    return
-                operation.set_context(_checked(update, setter))
+                # A dict is what most setters return, and abstract classes take long to ask.
+                is_waiting = type(update) is not dict and (
+                    isinstance(update, Observable) or inspect.isawaitable(update)
+                )
+                if not is_waiting:
+                    operation.set_context(_checked(cast("object", update), setter))
             except Exception as error:  # noqa: BLE001 - whatever the setter raises is the operation's error
                 observer.on_error(error)
                 return
-            proceed(operation, observer, root)
+            if is_waiting:
+                _Waiting(setter, operation, observer, root, proceed).start(update)
+            else:
+                proceed(operation, observer, root)
 
         return start
 
@@ -115,7 +114,14 @@ class _Waiting:
         self._proceed = proceed
         self._update: object = _NOTHING
 
-    async def wait_for(self, observer: ResultObserver, update: Awaitable[Context | None]) -> None:
+    def start(self, update: Any) -> None:
+        # An Observable can be awaited too, so it is looked for first.
+        if isinstance(update, Observable):
+            subscribe_foreign(cast("Observable[object]", update), self, self._root)
+            return
+        self._root.spawn(self._wait_for, self._observer, update)
+
+    async def _wait_for(self, observer: ResultObserver, update: Awaitable[object]) -> None:
         try:
             self._update = await update
         except Exception as error:  # noqa: BLE001 - as above
@@ -145,7 +151,7 @@ class _Waiting:
 def _checked(update: object, setter: object) -> Context:
     if update is None:
         return {}
-    if isinstance(update, Mapping):
+    if type(update) is dict or isinstance(update, Mapping):
         return cast("Context", update)
     what = "an Observable without a value" if update is _NOTHING else f"a {type(update).__name__}"
     raise InvariantTypeError(

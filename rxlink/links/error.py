@@ -224,10 +224,10 @@ class _ErrorWorker:
     def _think(self, answer: Awaitable[Answer], deliver: Callable[[], None]) -> None:
         """Wait for the handler."""
         scope = self._root.open_scope()
-        scope.spawn(self._wait, _Failure(self), answer, deliver, scope)
         self._is_thinking = True
         if self._queue is None:
             self._queue = deque()
+        scope.spawn(self._wait, _Failure(self), answer, deliver, scope)
 
     async def _wait(
         self, failure: _Failure, answer: Awaitable[Answer], deliver: Callable[[], None], scope: Scope
@@ -238,8 +238,6 @@ class _ErrorWorker:
             step = partial(self.fail, error)
         else:
             step = partial(self._go_on, decided, deliver)
-        if scope.is_stopped:  # the subscriber has left, and the handler went on in spite of its cancellation
-            return
         scope.release()
         scope.close()
         self._catch_up(step)

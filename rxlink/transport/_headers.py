@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, cast
 
 from rxlink.errors import InvariantError, InvariantTypeError
@@ -22,6 +23,9 @@ HARMLESS = frozenset({
     "user-agent", "vary",
 })  # fmt: skip
 """Headers whose value may stand in a log; a secret can be in any other, so those are masked."""
+
+KNOWN_NAMES = 1000
+"""How many names of headers are remembered as good ones; a service uses a few."""
 
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
 CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -48,14 +52,20 @@ def checked_headers(headers: object, where: str) -> Mapping[str, str]:
                 f"the header {name!r} of {where} is a {type(value).__name__}; "
                 "names and values of headers are text: leave out a header that has no value"
             )
-        if not TOKEN.fullmatch(name):
+        if not _is_token(name):
             raise InvariantError(f"{name!r} of {where} cannot be the name of a header")
-        if CONTROL.search(value):
+        # Most values are plain text, which is told without a regular expression.
+        if not value.isprintable() and CONTROL.search(value):
             raise InvariantError(
                 f"the header {name!r} of {where} holds a line break or another control character; "
                 "strip the value before using it"
             )
     return cast("Mapping[str, str]", headers)
+
+
+@lru_cache(maxsize=KNOWN_NAMES)
+def _is_token(name: str) -> bool:
+    return TOKEN.fullmatch(name) is not None
 
 
 def checked_accept(accept: object) -> list[str]:

@@ -48,7 +48,7 @@ class HttpOptions:
     accept: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class HttpRequest:
     """One request; as text it says what was sent where, without what may be secret.
 
@@ -134,12 +134,16 @@ class RequestBuilder:
         return parse_uri(answer, f"what {self.shown_uri} returned as `uri`")
 
     def _request_headers(self, context: Context, http: HttpOptions, target: Target) -> Mapping[str, str]:
-        own = context.get("headers")
-        if own is None and http is self._http:
-            headers = self._plain_headers
-        else:
-            own = checked_headers(own or {}, "the context")
+        own = checked_headers(context.get("headers") or {}, "the context")
+        if http is not self._http or http.preserve_header_case:
             headers = CIMultiDict(_merged({**self._headers, **own}, http))
+        elif own:
+            # Names in lower case, each once, as `_merged` makes them.
+            headers = self._plain_headers.copy()
+            for name, value in own.items():
+                headers[name.lower()] = value
+        else:
+            headers = self._plain_headers
         if target.authorization is not None and "authorization" not in headers:
             headers = CIMultiDict(headers, authorization=target.authorization)
         return headers

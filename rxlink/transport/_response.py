@@ -104,7 +104,8 @@ class Answer(NamedTuple):
 
     def _utf8(self) -> bytes:
         """Return the body in UTF-8 without a byte order mark, from the charset that it declares."""
-        charset = self.response.charset
+        declares = "charset" in self.response.headers.get("content-type", "").lower()
+        charset = self.response.charset if declares else None
         if charset is not None and charset.lower() not in ("utf-8", "utf8"):
             try:
                 return self.body.decode(charset).encode()

@@ -257,21 +257,12 @@ class HttpLink(ApolloLink):
         return ClientClosed(repr(self))
 
     async def _fetch(self, operation: Operation, request: HttpRequest) -> FetchResult:
-        response = await self._send(request)
-        operation.set_context({"response": HttpResponse(response.status, response.headers)})
-        answer = await read_answer(response, operation, limit=self._max_response_size, what=request)
-        if logger.isEnabledFor(logging.DEBUG):
-            size, headers = len(answer.body), described(response.headers)
-            logger.debug("<<< %s: %d, %d bytes; %s", request, response.status, size, headers)
-        return answer.result(self._decode)
-
-    async def _send(self, request: HttpRequest) -> aiohttp.ClientResponse:
         session = await self._sessions.get(request.credentials)
         body = request.body
-        if logger.isEnabledFor(logging.DEBUG):
-            headers = described(request.headers)
-            logger.debug(">>> %s: POST, %d bytes; %s", request, len(body), headers)
-        return await session.post(
+        is_logged = logger.isEnabledFor(logging.DEBUG)
+        if is_logged:
+            logger.debug(">>> %s: POST, %d bytes; %s", request, len(body), described(request.headers))
+        response = await session.post(
             request.target.url,
             data=body if len(body) <= LARGE_BODY else io.BytesIO(body),
             headers=request.headers,
@@ -279,3 +270,9 @@ class HttpLink(ApolloLink):
             raise_for_status=False,
             auto_decompress=True,
         )
+        operation.set_context({"response": HttpResponse(response.status, response.headers)})
+        answer = await read_answer(response, operation, limit=self._max_response_size, what=request)
+        if is_logged:
+            size, headers = len(answer.body), described(response.headers)
+            logger.debug("<<< %s: %d, %d bytes; %s", request, response.status, size, headers)
+        return answer.result(self._decode)

@@ -1,0 +1,250 @@
+"""MockLink: which mock answers, when, and what it notes."""
+
+import math
+from datetime import timedelta
+
+import pytest
+from reactivex.scheduler import ImmediateScheduler
+from reactivex.testing import TestScheduler
+
+from rxlink.core.documents import parse_document
+from rxlink.core.link import execute, from_
+from rxlink.core.operation import GraphQLRequest
+from rxlink.errors import InvariantError, InvariantTypeError
+from rxlink.links.context import SetContextLink
+from rxlink.testing import MockedResponse, MockLink
+from rxlink.testing.virtual_time import VirtualTime, virtual
+from tests.recording import DATA, END, REQUEST, answering, seen_of, subscribed
+
+
+class TestMatching:
+    def test_compares_queries_however_they_are_laid_out(self):
+        spread = "query Viewer {\n  viewer {\n    name\n  }\n}"
+        link = MockLink([MockedResponse(query=parse_document(spread), result=DATA)])
+
+        seen = seen_of(execute(link, REQUEST))
+
+        assert [DATA, END] == seen
+
+    def test_finds_a_mock_by_the_name_of_the_operation(self):
+        other = MockedResponse(operation_name="Other", result={"data": None})
+        link = MockLink([other, MockedResponse(operation_name="Viewer", result=DATA)])
+
+        seen = seen_of(execute(link, REQUEST))
+
+        assert [DATA, END] == seen
+
+    @pytest.mark.parametrize(
+        ("variables", "answered"),
+        [
+            (None, True),
+            ({"id": 1}, True),
+            ({"id": 2}, False),
+            ({}, False),
+            (lambda variables: variables["id"] == 1, True),
+            (lambda variables: False, False),
+        ],
+    )
+    def test_compares_variables_or_asks_a_function(self, variables, answered):
+        link = MockLink([MockedResponse(variables=variables, result=DATA)])
+        request = GraphQLRequest("query Q($id: Int) { node(id: $id) }", {"id": 1})
+
+        seen = seen_of(execute(link, request))
+
+        assert answered == (seen == [DATA, END])
+
+    def test_answers_with_mocks_of_one_query_in_their_order_each_once(self):
+        link = MockLink([MockedResponse(result={"data": n}) for n in (1, 2)])
+        results = execute(link, REQUEST)
+
+        seen = [seen_of(results), seen_of(results), seen_of(results)]
+
+        assert [[{"data": 1}, END], [{"data": 2}, END]] == seen[:2]
+        assert InvariantError is type(seen[2][0])
+
+    def test_answers_as_often_as_it_may(self):
+        link = MockLink([MockedResponse(result={"data": 1}, max_usage=2), MockedResponse(result=DATA, max_usage=None)])
+        results = execute(link, REQUEST)
+
+        seen = [seen_of(results)[0] for _ in range(5)]
+
+        assert [{"data": 1}, {"data": 1}, DATA, DATA, DATA] == seen
+
+    def test_says_what_it_expected_when_no_mock_is_for_the_operation(self):
+        def only_odd(variables):
+            return False
+
+        link = MockLink(
+            [
+                MockedResponse(query="{ a }", result=DATA),
+                MockedResponse(operation_name="Viewer", variables={"id": 7}, result=DATA),
+                MockedResponse(variables=only_odd, result=DATA),
+            ]
+        )
+
+        [error] = seen_of(execute(link, GraphQLRequest(REQUEST.query, {"id": 1})))
+
+        assert [
+            "no mocked response for <Operation query Viewer> with variables {'id': 1}:",
+            "  query Viewer { viewer { name } }",
+            "MockLink expected one of:",
+            "  a mock for { a } with any variables",
+            "  a mock for Viewer with variables {'id': 7}",
+            f"  a mock for any operation with variables that {only_odd.__qualname__} likes",
+        ] == str(error).splitlines()
+
+    def test_says_which_mocks_were_used_up_and_that_there_were_none(self):
+        used = MockLink([MockedResponse(result=DATA)])
+        seen_of(execute(used, REQUEST))
+
+        [first] = seen_of(execute(used, REQUEST))
+        [second] = seen_of(execute(MockLink([]), REQUEST))
+
+        assert "a mock for any operation with any variables (used up)" in str(first)
+        assert str(second).endswith("MockLink has no mocks at all")
+
+    def test_hands_on_what_a_matcher_raises(self):
+        link = MockLink([MockedResponse(variables=lambda variables: variables["no"], result=DATA)])
+
+        [error] = seen_of(execute(link, REQUEST))
+
+        assert KeyError is type(error)
+
+
+class TestAnswers:
+    def test_copies_its_result_for_each_answer(self):
+        link = MockLink([MockedResponse(result={"data": {"list": []}}, max_usage=None)])
+        results = execute(link, REQUEST)
+
+        seen_of(results)[0]["data"]["list"].append("changed")
+
+        assert [{"data": {"list": []}}, END] == seen_of(results)
+
+    def test_calls_a_function_with_the_operation(self):
+        link = MockLink([MockedResponse(result=lambda operation: {"data": operation.operation_name})])
+
+        seen = seen_of(execute(link, REQUEST))
+
+        assert [{"data": "Viewer"}, END] == seen
+
+    def test_ends_with_the_mocked_error(self):
+        refused = ConnectionError("refused")
+        link = MockLink([MockedResponse(error=refused)])
+
+        seen = seen_of(execute(link, REQUEST))
+
+        assert [refused] == seen
+
+    @pytest.mark.parametrize(
+        ("function", "failure"),
+        [(lambda operation: 1 / 0, ZeroDivisionError), (lambda operation: [DATA], InvariantTypeError)],
+    )
+    def test_ends_with_what_the_function_does_wrong(self, function, failure):
+        link = MockLink([MockedResponse(result=function)])
+
+        [error] = seen_of(execute(link, REQUEST))
+
+        assert failure is type(error)
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({}, "has no answer"),
+            ({"delay": 3}, "has no answer"),
+            ({"result": DATA, "error": OSError()}, "has both"),
+            ({"result": DATA, "max_usage": 0}, "`max_usage` is 0"),
+        ],
+    )
+    def test_refuses_a_mock_that_makes_no_sense(self, options, message):
+        with pytest.raises(InvariantError, match=message):
+            MockedResponse(**options)
+
+    def test_lets_nothing_stand_behind_it(self):
+        with pytest.raises(InvariantError, match="never forwards"):
+            from_([MockLink([]), answering(DATA)])
+
+
+class TestDelay:
+    @pytest.mark.parametrize("delay", [5, timedelta(seconds=5)])
+    def test_is_the_schedulers_time(self, delay):
+        scheduler = TestScheduler()
+        link = MockLink([MockedResponse(result=DATA, delay=delay)])
+        recorder = subscribed(execute(link, REQUEST), scheduler)
+
+        scheduler.advance_by(4.9)
+        before = list(recorder.seen)
+        scheduler.advance_by(0.1)
+
+        assert ([], [DATA, END]) == (before, recorder.seen)
+
+    @virtual
+    async def test_is_the_running_loops_time(self, time: VirtualTime):
+        link = MockLink([MockedResponse(result=DATA, delay=5)])
+
+        result = await execute(link, REQUEST)
+
+        assert (DATA, 5.0) == (result, time.monotonic())
+
+    async def test_of_zero_lets_the_loop_turn_first(self):
+        link = MockLink([MockedResponse(result=DATA, delay=0)])
+        recorder = subscribed(execute(link, REQUEST))
+        before = list(recorder.seen)
+
+        await execute(MockLink([MockedResponse(result=DATA, delay=0)]), REQUEST)
+
+        assert ([], [DATA, END]) == (before, recorder.seen)
+
+    def test_may_be_over_before_subscribe_returns(self):
+        link = MockLink([MockedResponse(result=DATA, delay=0)])
+
+        seen = seen_of(execute(link, REQUEST), ImmediateScheduler())
+
+        assert ([DATA, END], []) == (seen, link.unsubscribed)
+
+    @virtual
+    async def test_may_be_forever(self):
+        link = MockLink([MockedResponse(delay=math.inf)])
+        recorder = subscribed(execute(link, REQUEST))
+
+        recorder.subscription.dispose()
+
+        assert ([], ["Viewer"]) == (recorder.seen, [left.operation_name for left in link.unsubscribed])
+
+    def test_needs_a_loop_or_a_scheduler(self):
+        link = MockLink([MockedResponse(result=DATA, delay=1)])
+
+        [error] = seen_of(execute(link, REQUEST))
+
+        assert "neither a running event loop nor a scheduler" in str(error)
+
+
+class TestNotes:
+    def test_keeps_operations_as_they_were_when_they_arrived(self):
+        attempts = iter("ab")
+        mocks = MockLink([MockedResponse(result=DATA, max_usage=None)])
+        results = execute(from_([SetContextLink(lambda *_: {"attempt": next(attempts)}), mocks]), REQUEST)
+
+        seen_of(results)
+        seen_of(results)
+
+        assert ["a", "b"] == [operation.get_context()["attempt"] for operation in mocks.operations]
+
+    def test_keeps_an_operation_that_no_mock_was_for(self):
+        link = MockLink([])
+
+        seen_of(execute(link, REQUEST))
+
+        assert ["Viewer"] == [operation.operation_name for operation in link.operations]
+
+    @virtual
+    async def test_tells_who_left_before_the_answer(self):
+        link = MockLink([MockedResponse(result=DATA, delay=1, max_usage=None)])
+        requests = [GraphQLRequest(f"query {name} {{ a }}") for name in ("Left", "Stayed")]
+        left, stayed = [subscribed(execute(link, request)) for request in requests]
+
+        left.subscription.dispose()
+        await execute(link, REQUEST)
+        stayed.subscription.dispose()
+
+        assert ([], [DATA, END]) == (left.seen, stayed.seen)
+        assert ["Left"] == [operation.operation_name for operation in link.unsubscribed]
