@@ -175,8 +175,10 @@ async def _read_body(response: aiohttp.ClientResponse, limit: int | None, what: 
     if limit is None:
         return await response.read()
     announced = None if "content-encoding" in response.headers else response.content_length
-    if announced is not None and announced > limit:
-        raise ResponseTooLarge(str(what), limit=limit)
+    if announced is not None:
+        if announced > limit:
+            raise ResponseTooLarge(str(what), limit=limit)
+        return await response.read()  # not more than was announced: aiohttp holds the server to it
     chunks: list[bytes] = []
     size = 0
     while chunk := await response.content.readany():

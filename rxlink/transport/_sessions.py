@@ -21,6 +21,10 @@ __all__ = ["Credentials", "GivenSession", "OwnSessions", "Sessions"]
 Credentials: TypeAlias = Literal["omit", "same-origin", "include"]
 
 
+KEEPING = ("include", "same-origin")
+"""The choices with which cookies are kept."""
+
+
 class OwnSessions:
     """Sessions by loop, and by whether they keep cookies; each opens when it is first asked for."""
 
@@ -32,13 +36,15 @@ class OwnSessions:
     def check(self, credentials: Credentials | None) -> None:
         """Accept any choice about cookies."""
 
-    async def get(self, credentials: Credentials | None) -> aiohttp.ClientSession:
-        """Return the session of the running loop for a choice about cookies."""
-        keeps_cookies = credentials in ("include", "same-origin")
+    def opened(self, credentials: Credentials | None) -> aiohttp.ClientSession | None:
+        """Return the session of the running loop for a choice about cookies, None before it is open."""
+        held = self._open.get((asyncio.get_running_loop(), credentials in KEEPING))
+        return None if held is None or held[0].closed else held[0]
+
+    async def open(self, credentials: Credentials | None) -> aiohttp.ClientSession:
+        """Open it."""
+        keeps_cookies = credentials in KEEPING
         key = (asyncio.get_running_loop(), keeps_cookies)
-        held = self._open.get(key)
-        if held is not None and not held[0].closed:
-            return held[0]
         for stale in [key for key in self._open if key[0].is_closed()]:
             del self._open[stale]
         holder = _hold_session(keeps_cookies=keeps_cookies)
@@ -78,15 +84,17 @@ class GivenSession:
                 "with cookie_jar=aiohttp.DummyCookieJar(), or let the link open its own session"
             )
 
-    async def get(self, credentials: Credentials | None) -> aiohttp.ClientSession:
-        """Return it.
+    def opened(self, credentials: Credentials | None) -> aiohttp.ClientSession | None:
+        """Return it, None where its owner has closed it."""
+        return None if self._session.closed else self._session
+
+    async def open(self, credentials: Credentials | None) -> aiohttp.ClientSession:
+        """Refuse: it is not the link's to open.
 
         Raises:
             ClientClosed: Its owner has closed it.
         """
-        if self._session.closed:
-            raise ClientClosed("the aiohttp session given to HttpLink")
-        return self._session
+        raise ClientClosed("the aiohttp session given to HttpLink")
 
     async def aclose(self) -> None:
         """Leave it open."""

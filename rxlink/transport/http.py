@@ -257,7 +257,7 @@ class HttpLink(ApolloLink):
         return ClientClosed(repr(self))
 
     async def _fetch(self, operation: Operation, request: HttpRequest) -> FetchResult:
-        session = await self._sessions.get(request.credentials)
+        session = self._sessions.opened(request.credentials) or await self._sessions.open(request.credentials)
         body = request.body
         is_logged = logger.isEnabledFor(logging.DEBUG)
         if is_logged:

@@ -8,17 +8,22 @@ import pytest
 from rxlink.core.link import execute
 from rxlink.core.operation import GraphQLRequest
 from rxlink.errors import InvariantError, InvariantTypeError
-from rxlink.transport._sessions import OwnSessions
+from rxlink.transport._sessions import Credentials, OwnSessions
 from rxlink.transport.http import HttpLink
 from tests.transport.scripted_server import VIEWER, ScriptedServer
 
 QUERY = GraphQLRequest("{ a }")
 
 
+async def _get(sessions: OwnSessions, credentials: Credentials | None) -> aiohttp.ClientSession:
+    """Get a session as a request does."""
+    return sessions.opened(credentials) or await sessions.open(credentials)
+
+
 async def test_is_opened_once_for_all():
     sessions = OwnSessions()
 
-    opened = await asyncio.gather(*(sessions.get(None) for _ in range(10)))
+    opened = await asyncio.gather(*(_get(sessions, None) for _ in range(10)))
 
     assert 1 == len(set(map(id, opened)))
     await sessions.aclose()
@@ -29,7 +34,7 @@ async def test_differs_by_whether_cookies_are_kept():
     sessions = OwnSessions()
 
     words = [None, "omit", "include", "same-origin"]
-    opened = [await sessions.get(word) for word in words]
+    opened = [await _get(sessions, word) for word in words]
 
     assert opened[0] is opened[1]
     assert opened[2] is opened[3]
@@ -40,10 +45,10 @@ async def test_differs_by_whether_cookies_are_kept():
 
 async def test_is_opened_anew_after_somebody_closed_it():
     sessions = OwnSessions()
-    first = await sessions.get(None)
+    first = await _get(sessions, None)
     await first.close()
 
-    second = await sessions.get(None)
+    second = await _get(sessions, None)
 
     assert not second.closed
     await sessions.aclose()
@@ -53,7 +58,7 @@ def test_closes_with_its_loop_and_the_next_loop_gets_another():
     sessions = OwnSessions()
 
     async def get() -> aiohttp.ClientSession:
-        return await sessions.get(None)
+        return await _get(sessions, None)
 
     first = asyncio.run(get())
     assert first.closed
@@ -65,7 +70,7 @@ def test_closes_with_its_loop_and_the_next_loop_gets_another():
 
 def test_closes_with_its_loop_when_the_link_is_forgotten_before():
     async def get() -> aiohttp.ClientSession:
-        return await OwnSessions().get(None)
+        return await _get(OwnSessions(), None)
 
     assert asyncio.run(get()).closed
 
