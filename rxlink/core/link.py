@@ -16,15 +16,10 @@ from typing import Any, Self, TypeAlias, cast
 
 from reactivex import Observable
 
+from rxlink.core.chain_observable import ChainObservable, subscribe_foreign
 from rxlink.core.operation import GraphQLRequest, Operation
 from rxlink.core.result import FetchResult
-from rxlink.core.subscription import (
-    ChainObservable,
-    Connect,
-    ResultObserver,
-    Subscription,
-    subscribe_foreign,
-)
+from rxlink.core.subscription import Connect, ResultObserver, Subscription
 from rxlink.errors import InvariantError, InvariantTypeError
 
 __all__ = [

@@ -15,7 +15,8 @@ from typing import Any, Generic, TypeVar, cast
 
 from reactivex import Observable
 
-from rxlink.core.subscription import ChainObservable, Observer, Subscription, report_callback_error
+from rxlink.core.chain_observable import ChainObservable
+from rxlink.core.subscription import Observer, Subscription, report_callback_error
 from rxlink.errors import InvariantError, InvariantTypeError, OperationCancelled
 
 __all__ = ["from_error", "from_future", "resolve"]

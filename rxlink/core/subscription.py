@@ -1,4 +1,4 @@
-"""How a chain runs: one subscription, its one resource slot, and the observables that start it.
+"""How a chain runs: one subscription and its one resource slot.
 
 Read this first; every link stands on it.
 
@@ -35,16 +35,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine
 from contextvars import copy_context
-from functools import partial
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
-from reactivex import Observable, abc
-from reactivex.internal import default_error, noop
-from reactivex.internal.exceptions import SequenceContainsNoElementsError
-from reactivex.scheduler import CurrentThreadScheduler
+from reactivex import abc
+from reactivex.internal import noop
 from reactivex.scheduler.eventloop import AsyncIOScheduler
 
 from rxlink.core.operation import Operation
@@ -53,19 +49,16 @@ from rxlink.errors import InvariantError, OperationCancelled
 
 __all__ = [
     "Cancellable",
-    "ChainObservable",
     "Connect",
     "Observer",
     "ResultObserver",
     "Scope",
     "Subscription",
     "report_callback_error",
-    "subscribe_foreign",
 ]
 
 logger = logging.getLogger(__name__)
 
-T = TypeVar("T")
 T_contra = TypeVar("T_contra", contravariant=True)
 
 
@@ -219,27 +212,15 @@ class Subscription(abc.DisposableBase):
             observer.on_error(error)
             return
         task = loop.create_task(work(observer, *args))
-        task.add_done_callback(partial(self._on_task_done, observer, args))
+        task.add_done_callback(_TaskEnd(self, observer, args))
         self.hold(task)
 
-    def _on_task_done(self, observer: Observer[Any], args: tuple[Any, ...], task: asyncio.Task[None]) -> None:
-        if task.cancelled():
-            _close_coroutines(args)
-            if self._resource is task:
-                # Not the slot's doing: that would have emptied it first.
-                self._resource = None
-                observer.on_error(OperationCancelled("the work of an operation"))
-            return
-        error = task.exception()
-        if not isinstance(error, Exception):
-            return
-        # From a callback of the subscriber: work passes its own failures on and does not raise them.
-        if self._resource is task:
-            # In the midst of a stream, which has died of it; the workers above have no part in that.
+    def lose(self, task: asyncio.Task[None]) -> bool:
+        """Empty the slot if a task is still in it that has ended without a word, and tell whether it was."""
+        is_lost = self._resource is task
+        if is_lost:
             self._resource = None
-            self.on_error(error)
-        else:
-            report_callback_error(error)
+        return is_lost
 
     def event_loop(self) -> asyncio.AbstractEventLoop:
         """Return the running loop, or that of the subscriber's scheduler.
@@ -296,6 +277,34 @@ class _Scopes:
             scope.dispose()
 
 
+class _TaskEnd:
+    """What becomes of a subscription when the task that worked for it has ended."""
+
+    __slots__ = ("_args", "_observer", "_root")
+
+    def __init__(self, root: Subscription, observer: Observer[Any], args: tuple[Any, ...]) -> None:
+        self._root = root
+        self._observer = observer
+        self._args = args
+
+    def __call__(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled():
+            _close_coroutines(self._args)
+            if self._root.lose(task):
+                # Not the slot's doing: that would have emptied it first.
+                self._observer.on_error(OperationCancelled("the work of an operation"))
+            return
+        error = task.exception()
+        if not isinstance(error, Exception):
+            return
+        # From a callback of the subscriber: work passes its own failures on and does not raise them.
+        if self._root.lose(task):
+            # In the midst of a stream, which has died of it; the workers above have no part in that.
+            self._root.on_error(error)
+        else:
+            report_callback_error(error)
+
+
 def report_callback_error(error: Exception) -> None:
     """Give an exception that a callback raised to the event loop's exception handler, as asyncio does.
 
@@ -315,185 +324,3 @@ def _close_coroutines(values: tuple[Any, ...]) -> None:
     for value in values:
         if asyncio.iscoroutine(value):
             value.close()
-
-
-class _LazyLock:
-    """RxPY gives every Observable a lock; most of ours never need theirs, so it is made when asked for."""
-
-    def __get__(self, instance: Any, owner: type | None = None) -> Any:
-        if instance is None:
-            return self
-        lock = instance.__dict__["lock"] = threading.RLock()
-        return lock
-
-
-class ChainObservable(Observable[T]):
-    """What a link returns: a true Observable that starts workers instead of nesting Observables.
-
-    Every RxPY operator works on it. ``await`` gives the last result, or raises the error.
-    Subscribing again is a new attempt.
-    """
-
-    lock = _LazyLock()  # type: ignore[assignment]
-    _subscribe = None
-
-    def __init__(self, connect: Callable[[Any, Observer[T], Subscription], None], operation: Any = None) -> None:
-        # Observable.__init__ makes a lock and keeps a subscribe function: neither is needed.
-        self._connect = connect
-        self._operation = operation
-
-    def run_inside(self, observer: Observer[T], root: Subscription) -> None:
-        """Start inside another subscription: how workers subscribe, without a root of its own."""
-        self._connect(self._operation, observer, root)
-
-    def subscribe(  # pyright: ignore[reportIncompatibleMethodOverride] - RxPY's overloads say the same in more words
-        self,
-        on_next: Any = None,
-        on_error: Callable[[Exception], None] | None = None,
-        on_completed: Callable[[], None] | None = None,
-        *,
-        scheduler: abc.SchedulerBase | None = None,
-    ) -> abc.DisposableBase:
-        """Start, as ``Observable.subscribe`` does: callbacks or an observer, and optionally a scheduler."""
-        if on_next is not None and callable(getattr(on_next, "on_next", None)):
-            observer = on_next
-            root = Subscription(observer.on_next, observer.on_error, observer.on_completed, scheduler)
-        else:
-            root = Subscription(on_next or noop, on_error or default_error, on_completed or noop, scheduler)
-        try:
-            self._connect(self._operation, root, root)
-        except Exception as error:
-            if root.is_stopped:
-                raise
-            root.on_error(error)
-        return root
-
-    def _subscribe_core(
-        self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
-    ) -> abc.DisposableBase:
-        return self.subscribe(observer, scheduler=scheduler)
-
-    def __await__(self) -> Generator[Any, None, T]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Wait for the last result; cancelling the wait disposes the subscription."""
-        outcome: _Outcome[T] = _Outcome()
-        subscription = self.subscribe(outcome)
-        if not outcome.is_known:
-            try:
-                yield from outcome.wait().__await__()
-            except BaseException:
-                subscription.dispose()
-                raise
-        return outcome.result()
-
-
-class _Outcome(Generic[T]):
-    """An observer that keeps the last value, and one future for whoever awaits the end."""
-
-    __slots__ = ("_error", "_future", "_has_value", "_value", "is_known")
-
-    _value: T
-
-    def __init__(self) -> None:
-        self._error: Exception | None = None
-        self._future: asyncio.Future[None] | None = None
-        self._has_value = False
-        self.is_known = False
-
-    def on_next(self, value: T) -> None:
-        self._value = value
-        self._has_value = True
-
-    def on_error(self, error: Exception) -> None:
-        self._error = error
-        self.on_completed()
-
-    def on_completed(self) -> None:
-        self.is_known = True
-        if self._future is not None and not self._future.done():
-            self._future.set_result(None)
-
-    def wait(self) -> asyncio.Future[None]:
-        self._future = asyncio.get_running_loop().create_future()
-        return self._future
-
-    def result(self) -> T:
-        error, self._error = self._error, None
-        if error is not None:
-            try:
-                raise error
-            finally:
-                del error  # the traceback holds this frame: no cycles
-        if not self._has_value:
-            raise SequenceContainsNoElementsError
-        return self._value
-
-
-class _Border(Generic[T]):
-    """The place of a foreign Observable in the slot, and the observer at the border to it.
-
-    The slot is taken before the Observable is subscribed: it may answer before ``subscribe`` returns, and what
-    answers may already have put the next thing into the slot.
-    """
-
-    __slots__ = ("_callback_error", "_disposable", "_is_over", "_observer", "_root")
-
-    def __init__(self, observer: Observer[T], root: Subscription) -> None:
-        self._callback_error: Exception | None = None
-        self._observer = observer
-        self._root = root
-        self._disposable: abc.DisposableBase | None = None
-        self._is_over = False
-
-    def cancel(self) -> None:
-        self._is_over = True
-        if self._disposable is not None:
-            self._disposable.dispose()
-
-    def fill(self, disposable: abc.DisposableBase) -> None:
-        self._disposable = disposable
-        if self._is_over:
-            disposable.dispose()
-
-    def on_next(self, value: T) -> None:
-        if not self._is_over:
-            try:
-                self._observer.on_next(value)
-            except Exception as error:
-                self._callback_error = error
-                raise
-
-    def on_error(self, error: Exception) -> None:
-        if not self._is_over:
-            self._is_over = True
-            self._root.release()
-            callback_error, self._callback_error = self._callback_error, None
-            # A consumer's exception comes back as if the source had failed: no worker may retry on it.
-            observer = self._root if error is callback_error else self._observer
-            observer.on_error(error)
-
-    def on_completed(self) -> None:
-        if not self._is_over:
-            self._is_over = True
-            self._root.release()
-            self._observer.on_completed()
-
-
-def subscribe_foreign(source: Observable[T], observer: Observer[T], root: Subscription) -> None:
-    """Run an Observable inside a subscription, whoever made it; not if the subscriber has left."""
-    if root.is_stopped:
-        return
-    if isinstance(source, ChainObservable):
-        source.run_inside(observer, root)
-        return
-    border: Any = _Border(observer, root)
-    root.hold(border)
-    trampoline = CurrentThreadScheduler.singleton()
-
-    def start(_scheduler: abc.SchedulerBase | None = None, _state: object = None) -> None:
-        border.fill(source.subscribe(border, scheduler=root.scheduler))
-
-    if trampoline.schedule_required():
-        # On RxPY's trampoline `subscribe` returns before a source made of scheduled items runs.
-        trampoline.schedule(start)
-    else:
-        start()

@@ -14,9 +14,10 @@ from typing import Any, TypeAlias, cast
 
 from reactivex import Observable
 
+from rxlink.core.chain_observable import subscribe_foreign
 from rxlink.core.link import ApolloLink, Forward
 from rxlink.core.operation import Context, Operation
-from rxlink.core.subscription import Connect, ResultObserver, Subscription, subscribe_foreign
+from rxlink.core.subscription import Connect, ResultObserver, Subscription
 from rxlink.errors import InvariantTypeError
 
 __all__ = ["ContextSetter", "LegacyContextSetter", "SetContextLink", "set_context"]

@@ -18,17 +18,13 @@ from typing import Any, TypeAlias, cast
 
 from reactivex import Observable
 
+from rxlink.core.chain_observable import subscribe_foreign
+from rxlink.core.documents import OperationType
 from rxlink.core.link import ApolloLink, Forward, ForwardFunction
+from rxlink.core.observables import from_future
 from rxlink.core.operation import Operation
 from rxlink.core.result import FetchResult, graphql_errors
-from rxlink.core.subscription import (
-    Connect,
-    ResultObserver,
-    Scope,
-    Subscription,
-    report_callback_error,
-    subscribe_foreign,
-)
+from rxlink.core.subscription import Connect, ResultObserver, Scope, Subscription, report_callback_error
 from rxlink.errors import CombinedGraphQLErrors, CombinedProtocolErrors, InvariantTypeError
 
 __all__ = ["ErrorHandler", "ErrorLink", "ErrorResponse", "on_error"]
@@ -109,11 +105,13 @@ class ErrorLink(ApolloLink):
         """Prepare to run operations; see :meth:`ApolloLink.connect`."""
         handler = self._handler
         proceed = forward.connect
+        is_asynchronous = _is_coroutine_function(handler)
 
         def start(operation: Operation, observer: ResultObserver, root: Subscription) -> None:
-            # A scope: what is below may go on while the handler is thinking.
-            scope = root.open_scope()
-            proceed(operation, _ErrorWorker(handler, operation, forward, observer, root, scope), scope)
+            # A slot beside the handler's, where the first stream may go on while the handler is thinking.
+            is_scoped = is_asynchronous or operation.operation_type is OperationType.SUBSCRIPTION
+            scope = root.open_scope() if is_scoped else None
+            proceed(operation, _ErrorWorker(handler, operation, forward, observer, root, scope), scope or root)
 
         return start
 
@@ -127,10 +125,11 @@ class _ErrorWorker:
     """One operation below an error link.
 
     While an asynchronous handler is thinking, and until all that came meanwhile has been handed on, events queue up.
+    A plain function that returns an awaitable begins to think when the first stream has ended, and frees the slot.
     """
 
-    __slots__ = ("_forward", "_handler", "_is_deaf", "_is_thinking", "_observer", "_operation", "_queue", "_root",
-                 "_scope")  # fmt: skip
+    __slots__ = ("_forward", "_handler", "_is_deaf", "_is_thinking", "_later", "_observer", "_operation", "_queue",
+                 "_root", "_scope")  # fmt: skip
 
     def __init__(
         self,
@@ -139,7 +138,7 @@ class _ErrorWorker:
         forward: Forward,
         observer: ResultObserver,
         root: Subscription,
-        scope: Scope,
+        scope: Scope | None,
     ) -> None:
         self._handler = handler
         self._operation = operation
@@ -150,6 +149,7 @@ class _ErrorWorker:
         self._is_deaf = False
         self._is_thinking = False
         self._queue: deque[Callable[[], None]] | None = None
+        self._later: Callable[[], None] | None = None
 
     def on_next(self, result: FetchResult) -> None:
         if self._queue is None:
@@ -158,18 +158,27 @@ class _ErrorWorker:
             self._queue.append(partial(self._take_result, result))
 
     def on_error(self, error: Exception) -> None:
-        self._scope.close()
-        if self._queue is None:
+        if self._queue is None and self._scope is None:
             self._take_error(error)
         else:
-            self._queue.append(partial(self._take_error, error))
+            self._take_end(partial(self._take_error, error))
 
     def on_completed(self) -> None:
-        self._scope.close()
-        if self._queue is None:
+        if self._queue is None and self._scope is None:
             self._take_completion()
         else:
-            self._queue.append(self._take_completion)
+            self._take_end(self._take_completion)
+
+    def _take_end(self, end: Callable[[], None]) -> None:
+        if self._scope is not None:
+            self._scope.close()
+        if self._queue is None:
+            end()
+            return
+        self._queue.append(end)
+        later, self._later = self._later, None
+        if later is not None and not self._is_deaf:
+            later()
 
     def _take_result(self, result: FetchResult) -> None:
         if self._is_deaf:
@@ -222,11 +231,18 @@ class _ErrorWorker:
         self._root.cancel_resource()
 
     def _think(self, answer: Awaitable[Answer], deliver: Callable[[], None]) -> None:
-        """Wait for the handler."""
-        scope = self._root.open_scope()
+        """Wait for the handler: now, or when the slot is free."""
         self._is_thinking = True
         if self._queue is None:
             self._queue = deque()
+        if self._scope is None and self._root.is_busy:
+            # As a stream: should the subscriber leave before, it is closed without a warning.
+            self._later = partial(self._begin_to_think, from_future(answer), deliver)
+        else:
+            self._begin_to_think(answer, deliver)
+
+    def _begin_to_think(self, answer: Awaitable[Answer], deliver: Callable[[], None]) -> None:
+        scope = self._root.open_scope()
         scope.spawn(self._wait, _Failure(self), answer, deliver, scope)
 
     async def _wait(
@@ -283,6 +299,10 @@ def _checked(answer: object, handler: object) -> Answer:
         f"the error handler {_name_of(handler)} returned a {type(answer).__name__}; return an Observable to answer "
         "with, such as forward(operation), or None to let the error pass"
     )
+
+
+def _is_coroutine_function(handler: ErrorHandler) -> bool:
+    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(type(handler).__call__)
 
 
 def _name_of(function: object) -> str:

@@ -16,9 +16,10 @@ from reactivex.scheduler import CurrentThreadScheduler
 from reactivex.scheduler.eventloop import AsyncIOScheduler
 from reactivex.testing import TestScheduler
 
+from rxlink.core.chain_observable import ChainObservable, subscribe_foreign
 from rxlink.core.link import ApolloLink, execute, from_
 from rxlink.core.observables import from_future
-from rxlink.core.subscription import ChainObservable, Subscription, report_callback_error, subscribe_foreign
+from rxlink.core.subscription import Subscription, report_callback_error
 from rxlink.errors import InvariantError, OperationCancelled
 from rxlink.links.context import SetContextLink
 from rxlink.links.error import ErrorLink

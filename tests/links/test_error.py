@@ -594,3 +594,34 @@ async def operations_of(request):
     link = ApolloLink(lambda operation, forward: seen.append(operation) or reactivex.of(DATA))
     await execute(link, request)
     return seen
+
+
+class TestPlainFunctionsThatReturnAwaitables:
+    """They are awaited when the first stream has ended: its slot is where they would run."""
+
+    async def test_are_awaited_after_the_first_stream_and_nothing_is_lost(self):
+        first = Subject()
+        answered = asyncio.get_running_loop().create_future()
+        link = from_([ErrorLink(lambda response: answered), source_of(first)])
+        recorder = subscribed(execute(link, REQUEST))
+
+        first.on_next(FAILED)
+        first.on_next(DATA)
+        answered.set_result(None)
+        await turns()
+        before = list(recorder.seen)
+        first.on_completed()
+        await turns()
+
+        assert ([], [FAILED, DATA, END]) == (before, recorder.seen)
+
+    async def test_are_closed_where_the_subscriber_leaves_before(self):
+        first = Subject()
+        link = from_([ErrorLink(lambda response: retry_later(response)), source_of(first)])
+        recorder = subscribed(execute(link, REQUEST))
+
+        first.on_next(FAILED)
+        recorder.subscription.dispose()
+        gc.collect()  # a warning "was never awaited" would fail the test
+
+        assert ([], []) == (recorder.seen, first.observers)

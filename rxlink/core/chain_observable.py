@@ -1,0 +1,211 @@
+"""The Observables of a chain: those that start it, and the border to everybody else's."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Generator
+from typing import Any, Generic, TypeVar
+
+from reactivex import Observable, abc
+from reactivex.internal import default_error, noop
+from reactivex.internal.exceptions import SequenceContainsNoElementsError
+from reactivex.scheduler import CurrentThreadScheduler
+
+from rxlink.core.subscription import Observer, Subscription
+
+__all__ = ["ChainObservable", "subscribe_foreign"]
+
+T = TypeVar("T")
+
+
+class _LazyLock:
+    """RxPY gives every Observable a lock; most of ours never need theirs, so it is made when asked for."""
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        if instance is None:
+            return self
+        lock = instance.__dict__["lock"] = threading.RLock()
+        return lock
+
+
+class ChainObservable(Observable[T]):
+    """What a link returns: a true Observable that starts workers instead of nesting Observables.
+
+    Every RxPY operator works on it. ``await`` gives the last result, or raises the error.
+    Subscribing again is a new attempt.
+    """
+
+    lock = _LazyLock()  # type: ignore[assignment]
+    _subscribe = None
+
+    def __init__(self, connect: Callable[[Any, Observer[T], Subscription], None], operation: Any = None) -> None:
+        # Observable.__init__ makes a lock and keeps a subscribe function: neither is needed.
+        self._connect = connect
+        self._operation = operation
+
+    def run_inside(self, observer: Observer[T], root: Subscription) -> None:
+        """Start inside another subscription: how workers subscribe, without a root of its own."""
+        self._connect(self._operation, observer, root)
+
+    def subscribe(  # pyright: ignore[reportIncompatibleMethodOverride] - RxPY's overloads say the same in more words
+        self,
+        on_next: Any = None,
+        on_error: Callable[[Exception], None] | None = None,
+        on_completed: Callable[[], None] | None = None,
+        *,
+        scheduler: abc.SchedulerBase | None = None,
+    ) -> abc.DisposableBase:
+        """Start, as ``Observable.subscribe`` does: callbacks or an observer, and optionally a scheduler."""
+        if on_next is not None and callable(getattr(on_next, "on_next", None)):
+            observer = on_next
+            root = Subscription(observer.on_next, observer.on_error, observer.on_completed, scheduler)
+        else:
+            root = Subscription(on_next or noop, on_error or default_error, on_completed or noop, scheduler)
+        self._begin(root)
+        return root
+
+    def _subscribe_core(
+        self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
+    ) -> abc.DisposableBase:
+        return self.subscribe(observer, scheduler=scheduler)
+
+    def __await__(self) -> Generator[Any, None, T]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Wait for the last result; cancelling the wait disposes the subscription."""
+        root = _Awaited()
+        self._begin(root)
+        if not root.is_stopped:
+            try:
+                yield from root.wait().__await__()
+            except BaseException:
+                root.dispose()
+                raise
+        return root.result()
+
+    def _begin(self, root: Subscription) -> None:
+        try:
+            self._connect(self._operation, root, root)
+        except Exception as error:
+            if root.is_stopped:
+                raise
+            root.on_error(error)
+
+
+class _Awaited(Subscription):
+    """The root of an operation that is awaited: keeps the last result, and one future for the end."""
+
+    __slots__ = ("_error", "_future", "_has_result", "_result")
+
+    def __init__(self) -> None:
+        super().__init__(noop, noop, noop, None)
+        self._error: Exception | None = None
+        self._future: asyncio.Future[None] | None = None
+        self._has_result = False
+        self._result: Any = None
+
+    def on_next(self, value: Any) -> None:
+        if not self.is_stopped:
+            self._result = value
+            self._has_result = True
+
+    def on_error(self, error: Exception) -> None:
+        if not self.is_stopped:
+            self._error = error
+            self._end()
+
+    def on_completed(self) -> None:
+        if not self.is_stopped:
+            self._end()
+
+    def wait(self) -> asyncio.Future[None]:
+        self._future = asyncio.get_running_loop().create_future()
+        return self._future
+
+    def result(self) -> Any:
+        error, self._error = self._error, None
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error  # the traceback holds this frame: no cycles
+        if not self._has_result:
+            raise SequenceContainsNoElementsError
+        return self._result
+
+    def _end(self) -> None:
+        try:
+            self.dispose()
+        finally:  # a foreign teardown may raise
+            if self._future is not None and not self._future.done():
+                self._future.set_result(None)
+
+
+class _Border(Generic[T]):
+    """The place of a foreign Observable in the slot, and the observer at the border to it.
+
+    The slot is taken before the Observable is subscribed: it may answer before ``subscribe`` returns, and what
+    answers may already have put the next thing into the slot.
+    """
+
+    __slots__ = ("_callback_error", "_disposable", "_is_over", "_observer", "_root")
+
+    def __init__(self, observer: Observer[T], root: Subscription) -> None:
+        self._callback_error: Exception | None = None
+        self._observer = observer
+        self._root = root
+        self._disposable: abc.DisposableBase | None = None
+        self._is_over = False
+
+    def cancel(self) -> None:
+        self._is_over = True
+        if self._disposable is not None:
+            self._disposable.dispose()
+
+    def fill(self, disposable: abc.DisposableBase) -> None:
+        self._disposable = disposable
+        if self._is_over:
+            disposable.dispose()
+
+    def on_next(self, value: T) -> None:
+        if not self._is_over:
+            try:
+                self._observer.on_next(value)
+            except Exception as error:
+                self._callback_error = error
+                raise
+
+    def on_error(self, error: Exception) -> None:
+        if not self._is_over:
+            self._is_over = True
+            self._root.release()
+            callback_error, self._callback_error = self._callback_error, None
+            # A consumer's exception comes back as if the source had failed: no worker may retry on it.
+            observer = self._root if error is callback_error else self._observer
+            observer.on_error(error)
+
+    def on_completed(self) -> None:
+        if not self._is_over:
+            self._is_over = True
+            self._root.release()
+            self._observer.on_completed()
+
+
+def subscribe_foreign(source: Observable[T], observer: Observer[T], root: Subscription) -> None:
+    """Run an Observable inside a subscription, whoever made it; not if the subscriber has left."""
+    if root.is_stopped:
+        return
+    if isinstance(source, ChainObservable):
+        source.run_inside(observer, root)
+        return
+    border: Any = _Border(observer, root)
+    root.hold(border)
+    trampoline = CurrentThreadScheduler.singleton()
+
+    def start(_scheduler: abc.SchedulerBase | None = None, _state: object = None) -> None:
+        border.fill(source.subscribe(border, scheduler=root.scheduler))
+
+    if trampoline.schedule_required():
+        # On RxPY's trampoline `subscribe` returns before a source made of scheduled items runs.
+        trampoline.schedule(start)
+    else:
+        start()
