@@ -149,7 +149,7 @@ class _ErrorWorker:
         self._is_deaf = False
         self._is_thinking = False
         self._queue: deque[Callable[[], None]] | None = None
-        self._later: Callable[[], None] | None = None
+        self._later: tuple[Awaitable[Answer], Callable[[], None]] | None = None
 
     def on_next(self, result: FetchResult) -> None:
         if self._queue is None:
@@ -178,7 +178,7 @@ class _ErrorWorker:
         self._queue.append(end)
         later, self._later = self._later, None
         if later is not None and not self._is_deaf:
-            later()
+            self._begin_to_think(*later)
 
     def _take_result(self, result: FetchResult) -> None:
         if self._is_deaf:
@@ -237,7 +237,7 @@ class _ErrorWorker:
             self._queue = deque()
         if self._scope is None and self._root.is_busy:
             # As a stream: should the subscriber leave before, it is closed without a warning.
-            self._later = partial(self._begin_to_think, from_future(answer), deliver)
+            self._later = (from_future(answer), deliver)
         else:
             self._begin_to_think(answer, deliver)
 

@@ -559,9 +559,9 @@ class TestLeaving:
         first, thinker = Subject(), Thinker()
         asked, seen = [], []
 
-        def ask(response):
+        async def ask(response):
             asked.append(response)
-            return thinker(response)
+            return await thinker(response)
 
         def leave(result):
             seen.append(result)
