@@ -125,7 +125,7 @@ class _ErrorWorker:
     """One operation below an error link.
 
     While an asynchronous handler is thinking, and until all that came meanwhile has been handed on, events queue up.
-    A plain function that returns an awaitable begins to think when the first stream has ended, and frees the slot.
+    What a plain function decides, by way of an awaitable, counts when the first stream has ended and frees the slot.
     """
 
     __slots__ = ("_forward", "_handler", "_is_deaf", "_is_thinking", "_later", "_observer", "_operation", "_queue",
@@ -236,8 +236,10 @@ class _ErrorWorker:
         if self._queue is None:
             self._queue = deque()
         if self._scope is None and self._root.is_busy:
-            # As a stream: should the subscriber leave before, it is closed without a warning.
-            self._later = (from_future(answer), deliver)
+            # It runs meanwhile, for itself, and its outcome is kept.
+            thought = from_future(answer)
+            thought.subscribe(on_error=_nothing)
+            self._later = (thought, deliver)
         else:
             self._begin_to_think(answer, deliver)
 
@@ -299,6 +301,10 @@ def _checked(answer: object, handler: object) -> Answer:
         f"the error handler {_name_of(handler)} returned a {type(answer).__name__}; return an Observable to answer "
         "with, such as forward(operation), or None to let the error pass"
     )
+
+
+def _nothing(_: object) -> None:
+    """Leave an error to those who ask for it later."""
 
 
 def _is_coroutine_function(handler: ErrorHandler) -> bool:
