@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias, cast
 
 from rxlink.core.result import FetchResult, graphql_errors, has_data
-from rxlink.errors import ServerError
+from rxlink.errors import CombinedGraphQLErrors, ServerError
 
 __all__ = ["AuthErrorPredicate", "is_auth_error"]
 
@@ -25,14 +25,16 @@ def is_auth_error(answer: FetchResult | Exception) -> bool:
     has a value: partial data is delivered as it is. 403 and ``FORBIDDEN`` mean that a new token would not help.
 
     Args:
-        answer: What arrived: a result, or the exception that took its place.
+        answer: What arrived: a result, or the exception that took its place, such as ``ErrorResponse.error``.
     """
+    if isinstance(answer, dict):
+        errors = graphql_errors(answer)
+        return bool(errors) and not has_data(answer) and any(map(_has_auth_code, errors))
     if isinstance(answer, ServerError):
         return answer.status_code == UNAUTHORIZED or (answer.result is not None and is_auth_error(answer.result))
-    if isinstance(answer, Exception):
-        return False
-    errors = graphql_errors(answer)
-    return bool(errors) and not has_data(answer) and any(map(_has_auth_code, errors))
+    if isinstance(answer, CombinedGraphQLErrors):
+        return is_auth_error({"data": answer.data, "errors": list(answer.errors)})
+    return False
 
 
 def _has_auth_code(error: Any) -> bool:

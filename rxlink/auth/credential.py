@@ -96,6 +96,14 @@ class Wallet:
         """Use tokens that were saved earlier."""
         self._use(tokens, is_fresh=False, is_unproven=False)
 
+    def at_hand(self) -> Credential | None:
+        """Return the tokens if they are good to use and need nothing; the quick answer to most operations."""
+        credential = self.credential
+        if credential is None or credential.is_rejected:
+            return None
+        advisory_at = credential.lifetime.advisory_at
+        return credential if advisory_at is None or self._clock() < advisory_at else None
+
     def due(self) -> RefreshReason | None:
         """Return why the tokens should be replaced now; None if they should not, or it would not help."""
         if self.credential is None:

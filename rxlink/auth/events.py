@@ -4,11 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeVar
-
-from reactivex import Subject, abc
-
-from rxlink.core.subscription import report_callback_error
 
 __all__ = [
     "AuthEvent",
@@ -23,11 +18,8 @@ __all__ = [
     "RefreshSucceeded",
     "RefreshTryFailed",
     "SaveFailed",
-    "Signal",
     "TokensSaved",
 ]
-
-T = TypeVar("T")
 
 
 class RefreshReason(StrEnum):
@@ -141,33 +133,3 @@ class Ended(AuthEvent):
     """The session ended: nobody is signed in any more."""
 
     reason: str
-
-
-class Signal(Subject[T]):
-    """A Subject whose observers are strangers to one another: one that raises does not stop the others."""
-
-    def _on_next_core(self, value: T) -> None:
-        for observer in tuple(self.observers):
-            try:
-                observer.on_next(value)
-            except Exception as error:  # noqa: BLE001 - reported, and the other observers still hear of it
-                report_callback_error(error)
-
-
-class CurrentSignal(Signal[T]):
-    """A :class:`Signal` that tells each new observer the current value at once."""
-
-    def __init__(self, value: T) -> None:
-        super().__init__()
-        self.value = value
-
-    def _on_next_core(self, value: T) -> None:
-        self.value = value
-        super()._on_next_core(value)
-
-    def _subscribe_core(
-        self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
-    ) -> abc.DisposableBase:
-        if not self.is_stopped:
-            observer.on_next(self.value)
-        return super()._subscribe_core(observer, scheduler)

@@ -12,7 +12,7 @@ from typing import Any
 
 import jwt
 
-from rxlink.auth.tokens import TokenSet
+from rxlink.auth.tokens import TokenSet, later
 
 __all__ = ["Lifetime", "Windows", "lifetime_of"]
 
@@ -89,13 +89,13 @@ def _end_of(
     claims = _claims(tokens.access_token)
     expires, issued = _seconds(claims.get("exp")), _seconds(claims.get("iat"))
     if expires is not None:
-        life = None if issued is None else expires - issued
+        life = None if issued is None or issued >= expires else expires - issued
         if is_fresh and life is not None:
             # Issued just now, whatever its clock says: the life counts from here.
-            return now + timedelta(seconds=life), life
+            return later(now, life), life
         return datetime.fromtimestamp(expires, UTC), life
     if last_known is not None:
-        return now + timedelta(seconds=last_known), last_known
+        return later(now, last_known), last_known
     return None, None
 
 
@@ -105,7 +105,7 @@ def _claims(token: str) -> dict[str, Any]:
         return {}
     try:
         claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})  # pyright: ignore[reportUnknownMemberType] - PyJWT's types
-    except jwt.InvalidTokenError:
+    except (jwt.InvalidTokenError, RecursionError):
         return {}
     return claims
 

@@ -12,20 +12,26 @@ Differs: nothing hangs, refreshes twice or is lost; ``docs/porting-from-apollo.m
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 
 from rxlink.auth.classify import AuthErrorPredicate, is_auth_error
 from rxlink.auth.credential import Credential
 from rxlink.auth.events import OperationQueued, OperationRetried
+from rxlink.auth.failures import own_error
 from rxlink.auth.session import AuthSession
 from rxlink.core.link import ApolloLink, Forward
 from rxlink.core.operation import Operation
 from rxlink.core.result import FetchResult
 from rxlink.core.subscription import Connect, ResultObserver, Subscription, report_callback_error
-from rxlink.errors import AuthError, InvariantError, InvariantTypeError, SessionEnded
+from rxlink.errors import InvariantError, InvariantTypeError, SessionEnded
 
 __all__ = ["AuthLink"]
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""What a header's name and its scheme are made of (RFC 9110 section 5.6.2)."""
 
 
 class AuthLink(ApolloLink):
@@ -61,21 +67,24 @@ class AuthLink(ApolloLink):
             is_auth_error: Tells which answers mean that the token is no longer accepted.
 
         Raises:
-            InvariantTypeError: The session is no AuthSession, or the predicate cannot be called.
+            InvariantTypeError: The session is no AuthSession, or the predicate no function, or a coroutine function.
             InvariantError: The scheme or the header holds characters that a header cannot carry.
         """
         super().__init__()
         if not isinstance(session, AuthSession):  # pyright: ignore[reportUnnecessaryIsInstance] - may be untyped
             raise InvariantTypeError(f"AuthLink got a {type(session).__name__}; give it an AuthSession")
-        if not callable(is_auth_error):
-            raise InvariantTypeError(f"`is_auth_error` is a {type(is_auth_error).__name__}; give a function")
-        if not header or not header.isascii() or not header.isprintable() or " " in header or ":" in header:
+        if not callable(is_auth_error) or inspect.iscoroutinefunction(is_auth_error):
+            kind = "coroutine function" if callable(is_auth_error) else type(is_auth_error).__name__
+            raise InvariantTypeError(f"`is_auth_error` is a {kind}; give a function that returns a bool")
+        if not _is_token(header):
             raise InvariantError(f"`header` is {header!r}; give the name of an HTTP header")
-        if not scheme.isascii() or (scheme and not scheme.isprintable()):
-            raise InvariantError(f"`scheme` is {scheme!r}; give a word such as 'Bearer', or ''")
+        if scheme != "" and not _is_token(scheme):
+            raise InvariantError(f"`scheme` is {scheme!r}; give one word such as 'Bearer', or '' for the bare token")
         self.session = session
         self._prefix = f"{scheme} " if scheme else ""
         self._header = header
+        self._name = header.lower()
+        self._mark = f"rxlink.auth.{header}"
         self._is_auth_error = is_auth_error
 
     def connect(self, forward: Forward) -> Connect:
@@ -85,17 +94,29 @@ class AuthLink(ApolloLink):
         def start(operation: Operation, observer: ResultObserver, root: Subscription) -> None:
             if self.session.is_inside_refresh():
                 proceed(operation, observer, root)
+                return
+            worker = _AuthWorker(self, operation, observer, root, proceed)
+            credential = None if self.session.is_closed else self.session.wallet.at_hand()
+            if credential is None:
+                worker.admit()
             else:
-                _AuthWorker(self, operation, observer, root, proceed).admit()
+                worker.send(credential)
 
         return start
 
     def authorize(self, operation: Operation, credential: Credential | None) -> None:
-        """Write the header into the operation's context, beside the headers that are there."""
+        """Write the header into the operation's context, beside the other headers that are there.
+
+        A header that an earlier attempt left there is taken out again: it may be another user's.
+        """
+        context = operation.get_context()
+        if credential is None and not context.get(self._mark):
+            return
+        given: Mapping[str, str] = context.get("headers") or {}
+        headers = {name: value for name, value in given.items() if name.lower() != self._name}
         if credential is not None:
-            headers: Mapping[str, str] = operation.get_context().get("headers") or {}
-            value = self._prefix + credential.tokens.access_token
-            operation.set_context({"headers": {**headers, self._header: value}})
+            headers[self._header] = self._prefix + credential.tokens.access_token
+        operation.set_context({"headers": headers, self._mark: credential is not None})
 
     def is_refused(self, answer: FetchResult | Exception) -> bool:
         """Ask the predicate; one that raises has seen no auth error."""
@@ -134,18 +155,25 @@ class _AuthWorker:
             self._fail(None, error)
             return
         if wave is None:
-            self._send()
+            self.send(self._link.session.wallet.credential)
         else:
             self._link.session.emit(OperationQueued, self._operation.operation_name)
-            wave.wait(self._root, self._admit_again, partial(self._fail, None))
+            has_waited = self._link.session.is_loaded  # the wait for the first load says nothing about a refresh
+            wave.wait(self._root, lambda _: self.admit(has_waited=has_waited), partial(self._fail, None))
 
-    def _admit_again(self, _: object) -> None:
-        self.admit(has_waited=True)
+    def send(self, credential: Credential | None) -> None:
+        """Make the first attempt, with these tokens or as nobody."""
+        self._credential = credential
+        if self._is_authorized(credential, None):
+            self._proceed(self._operation, self, self._root)
 
-    def _send(self) -> None:
-        self._credential = self._link.session.wallet.credential
-        self._link.authorize(self._operation, self._credential)
-        self._proceed(self._operation, self, self._root)
+    def _is_authorized(self, credential: Credential | None, answer: FetchResult | Exception | None) -> bool:
+        try:
+            self._link.authorize(self._operation, credential)
+        except Exception as error:  # noqa: BLE001 - the context may hold anything as its headers
+            self._fail(answer, error)
+            return False
+        return True
 
     def on_next(self, result: FetchResult) -> None:
         if self._is_deaf:
@@ -186,7 +214,7 @@ class _AuthWorker:
             return
         try:
             self._check_epoch()
-            wave = session.gate(has_waited=True, is_retry=True)
+            wave = session.gate(is_retry=True)
         except Exception as error:  # noqa: BLE001 - whatever keeps the operation back is its error
             self._turn_away()
             self._fail(answer, error)
@@ -220,19 +248,18 @@ class _AuthWorker:
         if wave is not None:
             wave.wait(self._root, partial(self._go_again, answer), partial(self._fail, answer))
             return
-        session.emit(OperationRetried, self._operation.operation_name)
-        self._link.authorize(self._operation, session.wallet.credential)
-        again = _SecondAttempt(self._link, self._observer, session.wallet.credential)
-        self._proceed(self._operation, again, self._root)
+        credential = session.wallet.credential
+        if self._is_authorized(credential, answer):
+            session.emit(OperationRetried, self._operation.operation_name)
+            again = _SecondAttempt(self._link, self._observer, credential)
+            self._proceed(self._operation, again, self._root)
 
     def _check_epoch(self) -> None:
         if self._link.session.wallet.epoch != self._epoch:
             raise SessionEnded("signed out, or another login, since the operation began")
 
     def _fail(self, answer: FetchResult | Exception | None, error: Exception) -> None:
-        if isinstance(error, AuthError):
-            error = error.for_operation(self._operation.operation_name, answer)
-        self._observer.on_error(error)
+        self._observer.on_error(own_error(error, self._operation.operation_name, answer))
 
 
 class _SecondAttempt:
@@ -264,3 +291,7 @@ class _SecondAttempt:
             self._link.session.wallet.reject(self._credential)
         elif not isinstance(answer, Exception):
             self._link.session.wallet.accept(self._credential)
+
+
+def _is_token(text: object) -> bool:
+    return isinstance(text, str) and _TOKEN.fullmatch(text) is not None

@@ -56,7 +56,8 @@ class Backoff:
         longest = min(LONGEST_DELAY, FIRST_DELAY * 2**self._failures)
         self._failures = min(self._failures + 1, 32)  # beyond, only the power would grow
         asked = error.retry_after if isinstance(error, TokenRefreshError) else None
-        self._delay = random.uniform(0, longest) if asked is None else max(asked, 0.0)  # noqa: S311 - no secret
+        # A server that asks for no pause at all gets the usual one.
+        self._delay = asked if asked is not None and asked > 0 else random.uniform(0, longest)  # noqa: S311 - no secret
         self._until = now + timedelta(seconds=min(self._delay, timedelta.max.total_seconds() / 1e3))
         self.last_error = error
         return self._delay

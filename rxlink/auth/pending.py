@@ -6,9 +6,8 @@ other; what is hardened:
 
 - the operations that wait *are* its entries, in a dict: joining and leaving cost the same however many wait
   (RxPY's Subject scans a list);
-- they are released in the order in which they came, each in the ``contextvars.Context`` of its own subscription, and
-  one whose callback raises does not stop the others;
-- they are released in slices, so that the event loop never stalls;
+- they are released in order, each in the ``contextvars.Context`` of its own subscription, one whose callback raises
+  does not stop the others, and in slices, so that the event loop never stalls;
 - whoever joins after the end gets the outcome at once, so no one can fall between draining and resetting.
 
 One subject per wave: a value and a completion, or an error; it is never used again.
@@ -93,22 +92,26 @@ class PendingRequests(Subject[T]):
     def _drain_all(self) -> None:
         # A list to walk along: taking the first of a dict again and again scans over all that were taken before.
         self._queue = list(self._places)
-        self._drain_slice()
+        self._drain()
 
-    def _drain_slice(self) -> None:
-        end = min(self._released + SLICE, len(self._queue))
-        while self._released < end:
-            place = self._queue[self._released]
-            self._released += 1
+    def _drain(self) -> None:
+        while not self._drain_slice():
+            try:
+                asyncio.get_running_loop().call_soon(self._drain)
+                return
+            except RuntimeError:  # without a loop there is nothing that could stall
+                continue
+        self._queue.clear()
+
+    def _drain_slice(self) -> bool:
+        """Release the next ones, and tell whether all have been."""
+        begin, self._released = self._released, min(self._released + SLICE, len(self._queue))
+        for place in self._queue[begin : self._released]:
             if place in self._places:
                 del self._places[place]
                 place.root.release()
                 self._settle(place)
-        if self._released < len(self._queue):
-            try:
-                asyncio.get_running_loop().call_soon(self._drain_slice)
-            except RuntimeError:  # without a loop there is nothing that could stall
-                self._drain_slice()
+        return self._released >= len(self._queue)
 
     def _settle(self, place: _Place[T]) -> None:
         try:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Protocol, TypeAlias
 
 from reactivex import Observable, abc
+from reactivex.internal.exceptions import SequenceContainsNoElementsError
 
 from rxlink.auth.credential import Wallet
 from rxlink.auth.events import (
@@ -25,6 +26,7 @@ from rxlink.core.observables import resolve
 from rxlink.core.timing import sleep
 from rxlink.errors import (
     AuthError,
+    InvariantError,
     InvariantTypeError,
     SessionEnded,
     TokenRefreshError,
@@ -79,6 +81,7 @@ class Refresher:
         self._backoff = Backoff()
         self._reason = RefreshReason.FORCED
         self._began = clock()
+        self._wave: PendingRequests[TokenSet] | None = None
         self.flight = SingleFlight(
             self._fetch, keep=self._keep, time_limit=time_limit, failed=self._failed, scheduler=scheduler
         )
@@ -88,9 +91,9 @@ class Refresher:
         if self.flight.wave is not None:
             return self.flight.wave
         self._reason, self._began = reason, self._clock()
-        wave = self.flight.join(reason)
+        self._wave = self.flight.join(reason)
         self._owner.emit(RefreshStarted, reason)
-        return wave
+        return self._wave
 
     def start_over(self, error: SessionEnded) -> None:
         """Give up the refresh that is under way, and forget the failures: somebody else signs in, or nobody."""
@@ -107,6 +110,8 @@ class Refresher:
                 await sleep(pause, self._scheduler)
             try:
                 return _checked(await resolve(self._refresh(self._owner.wallet.tokens, reason)))
+            except SequenceContainsNoElementsError:
+                return None  # an Observable that completed empty
             except Exception as error:
                 if not is_transient(error):
                     raise
@@ -124,8 +129,8 @@ class Refresher:
         if not failure.retryable:
             # Those that were tried again have been counted with each try.
             self._backoff.fail(failure, self._clock())
-        self._owner.refresh_failed(failure)
         self._tell(RefreshFailed, type(error).__name__)
+        self._owner.refresh_failed(failure)
         return failure
 
     def _translated(self, error: Exception) -> AuthError:
@@ -159,8 +164,7 @@ class Refresher:
         return self._time_limit - (self._clock() - self._began).total_seconds()
 
     def _tell(self, event: Callable[..., AuthEvent], *values: object) -> None:
-        wave = self.flight.wave
-        waiting = 0 if wave is None else wave.waiting
+        waiting = 0 if self._wave is None else self._wave.waiting
         seconds = (self._clock() - self._began).total_seconds()
         self._owner.emit(event, self._reason, seconds, waiting, *values)
 
@@ -168,8 +172,13 @@ class Refresher:
 def _checked(returned: object) -> TokenSet | None:
     if returned is None or isinstance(returned, TokenSet):
         return returned
-    if isinstance(returned, str):
+    if not isinstance(returned, str):
+        raise _unusable(f"it is a {type(returned).__name__}; return a TokenSet, or an access token as text")
+    try:
         return TokenSet(returned) if returned else None
-    raise InvariantTypeError(
-        f"the refresh callback returned a {type(returned).__name__}; return a TokenSet, or an access token as text"
-    )
+    except InvariantError as error:
+        raise _unusable(str(error)) from error
+
+
+def _unusable(reason: str) -> TokenRefreshError:
+    return TokenRefreshError(f"what the refresh callback returned cannot be used: {reason}", retryable=False)

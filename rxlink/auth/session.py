@@ -9,34 +9,30 @@ A session is separate from the links that use it: any number of chains share one
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from collections.abc import Callable
 from typing import Any
 
 from reactivex import Observable, abc
 
+from rxlink.auth.clock import Clock, checked_clock, system_clock
 from rxlink.auth.credential import Wallet
 from rxlink.auth.events import (
     AuthEvent,
     AuthState,
     AuthStatus,
-    CurrentSignal,
     Ended,
     RefreshReason,
-    SaveFailed,
-    Signal,
-    TokensSaved,
 )
 from rxlink.auth.expiry import Windows
+from rxlink.auth.failures import outcome_of
 from rxlink.auth.pending import PendingRequests
 from rxlink.auth.refresher import RefreshCallback, Refresher
-from rxlink.auth.single_flight import SingleFlight
+from rxlink.auth.signals import CurrentSignal, Signal
 from rxlink.auth.storage import MemoryTokenStorage, TokenStorage
-from rxlink.auth.storage.serial import SerialStorage
-from rxlink.auth.tokens import TokenSet
+from rxlink.auth.tokens import TokenSet, checked_tokens
+from rxlink.auth.vault import Vault
 from rxlink.core.timing import Duration, to_seconds
-from rxlink.errors import AuthError, ClientClosed, InvariantError, SessionEnded, TokenStorageError
+from rxlink.errors import AuthError, ClientClosed, InvariantError, SessionEnded
 
 __all__ = ["AuthSession"]
 
@@ -50,6 +46,11 @@ class AuthSession:
     :class:`~rxlink.errors.SessionEnded` ends the session; a failure that may pass (:func:`is_transient`) is tried again
     within ``refresh_timeout``; anything else fails those who wait, and the session is kept. Operations that it sends
     through a chain of this very session go out without a token and are not waited for.
+
+    Attributes:
+        wallet: The tokens in use, for links.
+        is_loaded: Whether it is known by now who is signed in.
+        is_closed: Whether it was closed.
 
     Example:
         >>> session = AuthSession(refresh=get_new_tokens, tokens=TokenSet("...", refresh_token="..."))
@@ -65,14 +66,15 @@ class AuthSession:
         advisory_window: Duration = 60.0,
         mandatory_window: Duration = 10.0,
         refresh_timeout: Duration = 30.0,
-        clock: Callable[[], datetime] | None = None,
+        clock: Clock | None = None,
         scheduler: abc.SchedulerBase | None = None,
     ) -> None:
         """Make a session; nothing is loaded or sent before an operation needs a token.
 
         Args:
             refresh: Gets new tokens; see above.
-            tokens: The tokens to begin with; None to load them from the storage.
+            tokens: The tokens to begin with, judged by ``expires_at`` where it is known, else by a life that counts
+                from now; None to load them from the storage.
             storage: Where tokens are kept; None for memory.
             advisory_window: Seconds before the end of a token from which it is refreshed in the background; at most a
                 quarter of its life.
@@ -91,27 +93,19 @@ class AuthSession:
         windows = Windows(
             to_seconds("advisory_window", advisory_window), to_seconds("mandatory_window", mandatory_window)
         )
-        self._time_limit = to_seconds("refresh_timeout", refresh_timeout, may_be_zero=False)
-        clock = clock or _system_clock
+        time_limit = to_seconds("refresh_timeout", refresh_timeout, may_be_zero=False)
+        clock = checked_clock(clock or system_clock)
         self.wallet = Wallet(windows, clock)
-        self._storage = SerialStorage(storage or MemoryTokenStorage(tokens))
-        self._loading: SingleFlight[None, tuple[TokenSet | None]] = SingleFlight(
-            self._load,
-            keep=self._adopt,
-            time_limit=self._time_limit,
-            failed=self._load_failed,
-            scheduler=scheduler,
-        )
-        self._refresher = Refresher(refresh, self, time_limit=self._time_limit, clock=clock, scheduler=scheduler)
+        storage = MemoryTokenStorage() if storage is None else storage
         self._states = CurrentSignal(AuthState(AuthStatus.LOADING))
         self._events = Signal[AuthEvent]()
-        self._chores: set[asyncio.Task[None]] = set()
-        self._is_loaded = False
-        self._is_saving = False
-        self._is_closed = False
+        self._vault = Vault(storage, self.loaded, self._events.on_next, time_limit=time_limit, scheduler=scheduler)
+        self._refresher = Refresher(refresh, self, time_limit=time_limit, clock=clock, scheduler=scheduler)
+        self.is_loaded = False
+        self.is_closed = False
         if tokens is not None:
-            self.wallet.renew(tokens, is_refreshed=False)
-            self._signed_in()
+            kept = checked_tokens(tokens)
+            self.loaded(kept if kept.expires_at is not None else kept.received(clock()))
 
     # -- for applications ---------------------------------------------------------------------------------------------
 
@@ -133,11 +127,11 @@ class AuthSession:
             ClientClosed: The session is closed.
             InvariantError: Called from inside the session's own refresh.
         """
-        self._refuse_inside("get_token")
+        self._check_call("get_token")
         has_waited = False
         while (wave := self.gate(has_waited=has_waited)) is not None:
-            has_waited = self._is_loaded
-            await _outcome_of(wave)
+            has_waited = self.is_loaded
+            await self._wait_with(wave)
         tokens = self.wallet.tokens
         return None if tokens is None else tokens.access_token
 
@@ -152,13 +146,12 @@ class AuthSession:
             ClientClosed: The session is closed.
             InvariantError: Called from inside the session's own refresh.
         """
-        self._refuse_inside("refresh")
-        self._refuse_closed()
-        while not self._is_loaded:
-            await _outcome_of(self._loading.join(None))
+        self._check_call("refresh")
+        while not self.is_loaded:
+            await self._wait_with(self._vault.loading.join(None))
         reason = RefreshReason.FORCED if force else self.wallet.due()
         if reason is not None:
-            await _outcome_of(self._join(reason))
+            await self._wait_with(self._join(reason))
         return self.wallet.tokens
 
     async def set_tokens(self, tokens: TokenSet) -> None:
@@ -171,13 +164,13 @@ class AuthSession:
             ClientClosed: The session is closed.
             InvariantError: Called from inside the session's own refresh; return the tokens instead.
         """
-        self._refuse_inside("set_tokens")
-        self._refuse_closed()
-        self._start_epoch(SessionEnded("another login"))
+        self._check_call("set_tokens")
+        checked_tokens(tokens)
+        self.wallet.start_epoch()
         kept = self.wallet.renew(tokens, is_refreshed=False)
-        self._signed_in()
-        await self._store("saved", lambda: self._storage.save(kept))
-        self.emit(TokensSaved)
+        self._part_with(SessionEnded("another login"))
+        self._resume_state()
+        await self._vault.save(kept, self.wallet.generation)
 
     async def clear(self) -> None:
         """Sign out: forget the tokens here and in the storage.
@@ -189,11 +182,9 @@ class AuthSession:
             ClientClosed: The session is closed.
             InvariantError: Called from inside the session's own refresh; raise SessionEnded instead.
         """
-        self._refuse_inside("clear")
-        self._refuse_closed()
-        self._start_epoch(SessionEnded("signed out"))
-        self._set_state(AuthStatus.UNAUTHENTICATED, "signed out")
-        await self._store("cleared", self._storage.clear)
+        self._check_call("clear")
+        self._end(SessionEnded("signed out"))
+        await self._vault.clear()
 
     async def aclose(self) -> None:
         """Close the session: those who wait get :class:`~rxlink.errors.ClientClosed`.
@@ -201,36 +192,35 @@ class AuthSession:
         A refresh that is under way is awaited, at most for its time limit, so that its tokens are saved.
         """
         self._refuse_inside("aclose")
-        self._is_closed = True
-        self._loading.abandon(ClientClosed("the AuthSession"))
+        self.is_closed = True
+        self._vault.loading.abandon(ClientClosed("the AuthSession"))
         if (wave := self._refresher.flight.wave) is not None:
             wave.on_error(ClientClosed("the AuthSession"))
             await self._refresher.flight.ended()
-        if self._chores:
-            await asyncio.wait(self._chores, timeout=self._time_limit)
+        await self._vault.aclose()
         self._events.on_completed()
         self._states.on_completed()
 
-    # -- for links ----------------------------------------------------------------------------------------------------
+    # -- for links, the refresher and the vault -----------------------------------------------------------------------
 
     def is_inside_refresh(self) -> bool:
         """Tell whether the caller is part of this session's own load or refresh, and so must not wait for it."""
-        return self._refresher.flight.is_inside() or self._loading.is_inside()
+        return self._refresher.flight.is_inside() or self._vault.loading.is_inside()
 
     def gate(self, *, has_waited: bool = False, is_retry: bool = False) -> PendingRequests[Any] | None:
         """Return whom an operation must wait with before it is sent; None where it may be sent with ``credential``.
 
         Args:
-            has_waited: Whether it has waited already: then only a rejection makes it wait once more.
+            has_waited: Whether it has waited for a refresh: then only a rejection makes it wait once more.
             is_retry: Whether it was sent before: then it also waits until the tokens are saved.
 
         Raises:
             ClientClosed: The session is closed.
         """
         self._refuse_closed()
-        if not self._is_loaded:
-            return self._loading.join(None)
-        if is_retry and self._is_saving and self._refresher.flight.wave is not None:
+        if not self.is_loaded:
+            return self._vault.loading.join(None)
+        if is_retry and self._vault.is_saving and self._refresher.flight.wave is not None:
             return self._refresher.flight.wave
         reason = self.wallet.due()
         if reason is None or (has_waited and reason is not RefreshReason.REJECTED):
@@ -239,101 +229,79 @@ class AuthSession:
         # Inside the advisory window operations go on while the refresh runs.
         return None if reason is RefreshReason.EXPIRING else wave
 
-    # -- for the refresher --------------------------------------------------------------------------------------------
+    def loaded(self, tokens: TokenSet | None, /) -> None:
+        """Begin with the tokens that were kept, or with nobody signed in."""
+        self.is_loaded = True
+        if tokens is not None:
+            self.wallet.restore(tokens)
+        self._resume_state()
 
     async def keep(self, tokens: TokenSet, /) -> TokenSet:
         """Use new tokens at once, and save them before anyone who waits goes on."""
         kept = self.wallet.renew(tokens, is_refreshed=True)
-        self._signed_in()
-        self._is_saving = True
-        try:
-            await self._storage.save(kept)
-        except Exception as error:  # noqa: BLE001 - the tokens are good all the same; the listeners are told
-            self.emit(SaveFailed, type(error).__name__)
-        else:
-            self.emit(TokensSaved)
-        finally:
-            self._is_saving = False
+        self._set_state(AuthStatus.AUTHENTICATED)
+        await self._vault.save_refreshed(kept, self.wallet.generation)
         return kept
 
     def refresh_failed(self, error: AuthError, /) -> None:
         """End the session if the failure is final, else go back to the state before."""
         if isinstance(error, SessionEnded):
-            self._start_epoch(error)
-            self._set_state(AuthStatus.UNAUTHENTICATED, error.reason)
-            self.emit(Ended, error.reason)
-            self._do_later(self._storage.clear)
-        elif self.wallet.credential is None:
-            self._set_state(AuthStatus.UNAUTHENTICATED, "nobody is signed in")
+            self._end(error)
+            self._vault.clear_later(self.wallet.generation)
         else:
-            self._set_state(AuthStatus.AUTHENTICATED)
+            self._resume_state()
 
     def emit(self, event: Callable[..., AuthEvent], /, *values: object) -> None:
         """Tell the listeners, if there are any."""
         if self._events.observers:
             self._events.on_next(event(self.wallet.generation, *values))
 
-    # -- private ------------------------------------------------------------------------------------------------------
+    async def _wait_with(self, wave: PendingRequests[Any]) -> None:
+        epoch = self.wallet.epoch
+        await outcome_of(wave)
+        if self.wallet.epoch != epoch:  # by one who was released earlier
+            raise SessionEnded("signed out, or another login, meanwhile")
 
     def _join(self, reason: RefreshReason) -> PendingRequests[TokenSet]:
+        is_under_way = self._refresher.flight.wave is not None
         wave = self._refresher.join(reason)
-        self._set_state(AuthStatus.REFRESHING)
+        if not is_under_way:
+            self._set_state(AuthStatus.REFRESHING)
         return wave
 
-    def _signed_in(self) -> None:
-        self._is_loaded = True
-        self._set_state(AuthStatus.AUTHENTICATED)
-
-    def _start_epoch(self, error: SessionEnded) -> None:
-        """Part with all that was started for the login before."""
+    def _end(self, error: SessionEnded) -> None:
+        """Nobody is signed in any more; the listeners hear of it once."""
+        somebody_was = self.wallet.credential is not None or not self.is_loaded
         self.wallet.start_epoch()
-        self._is_loaded = True
-        self._loading.abandon(error)
+        self._part_with(error)
+        self._set_state(AuthStatus.UNAUTHENTICATED, error.reason)
+        if somebody_was:
+            self.emit(Ended, error.reason)
+
+    def _part_with(self, error: SessionEnded) -> None:
+        """End what was started for the login before; who waited may at once start anew in the present one."""
+        self.is_loaded = True
+        self._vault.loading.abandon(error)
         self._refresher.start_over(error)
 
-    async def _load(self, _: None) -> tuple[TokenSet | None]:
-        return (await self._storage.load(),)
-
-    async def _adopt(self, loaded: tuple[TokenSet | None]) -> tuple[TokenSet | None]:
-        (tokens,) = loaded
-        if tokens is not None:
-            self.wallet.restore(tokens)
-            self._signed_in()
-        else:
-            self._is_loaded = True
+    def _resume_state(self) -> None:
+        if self._refresher.flight.wave is not None:
+            return  # a listener, or one who waited, has set off the next refresh already
+        if self.wallet.credential is None:
             self._set_state(AuthStatus.UNAUTHENTICATED, "nobody is signed in")
-        return loaded
-
-    def _load_failed(self, error: Exception) -> TokenStorageError:
-        failure = TokenStorageError("loaded")
-        failure.__cause__ = error
-        return failure
-
-    async def _store(self, done: str, call: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await call()
-        except Exception as error:
-            raise TokenStorageError(done) from error
-
-    def _do_later(self, call: Callable[[], Awaitable[None]]) -> None:
-        async def do() -> None:
-            try:
-                await call()
-            except Exception as error:  # noqa: BLE001 - nobody waits for it; the listeners are told
-                self.emit(SaveFailed, type(error).__name__)
-
-        chore = asyncio.get_running_loop().create_task(do())
-        self._chores.add(chore)
-        chore.add_done_callback(self._chores.discard)
+        else:
+            self._set_state(AuthStatus.AUTHENTICATED)
 
     def _set_state(self, status: AuthStatus, reason: str | None = None) -> None:
-        state = AuthState(status, reason)
-        if state != self._states.value:
-            self._states.on_next(state)
+        self._states.on_next(AuthState(status, reason))
 
     def _refuse_closed(self) -> None:
-        if self._is_closed:
+        if self.is_closed:
             raise ClientClosed("the AuthSession")
+
+    def _check_call(self, method: str) -> None:
+        self._refuse_inside(method)
+        self._refuse_closed()
 
     def _refuse_inside(self, method: str) -> None:
         if self.is_inside_refresh():
@@ -341,15 +309,3 @@ class AuthSession:
                 f"`{method}` was called from inside the session's own refresh, which would wait for itself; "
                 "return the new tokens from the refresh callback, or raise SessionEnded"
             )
-
-
-async def _outcome_of(wave: PendingRequests[Any]) -> None:
-    """Wait with the others; everyone gets an error object of their own."""
-    try:
-        await wave
-    except AuthError as error:
-        raise error.for_operation(None, None) from error.__cause__
-
-
-def _system_clock() -> datetime:
-    return datetime.now(UTC)

@@ -6,14 +6,9 @@ Apollo's recipe keeps a flag ``isRefreshing`` and a list of pending callbacks, a
 
 The same stream is in :meth:`SingleFlight._fly`: ``from_future``, ``filter``, ``flat_map``, and the pending-request
 subject behind it (:mod:`rxlink.auth.pending`). The retry, ``forward(operation)``, is what each waiting operation does
-with the subject's value (:mod:`rxlink.auth.link`). What is hardened, beside the recipe's defects:
-
-- the flag is reset *before* anyone is released, so an operation that fails meanwhile starts a new flight instead of
-  falling into the gap;
-- a run that fails, or returns nothing, gives every waiter an error (``filter`` alone completes the leader empty);
-- a run ends within its time limit, whatever it waits for: another flight can start then;
-- the flight has no owner who could leave: it goes on without waiters (refresh tokens are single use);
-- a run that comes back to its own flight is told so (``is_inside``) and need not wait for itself.
+with the subject's value (:mod:`rxlink.auth.link`). Hardened: the flag is reset *before* anyone is released, so who
+fails meanwhile starts a new flight; a run that fails, hangs or returns nothing gives every waiter an error (``filter``
+alone completes the leader empty); nobody who leaves stops it; a run that comes back to its own flight is told so.
 """
 
 from __future__ import annotations
@@ -24,7 +19,9 @@ from contextvars import ContextVar, copy_context
 from typing import Generic, TypeVar
 
 from reactivex import abc
+from reactivex.disposable import SingleAssignmentDisposable
 
+from rxlink.auth.clock import running_loop
 from rxlink.auth.pending import PendingRequests
 from rxlink.core.observables import from_future
 from rxlink.core.subscription import Cancellable
@@ -64,11 +61,8 @@ class SingleFlight(Generic[A, T]):
         failed: Callable[[Exception], Exception],
         scheduler: abc.SchedulerBase | None = None,
     ) -> None:
-        self._run = run
-        self._keep = keep
-        self._time_limit = time_limit
-        self._failed = failed
-        self._scheduler = scheduler
+        self._run, self._keep, self._failed = run, keep, failed
+        self._time_limit, self._scheduler = time_limit, scheduler
         self._flight: _Flight[T] | None = None
 
     @property
@@ -83,31 +77,30 @@ class SingleFlight(Generic[A, T]):
         return self._flight is not None and self._flight.wave in _flights_here.get()
 
     def join(self, argument: A) -> PendingRequests[T]:
-        """Return those who wait, to wait with them; start a flight where none is under way."""
+        """Return those who wait, to wait with them; start a flight, on the running loop, where none is under way."""
         wave = self.wave
         if wave is None:
-            wave = PendingRequests[T]()
-            self._flight = _Flight(wave, asyncio.get_running_loop())
-            copy_context().run(self._fly, self._flight, argument)
+            self._flight = flight = _Flight[T]()
+            wave = flight.wave
+            copy_context().run(self._fly, flight, argument)
         return wave
 
     def abandon(self, error: Exception) -> None:
         """Stop the flight, if one is under way, and give its waiters this error."""
-        flight = self._flight
-        if flight is not None:
+        if (wave := self.wave) is not None and (flight := self._flight) is not None:
             self._land(flight)
-            flight.wave.on_error(error)
+            wave.on_error(error)
 
     async def ended(self) -> None:
         """Wait until no flight is under way."""
-        while self._flight is not None:
+        while self.wave is not None and self._flight is not None:
             await self._flight.landed.wait()
 
     def _fly(self, flight: _Flight[T], argument: A) -> None:
         """Start the stream, in a context of its own."""
         _flights_here.set((*_flights_here.get(), flight.wave))
         flight.timer = start_timer(self._time_limit, lambda: self._expire(flight), self._scheduler)
-        flight.stream = (
+        flight.stream.disposable = (
             from_future(lambda: self._run(argument))
             .filter(lambda outcome: outcome is not None)
             .do_action(flight.outcome.append)
@@ -147,10 +140,10 @@ class SingleFlight(Generic[A, T]):
 class _Flight(Generic[T]):
     """One flight: who waits for it, and what runs for it."""
 
-    def __init__(self, wave: PendingRequests[T], loop: asyncio.AbstractEventLoop) -> None:
-        self.wave = wave
-        self.loop = loop
+    def __init__(self) -> None:
+        self.timer: Cancellable
+        self.loop = running_loop()
+        self.wave = PendingRequests[T]()
+        self.stream = SingleAssignmentDisposable()
         self.landed = asyncio.Event()
         self.outcome: list[T] = []
-        self.timer: Cancellable
-        self.stream: abc.DisposableBase

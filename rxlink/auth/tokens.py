@@ -10,13 +10,13 @@ from datetime import datetime, timedelta
 
 from rxlink.errors import InvariantError, InvariantTypeError
 
-__all__ = ["TokenSet", "fingerprint"]
+__all__ = ["TokenSet", "checked_tokens", "fingerprint", "later"]
 
 LONGEST_LIFE = 10 * 365 * 24 * 3600.0
 """Ten years, in seconds; issuers have been seen to send lives that no calendar holds."""
 
 _SCHEME = re.compile(r"(bearer|jwt|token|basic|dpop)\s", re.IGNORECASE)
-_UNSENDABLE = re.compile(r"[\x00-\x20\x7f]")
+_UNSENDABLE = re.compile(r"[^\x21-\x7e]")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -39,7 +39,8 @@ class TokenSet:
         """Refuse what cannot be sent.
 
         Raises:
-            InvariantError: A token is empty, has its scheme in it, or holds white space or control characters.
+            InvariantError: A token is empty, has its scheme in it, or holds white space, control characters
+                or others than ASCII.
             InvariantTypeError: A token is no text, or the end is no datetime.
         """
         _check("access_token", self.access_token)
@@ -47,15 +48,15 @@ class TokenSet:
             _check("refresh_token", self.refresh_token)
         if self.expires_in is not None:
             _check_life(self.expires_in)
-        if self.expires_at is not None and self.expires_at.tzinfo is None:
-            raise InvariantError("`expires_at` is a naive datetime; give an aware one, such as datetime.now(UTC)")
+        if self.expires_at is not None:
+            _check_end(self.expires_at)
 
     def received(self, now: datetime, *, refresh_token: str | None = None) -> TokenSet:
         """Return this set as it is kept: with its end, and with the old refresh token where none came with it.
 
         ``expires_in`` counts from now and wins over ``expires_at`` (RFC 6749 section 5.1).
         """
-        ends = self.expires_at if self.expires_in is None else _later(now, self.expires_in)
+        ends = self.expires_at if self.expires_in is None else later(now, self.expires_in)
         return replace(self, expires_at=ends, refresh_token=self.refresh_token or refresh_token)
 
     def __repr__(self) -> str:
@@ -70,8 +71,20 @@ def fingerprint(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()[:8]
 
 
-def _later(now: datetime, seconds: float) -> datetime:
-    return now + timedelta(seconds=min(seconds, LONGEST_LIFE))
+def checked_tokens(tokens: TokenSet | None) -> TokenSet:
+    """Return tokens that somebody gave.
+
+    Raises:
+        InvariantTypeError: It is something else.
+    """
+    if not isinstance(tokens, TokenSet):
+        raise InvariantTypeError(f"the tokens are a {type(tokens).__name__}; give a TokenSet")
+    return tokens
+
+
+def later(now: datetime, seconds: float) -> datetime:
+    """Return the time so many seconds from now; ten years at most, in either direction."""
+    return now + timedelta(seconds=max(min(seconds, LONGEST_LIFE), -LONGEST_LIFE))
 
 
 def _check_life(seconds: object) -> None:
@@ -79,6 +92,13 @@ def _check_life(seconds: object) -> None:
         raise InvariantTypeError(f"`expires_in` is a {type(seconds).__name__}; give seconds as a number")
     if not math.isfinite(seconds):
         raise InvariantError(f"`expires_in` is {seconds!r}; give seconds, or None where the life is unknown")
+
+
+def _check_end(end: object) -> None:
+    if not isinstance(end, datetime):
+        raise InvariantTypeError(f"`expires_at` is a {type(end).__name__}; give an aware datetime")
+    if end.utcoffset() is None:
+        raise InvariantError("`expires_at` is a naive datetime; give an aware one, such as datetime.now(UTC)")
 
 
 def _check(name: str, token: object) -> None:
@@ -91,4 +111,6 @@ def _check(name: str, token: object) -> None:
             f"`{name}` begins with the scheme {scheme[1]!r}; give the bare token, AuthLink adds the scheme"
         )
     if _UNSENDABLE.search(token):
-        raise InvariantError(f"`{name}` holds white space or control characters; give the bare token")
+        raise InvariantError(
+            f"`{name}` holds white space, control characters or others than ASCII; give the bare token"
+        )

@@ -1,0 +1,51 @@
+"""What a session's time comes from: its clock, and the event loop that runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
+
+from rxlink.errors import InvariantError, InvariantTypeError
+
+__all__ = ["Clock", "checked_clock", "running_loop", "system_clock"]
+
+Clock: TypeAlias = Callable[[], datetime]
+"""Tells the current time as an aware datetime."""
+
+
+def system_clock() -> datetime:
+    """Tell the current time."""
+    return datetime.now(UTC)
+
+
+def checked_clock(clock: Clock) -> Clock:
+    """Return a clock that can be asked.
+
+    Raises:
+        InvariantTypeError: It cannot be called, or tells something else than a datetime.
+        InvariantError: Its time has no time zone.
+    """
+    if not callable(clock):
+        raise InvariantTypeError(f"`clock` is a {type(clock).__name__}; give a function that tells the time")
+    now: Any = clock()
+    if not isinstance(now, datetime):
+        raise InvariantTypeError(f"`clock` tells a {type(now).__name__}; let it tell an aware datetime")
+    if now.utcoffset() is None:
+        raise InvariantError(f"`clock` tells {now!r} without a time zone; give lambda: datetime.now(UTC)")
+    return clock
+
+
+def running_loop() -> asyncio.AbstractEventLoop:
+    """Return the running event loop.
+
+    Raises:
+        InvariantError: None runs.
+    """
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise InvariantError(
+            "tokens have to be loaded or refreshed, and no event loop runs; subscribe or await inside a coroutine"
+        ) from None

@@ -1,0 +1,92 @@
+"""How a session tells its listeners: subjects whose observers cannot harm one another."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from contextvars import copy_context
+from typing import TypeVar
+
+from reactivex import Subject, abc
+
+from rxlink.core.subscription import report_callback_error
+
+__all__ = ["CurrentSignal", "Signal"]
+
+T = TypeVar("T")
+
+
+class Signal(Subject[T]):
+    """A Subject whose observers are strangers to one another.
+
+    One that raises does not stop the others, each is called in the ``contextvars.Context`` in which it subscribed, and
+    all hear everything in the same order, even of what one of them sets off.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._to_tell: deque[T] = deque()
+        self._is_telling = False
+
+    def _subscribe_core(
+        self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
+    ) -> abc.DisposableBase:
+        return super()._subscribe_core(_Listener(observer), scheduler)
+
+    def _on_next_core(self, value: T) -> None:
+        self._to_tell.append(value)
+        if self._is_telling:
+            return
+        self._is_telling = True
+        try:
+            while self._to_tell:
+                self._tell(self._to_tell.popleft())
+        finally:
+            self._is_telling = False
+
+    def _tell(self, value: T) -> None:
+        super()._on_next_core(value)
+
+
+class CurrentSignal(Signal[T]):
+    """A :class:`Signal` of changes that tells each new observer the current value at once."""
+
+    def __init__(self, value: T) -> None:
+        super().__init__()
+        self._value = value
+
+    def _tell(self, value: T) -> None:
+        if value != self._value:
+            self._value = value
+            super()._tell(value)
+
+    def _subscribe_core(
+        self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
+    ) -> abc.DisposableBase:
+        if not self.is_stopped:
+            observer.on_next(self._value)
+        return super()._subscribe_core(observer, scheduler)
+
+
+class _Listener(abc.ObserverBase[T]):
+    """An observer in its own context, whose exceptions stay with it."""
+
+    def __init__(self, observer: abc.ObserverBase[T]) -> None:
+        self._observer = observer
+        self._context = copy_context()
+
+    def on_next(self, value: T) -> None:
+        self._call(self._observer.on_next, value)
+
+    def on_error(self, error: Exception) -> None:
+        self._call(self._observer.on_error, error)
+
+    def on_completed(self) -> None:
+        self._call(self._observer.on_completed)
+
+    def _call(self, method: Callable[..., None], *values: object) -> None:
+        try:
+            # A copy: this very context may be entered further up the stack, and a context is entered once.
+            self._context.copy().run(method, *values)
+        except Exception as error:  # noqa: BLE001 - reported, and the other observers still hear of it
+            report_callback_error(error)

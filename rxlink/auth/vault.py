@@ -1,0 +1,131 @@
+"""A session's dealings with its storage: load once, save before anyone goes on, clear."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from reactivex import abc
+
+from rxlink.auth.events import AuthEvent, SaveFailed, TokensSaved
+from rxlink.auth.single_flight import SingleFlight
+from rxlink.auth.storage import TokenStorage
+from rxlink.auth.storage.serial import SerialStorage
+from rxlink.auth.tokens import TokenSet, checked_tokens
+from rxlink.errors import AuthError, InvariantTypeError, TokenStorageError
+
+__all__ = ["Vault"]
+
+
+class Vault:
+    """Keeps what the session's wallet holds; a storage that fails or hangs never stops the session.
+
+    Args:
+        storage: Where the tokens are kept.
+        use: Called with what was loaded; None where nobody is signed in.
+        tell: Called with each event.
+        time_limit: Seconds that a load may take.
+        scheduler: Whose time that is; None for the running loop's.
+
+    Attributes:
+        loading: The load: one at a time, tried again after a failure.
+    """
+
+    def __init__(
+        self,
+        storage: TokenStorage,
+        use: Callable[[TokenSet | None], None],
+        tell: Callable[[AuthEvent], None],
+        *,
+        time_limit: float,
+        scheduler: abc.SchedulerBase | None,
+    ) -> None:
+        for name in ("load", "save", "clear"):
+            if not callable(getattr(storage, name, None)):
+                raise InvariantTypeError(f"`storage` is a {type(storage).__name__} without `{name}`; see TokenStorage")
+        self._storage = SerialStorage(storage)
+        self._use = use
+        self._tell = tell
+        self._time_limit = time_limit
+        self._chores: set[asyncio.Task[None]] = set()
+        self._saving: TokenSet | None = None
+        self.loading: SingleFlight[None, tuple[TokenSet | None]] = SingleFlight(
+            self._load, keep=self._hand_over, time_limit=time_limit, failed=_load_failed, scheduler=scheduler
+        )
+
+    @property
+    def is_saving(self) -> bool:
+        """Whether tokens from a refresh are being saved."""
+        return self._saving is not None
+
+    async def save_refreshed(self, tokens: TokenSet, generation: int) -> None:
+        """Save tokens from a refresh; they are good all the same if that fails."""
+        self._saving = tokens
+        try:
+            await self._storage.save(tokens)
+        except (Exception, asyncio.CancelledError) as error:
+            self._tell(SaveFailed(generation, type(error).__name__))
+            if isinstance(error, asyncio.CancelledError):  # by the time limit, or a sign-out
+                raise
+        else:
+            self._tell(TokensSaved(generation))
+        finally:
+            if self._saving is tokens:  # a storage may be slow to notice that it was cancelled
+                self._saving = None
+
+    async def save(self, tokens: TokenSet, generation: int) -> None:
+        """Save the tokens of a login.
+
+        Raises:
+            TokenStorageError: The storage did not take them.
+        """
+        try:
+            await self._storage.save(tokens)
+        except Exception as error:
+            raise TokenStorageError("saved") from error
+        self._tell(TokensSaved(generation))
+
+    async def clear(self) -> None:
+        """Clear the storage.
+
+        Raises:
+            TokenStorageError: It could not be cleared.
+        """
+        try:
+            await self._storage.clear()
+        except Exception as error:
+            raise TokenStorageError("cleared") from error
+
+    def clear_later(self, generation: int) -> None:
+        """Clear the storage, while nobody waits for it."""
+        chore = asyncio.get_running_loop().create_task(self._clear(generation))
+        self._chores.add(chore)
+        chore.add_done_callback(self._chores.discard)
+
+    async def aclose(self) -> None:
+        """Wait for what nobody waits for, at most for the time limit."""
+        if self._chores:
+            _, late = await asyncio.wait(self._chores, timeout=self._time_limit)
+            for chore in late:
+                chore.cancel()
+
+    async def _load(self, _: None) -> tuple[TokenSet | None]:
+        # In a tuple: to a flight, None means that nothing was returned.
+        return (await self._storage.load(),)
+
+    async def _hand_over(self, loaded: tuple[TokenSet | None]) -> tuple[TokenSet | None]:
+        (tokens,) = loaded
+        self._use(None if tokens is None else checked_tokens(tokens))
+        return loaded
+
+    async def _clear(self, generation: int) -> None:
+        try:
+            await self._storage.clear()
+        except Exception as error:  # noqa: BLE001 - nobody waits for it; the listeners are told
+            self._tell(SaveFailed(generation, type(error).__name__))
+
+
+def _load_failed(error: Exception) -> AuthError:
+    failure = TokenStorageError("loaded")
+    failure.__cause__ = error
+    return failure

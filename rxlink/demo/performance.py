@@ -1,0 +1,84 @@
+"""One demo from curtain to curtain: the server, the story, what is printed where, and whether it was a success."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from rxlink.demo.display import Display, Mood, Picture, PlainLines, display_on
+from rxlink.demo.plan import Plan
+from rxlink.demo.story import Story
+from rxlink.demo.summary import Summary, problems_of
+from rxlink.demo.timeline import Timeline
+from rxlink.testing.auth_server import AuthServer
+
+__all__ = ["Stage", "perform"]
+
+SHOWN = 5
+"""How many of many problems are told."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """What is printed where.
+
+    Attributes:
+        is_quiet: No timeline, only the summary.
+        is_json: The summary goes to standard output as JSON, all else to standard error.
+        picture: Records all of it, and is written in the end.
+    """
+
+    is_quiet: bool = False
+    is_json: bool = False
+    picture: Picture | None = None
+
+
+def perform(plan: Plan, stage: Stage) -> bool:
+    """Run a demo and print it.
+
+    Returns:
+        Whether every operation ended with its own right result, and no token was refreshed more than once or too early.
+
+    Raises:
+        OSError: The server could not listen, or the picture could not be written.
+    """
+    stream = sys.stderr if stage.is_json else sys.stdout
+    displays: list[Display] = [] if stage.is_quiet else [display_on(stream, plan.operations)]
+    if stage.picture is not None:
+        displays.append(stage.picture)
+    timeline = Timeline(displays)
+    with ExitStack() as closing:
+        for display in displays:
+            closing.callback(display.close)
+        summary, problems = asyncio.run(_run(plan, timeline))
+    if stage.is_quiet and (problems or not stage.is_json):
+        timeline.add(PlainLines(stream))
+    _conclude(timeline, plan, summary, problems)
+    if stage.picture is not None:
+        stage.picture.write()
+    if stage.is_json:
+        print(summary.to_json(), flush=True)
+    return not problems
+
+
+async def _run(plan: Plan, timeline: Timeline) -> tuple[Summary, list[str]]:
+    async with AuthServer(token_life=plan.token_life, seed=plan.seed) as server:
+        story = Story(server, plan, timeline)
+        await story.run()
+    summary = Summary.of(plan.operations, story.tally, server.ledger, timeline.seconds)
+    return summary, problems_of(summary, story.tally, server.ledger)
+
+
+def _conclude(timeline: Timeline, plan: Plan, summary: Summary, problems: list[str]) -> None:
+    timeline.title(f"After {summary.seconds:.1f} s")
+    timeline.conclude(summary.lines(), Mood.PLAIN)
+    if summary.expiries > plan.expiries:
+        more = f"{summary.expiries} instead of {plan.expiries} tokens ended, because the operations took longer"
+        timeline.conclude([more], Mood.WAITING)
+    if problems:
+        timeline.conclude(problems[:SHOWN], Mood.BAD)
+        timeline.conclude([f"and {len(problems) - SHOWN} more"] if len(problems) > SHOWN else [], Mood.BAD)
+    else:
+        timeline.conclude(["Every operation has its own right result; each token was refreshed once."], Mood.GOOD)

@@ -1,0 +1,270 @@
+"""The promises of auth as checks on a world: each compares what happened with the world's own books."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from rxlink.auth.events import Ended
+from rxlink.errors import (
+    AuthError,
+    ClientClosed,
+    InvariantError,
+    OperationCancelled,
+    ServerError,
+    SessionEnded,
+    TokenRefreshError,
+    TokenRefreshTimeout,
+)
+
+from tests.auth.promise_world import (
+    PLANTED,
+    TIME_LIMIT,
+    ObserverRaised,
+    Op,
+    RefreshCall,
+    SetterRaised,
+    World,
+    causes,
+)
+
+MOST_SENDS = 2
+A_MOMENT = 0.001  # seconds by which a model of floats may be off
+
+
+def check_p1_one_refresh_at_a_time(world: World) -> None:
+    assert world.issuer.most_at_a_time <= 1, f"{world.issuer.most_at_a_time} refreshes ran at a time"
+
+
+def check_p2_every_operation_ends_once_with_its_own(world: World) -> None:
+    for op in world.ops.values():
+        assert not op.late_calls, f"{op.name} was called after its end: {op.late_calls}"
+        assert len(op.ends) <= 1, f"{op.name} ended {len(op.ends)} times"
+        _check_results(op)
+        if op.ends:
+            _check_end(world, op, op.ends[0])
+    waiting = [op for op in world.open_ops if not _is_at_the_server(world, op)]
+    if waiting:
+        # Whoever waits, waits for something with a time limit.
+        timers = [left.when() for left in world.time.leftovers() if isinstance(left, asyncio.TimerHandle)]
+        latest = world.time.monotonic() + TIME_LIMIT + A_MOMENT
+        assert any(when <= latest for when in timers), f"nothing will ever wake {_names(waiting)}"
+
+
+def check_p2_nothing_is_left(world: World) -> None:
+    """For the end of a world, when everything has run out and the session is closed."""
+    assert not world.open_ops, f"never ended: {_names(world.open_ops)}"
+    assert not world.tasks, f"calls of the session never returned: {world.tasks}"
+    assert not world.time.leftovers(), f"left behind: {world.time.leftovers()}"
+
+
+def check_p3_at_most_two_sends(world: World) -> None:
+    for op in world.ops.values():
+        assert len(op.sends) <= MOST_SENDS, f"{op.name} was sent {len(op.sends)} times"
+
+
+def check_p4_saved_before_retried(world: World) -> None:
+    for send in world.sends:
+        is_retry = send is not send.op.sends[0]
+        if is_retry and send.token is not None and send.token.is_refreshed:
+            # A save that hangs counts as failed when the time limit has passed, begun or not.
+            is_late = send.at - send.token.minted_at >= TIME_LIMIT - A_MOMENT
+            is_saved = bool(send.saves_of_token) and "running" not in send.saves_of_token
+            assert is_saved or is_late, f"{send.op.name} was retried before its token was saved"
+
+
+
+def check_p5_refreshes_have_a_reason(world: World) -> None:
+    for call in world.issuer.calls:
+        match call.reason:
+            case "rejected":
+                assert call.current is not None, "a refusal of no token started a refresh"
+                assert call.current.is_known_refused, "a late refusal of an older token started a refresh"
+            case "expired" | "expiring":
+                assert call.current is not None, "no token has no end"
+                begin = call.current.mandatory_at if call.reason == "expired" else call.current.advisory_at
+                assert begin is not None, "a token without known end was refreshed in advance"
+                early = (begin - world.started_at).total_seconds() - call.began
+                assert early < A_MOMENT, f"refreshed {early} s before its window"
+            case _:
+                assert call.was_forced, "nobody forced this refresh"
+    for send in world.sends:
+        assert not send.was_known_refused or send.may_cool_down, f"{send.op.name} was sent with a refused token"
+
+
+def check_p5_goes_on_or_waits(op: Op, expected: str) -> None:
+    """For an operation that has just started, with what the books said before."""
+    if op.raises_in_setter_of_send == 1:
+        return
+    if expected == "go on":
+        assert op.sends, f"{op.name} was held back although its token is good"
+    if expected == "wait":
+        assert not op.sends, f"{op.name} was sent with a token that is known to be refused or at its end"
+
+
+def check_p6_leaving_is_a_private_matter(running_before: list[RefreshCall]) -> None:
+    """For after an operation was disposed, with the refreshes that ran before."""
+    cancelled = [call for call in running_before if call.was_cancelled]
+    assert not cancelled, "leaving cancelled the refresh"
+
+
+def check_p6_who_has_left_is_never_sent(world: World) -> None:
+    for send in world.sends:
+        assert not send.has_left, f"{send.op.name} was sent after its subscriber had left"
+    for attempt in world.pending:
+        assert attempt.send.op.is_open or attempt.send.op.is_inner, "the request of a leaver went on"
+
+
+def check_p8_logins_never_mix(world: World) -> None:
+    for send in world.sends:
+        if send.op.is_inner:
+            assert send.header is None, f"{send.op.name} of the refresh itself carried {send.header}"
+            continue
+        assert send.header is None or send.token is not None, f"{send.op.name} carried no token but {send.header}"
+        if send.token is None:
+            assert not send.has_user, f"{send.op.name} went out without the token of its user"
+        else:
+            assert send.token.login == send.op.login, f"{send.op.name} carried the token of another login"
+    for op in world.ops.values():
+        strange = set(op.exits) - {op.login}
+        assert op.is_inner or not strange, f"{op.name} of login {op.login} was let pass in login {strange}"
+    for call in world.storage.calls:
+        # What a sign-in saves may be late: the sign-out that followed it is next in the queue of the storage.
+        is_own = call.token is None or not call.token.is_refreshed or call.token.login == call.login
+        assert is_own, "a refreshed token was saved after its login had ended"
+    for what, login, outcome in world.returned:
+        if what == "get_token" and isinstance(outcome, str):
+            assert world.minted[outcome].login == login, "get_token returned the token of another login"
+
+
+def check_p8_memory_and_storage_belong_to_the_login(world: World) -> None:
+    if world.session is None:
+        return
+    held = world.session.wallet.tokens
+    expected = None if world.current is None else world.current.text
+    assert (None if held is None else held.access_token) == expected, f"the session holds {held}, not {expected}"
+    calls = world.storage.calls
+    if calls and calls[-1].state == "returned" and calls[-1].kind != "load":
+        stored = world.storage.content
+        login = None if stored is None else world.minted[stored.access_token].login
+        assert login in {None, world.login}, f"the storage holds a token of login {login}"
+        assert stored is None or expected is not None, "the storage holds a token although nobody is signed in"
+    assert not world.storage.overlaps, "calls of the storage overlapped"
+
+
+def check_p9_only_final_failures_end_the_session(world: World) -> None:
+    ended = [event for event in world.events if isinstance(event, Ended)]
+    if not world.is_closed:
+        assert len(ended) == world.endings, f"the listeners heard of {len(ended)} ends, not of {world.endings}"
+    known = {id(error) for error in world.issuer.raised}
+    for op in world.ops.values():
+        if not op.ends or not isinstance(op.ends[0], AuthError):
+            continue
+        chain = causes(op.ends[0])
+        assert len(chain) > 1, f"{op.name} was not told the cause of {chain[0]!r}"
+        if isinstance(chain[0], TokenRefreshError) and not isinstance(chain[0], TokenRefreshTimeout):
+            is_known = known & {id(error) for error in chain}
+            assert is_known or any(map(_is_for_nothing, chain)), f"{op.name} was not told the cause: {chain}"
+        if isinstance(chain[0], SessionEnded) and chain[0].reason not in OWN_REASONS:
+            assert known & {id(error) for error in chain}, f"{op.name} was not told the cause: {chain}"
+
+
+def check_p10_a_refresh_ends_within_its_limit(world: World) -> None:
+    now = world.time.monotonic()
+    for call in world.issuer.running:
+        assert now - call.began <= TIME_LIMIT + A_MOMENT, f"a refresh has run for {now - call.began} s"
+    allowed = (ObserverRaised, SetterRaised)
+    for complaint in world.complaints:
+        assert isinstance(complaint.get("exception"), allowed), f"the loop complained: {complaint}"
+
+
+def check_p10_the_session_works(world: World) -> None:
+    """For after an issuer, a storage and a server have healed: a new operation gets its result in time."""
+    world.server_policy = "at once"
+    if world.current is None:
+        world.sign_in()
+        world.time.settle()
+    world.revoke()
+    op = world.start()
+    world.time.advance(TIME_LIMIT)
+    world.server_policy = "ask"
+    assert op.ends == [None], f"after all healed, {op.name} got {op.ends or 'nothing'}"
+    assert op.results == op.expected, f"after all healed, {op.name} got {op.results}"
+
+
+def check_p11_everybody_sees_their_own_context(world: World) -> None:
+    for op in world.ops.values():
+        if not op.is_inner:
+            strangers = [(where, seen) for where, seen in op.seen if seen != op.id]
+            assert not strangers, f"{op.name} ran in the context of another: {strangers}"
+
+
+def check_p7_no_token_is_told(world: World) -> None:
+    told = [repr(event) for event in world.events] + [repr(state) for state in world.states]
+    for op in world.ops.values():
+        for error in filter(None, op.ends):
+            told += [f"{cause!r} {cause}" for cause in causes(error)]
+    told += [repr(outcome) for what, _, outcome in world.returned if what != "get_token"]
+    told += [str(outcome) for _, _, outcome in world.returned if isinstance(outcome, Exception)]
+    leaks = [text for text in told if PLANTED in text]
+    assert not leaks, f"a token was told: {leaks}"
+
+
+EVERY_STEP: tuple[Callable[[World], None], ...] = (
+    check_p1_one_refresh_at_a_time,
+    check_p2_every_operation_ends_once_with_its_own,
+    check_p3_at_most_two_sends,
+    check_p4_saved_before_retried,
+    check_p5_refreshes_have_a_reason,
+    check_p6_who_has_left_is_never_sent,
+    check_p7_no_token_is_told,
+    check_p8_logins_never_mix,
+    check_p8_memory_and_storage_belong_to_the_login,
+    check_p9_only_final_failures_end_the_session,
+    check_p10_a_refresh_ends_within_its_limit,
+    check_p11_everybody_sees_their_own_context,
+)
+
+
+def check_all(world: World) -> None:
+    for check in EVERY_STEP:
+        check(world)
+
+
+ABOUT_WHAT_IT_RETURNED = ("returned no token", "returned cannot be used")
+OWN_REASONS = {"signed out", "another login", "signed out, or another login, since the operation began"}
+
+
+def _check_results(op: Op) -> None:
+    own = [result for result in op.results if result in op.expected]
+    refusals = [result for result in op.results if result not in own]
+    assert own == op.expected[: len(own)], f"{op.name} got {op.results}"
+    assert all(result in op.refusals for result in refusals), f"{op.name} got what is not its own: {op.results}"
+    assert len(refusals) <= 1, f"{op.name} was refused {len(refusals)} times over"
+
+
+def _check_end(world: World, op: Op, end: Exception | None) -> None:
+    if end is None:
+        assert op.results, f"{op.name} completed empty"
+        assert op.results == op.expected or op.results[-1] in op.refusals, f"{op.name} completed with {op.results}"
+    elif isinstance(end, AuthError):
+        assert end.operation_name == op.name, f"{op.name} got the error of {end.operation_name}"
+    elif isinstance(end, ClientClosed):
+        assert world.is_closed, f"{op.name} got {end!r} of a session that is open"
+    else:
+        assert any(end is own for own in op.own_errors) or isinstance(end, ObserverRaised), f"{op.name} got {end!r}"
+    is_refused = end is None and op.results[-1] in op.refusals
+    if is_refused or isinstance(end, ServerError):
+        assert not op.must_be_retried or len(op.sends) == MOST_SENDS, f"{op.name} was refused, and not retried"
+
+
+def _is_for_nothing(error: BaseException) -> bool:
+    return isinstance(error, InvariantError | OperationCancelled) or any(text in str(error) for text in ABOUT_WHAT_IT_RETURNED)
+
+
+def _is_at_the_server(world: World, op: Op) -> bool:
+    return any(attempt.send.op is op for attempt in world.pending)
+
+
+def _names(ops: list[Op]) -> str:
+    return ", ".join(op.name for op in ops)
