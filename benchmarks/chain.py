@@ -27,7 +27,8 @@ from benchmarks.harness import (
     rounds_of,
 )
 from benchmarks.stock_links import links_by_hand, links_of_operators
-from rxlink.core.link import ApolloLink, execute, from_
+from rxlink.core.chain import execute, from_
+from rxlink.core.link import ApolloLink
 from rxlink.core.operation import Operation
 from rxlink.core.result import FetchResult
 

@@ -10,7 +10,8 @@ from typing import Any
 from rxlink.auth.link import AuthLink
 from rxlink.auth.session import AuthSession
 from rxlink.auth.tokens import TokenSet
-from rxlink.core.link import ApolloLink, Forward, from_
+from rxlink.core.chain import from_
+from rxlink.core.link import ApolloLink, Forward
 from rxlink.core.operation import Context, GraphQLRequest, Operation
 from rxlink.core.result import FetchResult, graphql_errors
 from rxlink.core.subscription import Connect, ResultObserver, Subscription

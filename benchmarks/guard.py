@@ -20,7 +20,8 @@ from benchmarks.four_links import REQUEST, Answering, four_links, nothing
 from benchmarks.harness import Effort, Row, Table, Verdict
 from benchmarks.http import four_links_in_process
 from rxlink import errors
-from rxlink.core.link import ApolloLink, Forward, execute
+from rxlink.core.chain import execute
+from rxlink.core.link import ApolloLink, Forward
 from rxlink.core.operation import Operation
 from rxlink.core.subscription import Connect, ResultObserver, Subscription
 

@@ -30,7 +30,8 @@ from benchmarks.harness import (
     wall_clock,
 )
 from benchmarks.in_process import InProcessConnector
-from rxlink.core.link import ApolloLink, execute
+from rxlink.core.chain import execute
+from rxlink.core.link import ApolloLink
 from rxlink.core.operation import GraphQLRequest
 from rxlink.transport.http import HttpLink
 

@@ -23,7 +23,8 @@ from benchmarks.harness import Effort, Row, Table, Times, Verdict, ratio_of, rat
 from rxlink.auth.link import AuthLink
 from rxlink.auth.session import AuthSession
 from rxlink.auth.tokens import TokenSet
-from rxlink.core.link import ApolloLink, Forward, execute
+from rxlink.core.chain import execute
+from rxlink.core.link import ApolloLink, Forward
 from rxlink.core.operation import Operation
 from rxlink.core.result import FetchResult
 from rxlink.core.subscription import Connect, ResultObserver, Subscription

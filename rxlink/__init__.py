@@ -5,7 +5,8 @@ from rxlink.auth.link import AuthLink
 from rxlink.auth.session import AuthSession
 from rxlink.auth.storage import MemoryTokenStorage, TokenStorage
 from rxlink.auth.tokens import TokenSet
-from rxlink.core.link import ApolloLink, concat, empty, execute, from_, split
+from rxlink.core.chain import concat, empty, execute, from_, split
+from rxlink.core.link import ApolloLink
 from rxlink.core.observables import from_error, from_future
 from rxlink.core.operation import GraphQLRequest, Operation
 from rxlink.core.result import FetchResult

@@ -28,7 +28,7 @@ def is_auth_error(answer: FetchResult | Exception) -> bool:
         answer: What arrived: a result, or the exception that took its place, such as ``ErrorResponse.error``.
     """
     if isinstance(answer, dict):
-        errors = graphql_errors(answer)
+        errors = graphql_errors(answer) if "errors" in answer else None
         return bool(errors) and not has_data(answer) and any(map(_has_auth_code, errors))
     if isinstance(answer, ServerError):
         return answer.status_code == UNAUTHORIZED or (answer.result is not None and is_auth_error(answer.result))

@@ -6,7 +6,7 @@ import json
 import random
 from datetime import datetime, timedelta
 
-from rxlink.errors import InvariantError, RxlinkError, TokenRefreshError
+from rxlink.errors import RxlinkError, TokenRefreshError
 
 __all__ = ["Backoff", "CoolDown", "is_transient"]
 
@@ -20,7 +20,6 @@ COOL_DOWN = 30.0
 _PROGRAMMING_ERRORS = (
     AssertionError,
     AttributeError,
-    InvariantError,
     LookupError,
     NameError,
     NotImplementedError,
@@ -35,8 +34,6 @@ def is_transient(error: BaseException) -> bool:
     rxlink's own errors say so themselves. Of the others, programming errors are not transient, while a body that is
     no JSON (an outage page) and everything that a HTTP library may raise are.
     """
-    if isinstance(error, InvariantError):
-        return False
     if isinstance(error, RxlinkError):
         return error.retryable
     return isinstance(error, json.JSONDecodeError) or not isinstance(error, _PROGRAMMING_ERRORS)

@@ -55,9 +55,9 @@ class Document:
         return print_ast(self._held_node())
 
     @cached_property
-    def json_text(self) -> str:
-        """The text as a JSON string, quotes included, for a request body."""
-        return json.dumps(self.text)
+    def json_member(self) -> bytes:
+        """The end of a JSON object whose last member is the text: ``,"query":"..."}``, in ASCII."""
+        return b',"query":%b}' % json.dumps(self.text).encode()
 
     @cached_property
     def used_variables(self) -> frozenset[str]:
@@ -70,6 +70,10 @@ class Document:
         node = self._node()
         assert node is not None, "a document is asked while somebody holds it"
         return node
+
+    @cached_property
+    def _only(self) -> tuple[str | None, OperationType] | None:
+        return next(iter(self.operations.items())) if len(self._names) == 1 else None
 
     def choose(self, operation_name: str | None) -> tuple[str | None, OperationType]:
         """Find the operation to run.
@@ -84,9 +88,8 @@ class Document:
             InvariantError: The document has no operation, none of that name, several of that name, or several and no
                 name was given.
         """
-        operations = self.operations
         if operation_name is not None:
-            kind = operations.get(operation_name)
+            kind = self.operations.get(operation_name)
             if kind is None:
                 raise InvariantError(
                     f"the document has no operation named {operation_name!r}; it has {_listed(self._names)}"
@@ -94,12 +97,12 @@ class Document:
             if self._names.count(operation_name) > 1:
                 raise InvariantError(f"the document has several operations named {operation_name!r}; rename them")
             return operation_name, kind
-        if len(self._names) != 1:
+        if self._only is None:
             raise InvariantError(
                 f"the document has {len(self._names)} operations ({_listed(self._names)}); "
                 "exactly one is needed, or `operation_name` to choose among them"
             )
-        return next(iter(operations.items()))
+        return self._only
 
 
 class _UsedVariables(Visitor):

@@ -1,16 +1,14 @@
-"""Links and how they are put together.
+"""What a link is, and the rest of a chain as a link sees it.
 
-Ports: ``@apollo/client`` 4.3.8 ``src/link/core/ApolloLink.ts``.
+Ports: ``@apollo/client`` 4.3.8 ``src/link/core/ApolloLink.ts``; chains of links are in :mod:`rxlink.core.chain`.
 Differs: a chain without an end, and a handler that returns no Observable, are errors that name the culprit (Apollo
-completes without a result); the test of ``split`` runs at each subscription, as everything else in the framework's
-links; links can be closed.
+completes without a result); links can be closed.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
 from types import TracebackType
 from typing import Any, Self, TypeAlias, cast
 
@@ -22,17 +20,7 @@ from rxlink.core.result import FetchResult
 from rxlink.core.subscription import Connect, ResultObserver, Subscription
 from rxlink.errors import InvariantError, InvariantTypeError
 
-__all__ = [
-    "ApolloLink",
-    "Forward",
-    "ForwardFunction",
-    "RequestHandler",
-    "concat",
-    "empty",
-    "execute",
-    "from_",
-    "split",
-]
+__all__ = ["ApolloLink", "EndOfChain", "Forward", "ForwardFunction", "RequestHandler", "as_forward", "name_of"]
 
 ForwardFunction: TypeAlias = Callable[[Operation], Observable[FetchResult]]
 RequestHandler: TypeAlias = Callable[[Operation, ForwardFunction], Observable[FetchResult]]
@@ -69,7 +57,7 @@ class ApolloLink:
             raise InvariantTypeError(f"a request handler is a function, got a {type(request).__name__}")
         if inspect.iscoroutinefunction(request):
             raise InvariantTypeError(
-                f"the request handler {_name_of(request)} is a coroutine function; a handler returns an Observable: "
+                f"the request handler {name_of(request)} is a coroutine function; a handler returns an Observable: "
                 "wrap the asynchronous part with from_future(...).flat_map(lambda _: forward(operation))"
             )
         # On the instance, as in Apollo: whoever assigns another one later is honoured too.
@@ -84,7 +72,7 @@ class ApolloLink:
         """
         # Not `_is_connected`: a `request` defined nearer has called `super().request(...)` to get here.
         if type(self).connect is not ApolloLink.connect:
-            return ChainObservable(self.connect(_as_forward(forward)), operation)
+            return ChainObservable(self.connect(as_forward(forward)), operation)
         raise InvariantError(
             f"{type(self).__name__} has no request handler: give one to its constructor, or override `request`"
         )
@@ -99,26 +87,26 @@ class ApolloLink:
 
     def concat(self, *links: ApolloLink) -> ApolloLink:
         """Return a chain of this link and the given ones behind it."""
-        return from_([self, *links])
+        return chain.from_([self, *links])
 
     def split(self, test: Callable[[Operation], bool], left: ApolloLink, right: ApolloLink | None = None) -> ApolloLink:
-        """Return a chain of this link and a choice behind it; see :func:`split`."""
-        return self.concat(split(test, left, right))
+        """Return a chain of this link and a choice behind it; see :func:`rxlink.core.chain.split`."""
+        return self.concat(chain.split(test, left, right))
 
     @staticmethod
     def from_(links: Sequence[ApolloLink]) -> ApolloLink:
-        """See :func:`from_`."""
-        return from_(links)
+        """See :func:`rxlink.core.chain.from_`."""
+        return chain.from_(links)
 
     @staticmethod
     def empty() -> ApolloLink:
-        """See :func:`empty`."""
-        return empty()
+        """See :func:`rxlink.core.chain.empty`."""
+        return chain.empty()
 
     @staticmethod
     def execute(link: ApolloLink, request: GraphQLRequest) -> ChainObservable[FetchResult]:
-        """See :func:`execute`."""
-        return execute(link, request)
+        """See :func:`rxlink.core.chain.execute`."""
+        return chain.execute(link, request)
 
     def children(self) -> Sequence[ApolloLink]:
         """Return the links that this one is made of; empty for a single link."""
@@ -154,7 +142,7 @@ class ApolloLink:
 
     def __repr__(self) -> str:
         handler = self.__dict__.get("request")
-        return f"<{type(self).__name__}{f' {_name_of(handler)}' if handler else ''}>"
+        return f"<{type(self).__name__}{f' {name_of(handler)}' if handler else ''}>"
 
 
 class Forward:
@@ -220,7 +208,7 @@ class _CallableForward(Forward):
         subscribe_foreign(source, observer, root)
 
 
-class _NoForward(Forward):
+class EndOfChain(Forward):
     """What stands behind the last link."""
 
     __slots__ = ("_chain",)
@@ -229,11 +217,17 @@ class _NoForward(Forward):
         self._chain = chain
 
     def __call__(self, operation: Operation) -> Observable[FetchResult]:
+        """Refuse.
+
+        Raises:
+            InvariantError: Always; nothing has answered the operation.
+        """
         raise self._error(operation)
 
     def connect(  # pyright: ignore[reportIncompatibleVariableOverride] - as above
         self, operation: Operation, observer: ResultObserver, root: Subscription
     ) -> None:
+        """Refuse, through the observer."""
         observer.on_error(self._error(operation))
 
     def _error(self, operation: Operation) -> InvariantError:
@@ -243,159 +237,8 @@ class _NoForward(Forward):
         )
 
 
-class _Chain(ApolloLink):
-    """Links one behind another. It is taken apart when it is connected: no worker of its own."""
-
-    def __init__(self, links: Sequence[ApolloLink]) -> None:
-        super().__init__()
-        self._links = tuple(links)
-
-    def connect(self, forward: Forward) -> Connect:
-        return _forward_to(self, forward).connect
-
-    def request(self, operation: Operation, forward: ForwardFunction) -> Observable[FetchResult]:
-        return _forward_to(self, _as_forward(forward))(operation)
-
-    def children(self) -> Sequence[ApolloLink]:
-        return self._links
-
-    def __repr__(self) -> str:
-        return f"[{', '.join(map(repr, self._links))}]"
-
-
-class _Split(ApolloLink):
-    """A choice between two links, made for each subscription."""
-
-    def __init__(self, test: Callable[[Operation], bool], left: ApolloLink, right: ApolloLink) -> None:
-        super().__init__()
-        self._test = test
-        self._left = left
-        self._right = right
-        self.is_terminating = _is_terminating(left) and _is_terminating(right)
-
-    def connect(self, forward: Forward) -> Connect:
-        test = self._test
-        left = _forward_to(self._left, forward).connect
-        right = _forward_to(self._right, forward).connect
-
-        def choose(operation: Operation, observer: ResultObserver, root: Subscription) -> None:
-            try:
-                answer = test(operation)
-            except Exception as error:  # noqa: BLE001 - whatever the test raises is the operation's error
-                observer.on_error(error)
-                return
-            (left if answer else right)(operation, observer, root)
-
-        return choose
-
-    def children(self) -> Sequence[ApolloLink]:
-        return (self._left, self._right)
-
-    def __repr__(self) -> str:
-        return f"<split {_name_of(self._test)}: {self._left!r} | {self._right!r}>"
-
-
-def execute(link: ApolloLink, request: GraphQLRequest) -> ChainObservable[FetchResult]:
-    """Run an operation through a chain.
-
-    Nothing is sent before the returned Observable is subscribed or awaited, and each subscription sends anew. Only a
-    plain request handler at the head of the chain runs at once, as in Apollo.
-
-    Args:
-        link: The chain, or a single link.
-        request: What to run.
-
-    Returns:
-        An Observable of results; awaiting it gives the last one.
-
-    Raises:
-        InvariantError: The query is no GraphQL, or its operation cannot be chosen.
-        InvariantTypeError: The link is no link, the request no request, or the head's handler returned no Observable.
-
-    Example:
-        >>> result = await execute(link, GraphQLRequest("{ viewer { name } }"))
-    """
-    if not isinstance(request, GraphQLRequest):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InvariantTypeError(
-            f"execute got a {type(request).__name__} as its request; wrap it: GraphQLRequest(query, variables)"
-        )
-    entry: Forward | None = _checked_link(link, "execute").__dict__.get("_entry")
-    if entry is None:
-        # It says nothing about the chains that the link may stand in: only that it may stand alone.
-        entry = link.__dict__["_entry"] = _forward_to(link, _NoForward(link))
-    observable = entry(Operation(request))
-    return observable if isinstance(observable, ChainObservable) else ChainObservable(subscribe_foreign, observable)
-
-
-def from_(links: Sequence[ApolloLink]) -> ApolloLink:
-    """Return a chain of links, the first one at the head; none at all gives :func:`empty`.
-
-    Raises:
-        InvariantError: Something stands behind a link that never forwards.
-        InvariantTypeError: Something in the list is no link.
-    """
-    flat = [_checked_link(link, "from_") for link in links]
-    if not flat:
-        return empty()
-    for link, follower in pairwise(flat):
-        if _is_terminating(link):
-            raise InvariantError(
-                f"{follower!r} stands behind {link!r}, which never forwards, so it would never run; "
-                "put the transport last"
-            )
-    return flat[0] if len(flat) == 1 else _Chain(flat)
-
-
-def concat(*links: ApolloLink) -> ApolloLink:
-    """Return a chain of links; the same as :func:`from_` with the links one by one."""
-    return from_(links)
-
-
-def split(test: Callable[[Operation], bool], left: ApolloLink, right: ApolloLink | None = None) -> ApolloLink:
-    """Return a link that chooses, for each operation, between two links.
-
-    Args:
-        test: Gets the operation; true chooses ``left``. What it raises is the operation's error.
-        left: The one link.
-        right: The other; None passes the operation on to what stands behind.
-
-    Raises:
-        InvariantTypeError: The test is a coroutine function (always true) or no function, or a branch is no link.
-    """
-    if not callable(test):
-        raise InvariantTypeError(f"the test of split is a {type(test).__name__}; give a function of the operation")
-    if inspect.iscoroutinefunction(test):
-        raise InvariantTypeError(f"the test {_name_of(test)} of split is a coroutine function, which is always true")
-    other = ApolloLink(lambda operation, forward: forward(operation)) if right is None else right
-    return _Split(test, _checked_link(left, "split"), _checked_link(other, "split"))
-
-
-def empty() -> ApolloLink:
-    """Return a link that answers every operation with a completion and no result."""
-    return _Empty()
-
-
-class _Empty(ApolloLink):
-    is_terminating = True
-
-    def connect(self, forward: Forward) -> Connect:
-        return _complete
-
-
-def _complete(operation: Operation, observer: ResultObserver, root: Subscription) -> None:
-    observer.on_completed()
-
-
-def _forward_to(link: ApolloLink, forward: Forward) -> Forward:
-    """Connect a link in front of the rest of a chain; a chain is connected link by link, from its end."""
-    if isinstance(link, _Chain) and "request" not in link.__dict__:
-        for part in reversed(link.children()):
-            forward = _forward_to(part, forward)
-        return forward
-    return Forward(link, forward)
-
-
-def _as_forward(forward: ForwardFunction) -> Forward:
+def as_forward(forward: ForwardFunction) -> Forward:
+    """Return a user's own function as the rest of a chain."""
     return forward if isinstance(forward, Forward) else _CallableForward(forward)
 
 
@@ -413,11 +256,6 @@ def _is_connected(link: ApolloLink) -> bool:
     return False
 
 
-def _is_terminating(link: ApolloLink) -> bool:
-    children = link.children()
-    return _is_terminating(children[-1]) if isinstance(link, _Chain) else link.is_terminating
-
-
 def _single_links(link: ApolloLink, seen: set[int] | None = None) -> Iterator[ApolloLink]:
     """Walk the single links below a link, each once however often it stands there."""
     seen = set() if seen is None else seen
@@ -431,19 +269,11 @@ def _single_links(link: ApolloLink, seen: set[int] | None = None) -> Iterator[Ap
         yield from _single_links(child, seen)
 
 
-def _checked_link(link: ApolloLink, where: str) -> ApolloLink:
-    if not isinstance(link, ApolloLink):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may not be typed
-        raise InvariantTypeError(
-            f"{where} got a {type(link).__name__} where a link belongs; wrap a function: ApolloLink(...)"
-        )
-    return link
-
-
 def _checked(source: Any, culprit: object, operation: Operation) -> Observable[FetchResult]:
     # The type first: `isinstance` of an abstract class takes longer than most links.
     if type(source) is ChainObservable or isinstance(source, Observable):
         return cast("Observable[FetchResult]", source)
-    name = _name_of(culprit) if not isinstance(culprit, ApolloLink) else repr(culprit)
+    name = name_of(culprit) if not isinstance(culprit, ApolloLink) else repr(culprit)
     if inspect.isawaitable(source):
         if inspect.iscoroutine(source):
             source.close()
@@ -459,5 +289,10 @@ def _described(value: object) -> str:
     return "None" if value is None else f"a {type(value).__name__}"
 
 
-def _name_of(function: object) -> str:
+def name_of(function: object) -> str:
+    """Return the name of a user's function, for an error message."""
     return getattr(function, "__qualname__", None) or repr(function)
+
+
+# At the end: chains are made of links, and links make chains, as in Apollo.
+from rxlink.core import chain  # noqa: E402

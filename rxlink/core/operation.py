@@ -64,9 +64,10 @@ class Operation:
         """
         self.query = parse_document(request.query)
         self.operation_name, self.operation_type = document_of(self.query).choose(request.operation_name)
-        self.variables = _own_dict("variables", request.variables)
-        self.extensions = _own_dict("extensions", request.extensions)
-        self._context = _own_dict("context", request.context)
+        variables, extensions, context = request.variables, request.extensions, request.context
+        self.variables: dict[str, Any] = {} if variables is None else _own_dict("variables", variables)
+        self.extensions: dict[str, Any] = {} if extensions is None else _own_dict("extensions", extensions)
+        self._context: dict[str, Any] = {} if context is None else _own_dict("context", context)
 
     def get_context(self) -> Context:
         """Return the context as it is now, read-only; later changes do not show in it."""
@@ -96,9 +97,7 @@ class Operation:
         return f"<Operation {self.operation_type.value} {self.operation_name or '(anonymous)'}>"
 
 
-def _own_dict(name: str, value: Mapping[str, Any] | None) -> dict[str, Any]:
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may not be typed
+def _own_dict(name: str, value: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(value, (dict, Mapping)):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may not be typed
         raise InvariantTypeError(f"`{name}` is a {type(value).__name__}; give a mapping from names to values")
     return dict(value)

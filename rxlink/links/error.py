@@ -183,7 +183,7 @@ class _ErrorWorker:
     def _take_result(self, result: FetchResult) -> None:
         if self._is_deaf:
             return
-        errors = graphql_errors(result)
+        errors = graphql_errors(result) if "errors" in result else None
         if errors is None:
             self._observer.on_next(result)
         else:

@@ -56,13 +56,9 @@ class VirtualTime:
         3600.0 2026-01-01 01:00:00+00:00
     """
 
-    def __init__(
-        self, *, start: datetime = START, io_grace: float = IO_GRACE, patience: float = PATIENCE
-    ) -> None:
+    def __init__(self, *, start: datetime = START, io_grace: float = IO_GRACE, patience: float = PATIENCE) -> None:
         if start.tzinfo is None:
-            raise ValueError(
-                f"start={start.isoformat()} has no time zone; write datetime(..., tzinfo=UTC)"
-            )
+            raise ValueError(f"start={start.isoformat()} has no time zone; write datetime(..., tzinfo=UTC)")
         self._start = start.astimezone(UTC)
         self._loop = VirtualLoop(io_grace=io_grace, patience=patience)
         self._threads = ThreadPoolExecutor(thread_name_prefix="virtual-time")
@@ -120,9 +116,7 @@ class VirtualTime:
         """
         step = seconds.total_seconds() if isinstance(seconds, timedelta) else seconds
         if not (math.isfinite(step) and step >= 0):
-            raise ValueError(
-                f"time cannot advance by {step} s; give a finite number of seconds, 0 or more"
-            )
+            raise ValueError(f"time cannot advance by {step} s; give a finite number of seconds, 0 or more")
         self._loop.run_until(self._loop.time() + step)
 
     def settle(self) -> None:
@@ -150,9 +144,7 @@ class VirtualTime:
             BaseException: whatever the function raises, once everything has settled.
         """
         if self._loop.is_running():
-            raise RuntimeError(
-                "VirtualTime.call is for code outside the loop; inside it, call the function itself"
-            )
+            raise RuntimeError("VirtualTime.call is for code outside the loop; inside it, call the function itself")
         outcome: Future[Result] = Future()
 
         def run() -> None:
@@ -217,8 +209,7 @@ def virtual(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Non
     """
     if not inspect.iscoroutinefunction(test):
         raise TypeError(
-            f"@virtual needs an async def function, got {test!r}; "
-            "write @given and other decorators above @virtual"
+            f"@virtual needs an async def function, got {test!r}; write @given and other decorators above @virtual"
         )
     signature = inspect.signature(test)
     others = [parameter for name, parameter in signature.parameters.items() if name != "time"]

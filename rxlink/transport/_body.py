@@ -46,9 +46,8 @@ class BodyWriter(NamedTuple):
             SerializationError: Variables or extensions hold what the encoder does not take.
             InvariantTypeError: The encoder or the printer returned no text.
         """
-        body: Body = {"variables": self._variables(operation)}
-        if operation.operation_name is not None:
-            body = {"operationName": operation.operation_name, **body}
+        body: Body = {} if operation.operation_name is None else {"operationName": operation.operation_name}
+        body["variables"] = self._variables(operation)
         if with_extensions and operation.extensions:
             body["extensions"] = operation.extensions
         if not with_query:
@@ -56,7 +55,7 @@ class BodyWriter(NamedTuple):
         if self.print is None and self.encode is None:
             # The query was escaped when its document was first sent: put it in as it is.
             start = _encoded(_encode_compactly, body, operation)
-            return b'%b,"query":%b}' % (start[:-1], document_of(operation.query).json_text.encode())
+            return start[:-1] + document_of(operation.query).json_member
         body["query"] = self._printed(operation.query)
         return _encoded(self.encode or _encode_compactly, body, operation)
 

@@ -42,7 +42,7 @@ def checked_headers(headers: object, where: str) -> Mapping[str, str]:
         InvariantTypeError: This is no mapping, or a name or value in it is no text.
         InvariantError: A name or value holds what HTTP forbids; the message has no value in it.
     """
-    if not isinstance(headers, Mapping):
+    if type(headers) is not dict and not isinstance(headers, Mapping):  # a dict is told much sooner than a Mapping
         raise InvariantTypeError(
             f"the headers of {where} are a {type(headers).__name__}; give a mapping of names to text"
         )

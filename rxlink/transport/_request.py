@@ -29,6 +29,8 @@ __all__ = ["HttpOptions", "HttpRequest", "RequestBuilder", "UriFunction"]
 UriFunction: TypeAlias = Callable[[Operation], str]
 
 CREDENTIALS = get_args(Credentials)
+OVERRIDES = frozenset({"credentials", "fetch_options", "http", "uri"})
+"""What few contexts hold; most hold headers at the most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,19 +109,22 @@ class RequestBuilder:
             SerializationError: Variables or extensions are no JSON.
         """
         context = operation.get_context()
-        if context.get("fetch_options"):
-            raise InvariantError(
-                "the context holds `fetch_options`, which HttpLink does not have yet; "
-                "use `uri`, `headers`, `credentials` and `http`"
-            )
-        target = self._target(operation, context)
-        http = _http_of(context, self._http)
+        target, http, credentials = self._uri, self._http, self._credentials
+        if not OVERRIDES.isdisjoint(context) or not isinstance(target, Target):
+            if context.get("fetch_options"):
+                raise InvariantError(
+                    "the context holds `fetch_options`, which HttpLink does not have yet; "
+                    "use `uri`, `headers`, `credentials` and `http`"
+                )
+            target = self._target(operation, context)
+            http = _http_of(context, http)
+            credentials = _checked_credentials(context.get("credentials"), "the context") or credentials
         return HttpRequest(
-            operation_name=operation.operation_name,
-            target=target,
-            headers=self._request_headers(context, http, target),
-            body=self._body.write(operation, with_extensions=http.include_extensions, with_query=http.include_query),
-            credentials=_checked_credentials(context.get("credentials"), "the context") or self._credentials,
+            operation.operation_name,
+            target,
+            self._request_headers(context, http, target),
+            self._body.write(operation, with_extensions=http.include_extensions, with_query=http.include_query),
+            credentials,
         )
 
     def _target(self, operation: Operation, context: Context) -> Target:

@@ -57,7 +57,7 @@ NO_TIMEOUTS: Final = aiohttp.ClientTimeout()
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class HttpResponse:
     """The head of an answer, as it stands in the operation's context under ``response``.
 

@@ -20,7 +20,8 @@ from reactivex.disposable import (
 )
 from reactivex.testing import TestScheduler
 
-from rxlink.core.link import ApolloLink, execute, from_
+from rxlink.core.chain import execute, from_
+from rxlink.core.link import ApolloLink
 from rxlink.core.operation import Operation
 from rxlink.links.context import SetContextLink
 from rxlink.links.error import ErrorLink

@@ -8,8 +8,9 @@ from graphql import parse
 from reactivex import Observable
 from reactivex import operators as ops
 
-from rxlink.core import link as module
-from rxlink.core.link import ApolloLink, concat, empty, execute, from_, split
+from rxlink.core import chain as module
+from rxlink.core.chain import concat, empty, execute, from_, split
+from rxlink.core.link import ApolloLink
 from rxlink.core.observables import from_error
 from rxlink.core.operation import GraphQLRequest
 from rxlink.errors import InvariantError, InvariantTypeError

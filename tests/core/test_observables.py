@@ -8,7 +8,7 @@ import pytest
 import reactivex
 from reactivex import operators as ops
 
-from rxlink.core.link import execute
+from rxlink.core.chain import execute
 from rxlink.core.observables import from_error, from_future, resolve
 from rxlink.errors import InvariantError, InvariantTypeError, OperationCancelled
 from rxlink.testing import MockedResponse, MockLink

@@ -16,8 +16,9 @@ from reactivex.scheduler import CurrentThreadScheduler
 from reactivex.scheduler.eventloop import AsyncIOScheduler
 from reactivex.testing import TestScheduler
 
+from rxlink.core.chain import execute, from_
 from rxlink.core.chain_observable import ChainObservable, subscribe_foreign
-from rxlink.core.link import ApolloLink, execute, from_
+from rxlink.core.link import ApolloLink
 from rxlink.core.observables import from_future
 from rxlink.core.subscription import Subscription, report_callback_error
 from rxlink.errors import InvariantError, OperationCancelled

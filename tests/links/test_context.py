@@ -11,7 +11,8 @@ from reactivex import Observable, Subject
 from reactivex.disposable import Disposable
 from reactivex.testing import TestScheduler
 
-from rxlink.core.link import ApolloLink, execute, from_
+from rxlink.core.chain import execute, from_
+from rxlink.core.link import ApolloLink
 from rxlink.core.observables import from_future
 from rxlink.core.operation import GraphQLRequest
 from rxlink.errors import InvariantError, InvariantTypeError, OperationCancelled

@@ -10,7 +10,8 @@ from reactivex import Observable, Subject
 from reactivex import operators as ops
 from reactivex.disposable import Disposable
 
-from rxlink.core.link import ApolloLink, execute, from_
+from rxlink.core.chain import execute, from_
+from rxlink.core.link import ApolloLink
 from rxlink.core.observables import from_error, from_future
 from rxlink.core.operation import GraphQLRequest
 from rxlink.errors import (
@@ -617,7 +618,7 @@ class TestPlainFunctionsThatReturnAwaitables:
 
     async def test_run_to_their_end_where_the_subscriber_leaves_before(self):
         first = Subject()
-        link = from_([ErrorLink(lambda response: retry_later(response)), source_of(first)])
+        link = from_([ErrorLink(lambda response, retry=retry_later: retry(response)), source_of(first)])
         recorder = subscribed(execute(link, REQUEST))
 
         first.on_next(FAILED)

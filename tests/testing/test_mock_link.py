@@ -7,8 +7,8 @@ import pytest
 from reactivex.scheduler import ImmediateScheduler
 from reactivex.testing import TestScheduler
 
+from rxlink.core.chain import execute, from_
 from rxlink.core.documents import parse_document
-from rxlink.core.link import execute, from_
 from rxlink.core.operation import GraphQLRequest
 from rxlink.errors import InvariantError, InvariantTypeError
 from rxlink.links.context import SetContextLink

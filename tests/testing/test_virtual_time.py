@@ -115,9 +115,7 @@ class TestTime:
 
 
 class TestTimers:
-    def test_fire_in_the_order_they_were_set_when_due_at_one_moment(
-        self, time: VirtualTime
-    ) -> None:
+    def test_fire_in_the_order_they_were_set_when_due_at_one_moment(self, time: VirtualTime) -> None:
         fired: list[int] = []
         for number in range(50):
             time.loop.call_at(1.0, fired.append, number)
@@ -126,9 +124,7 @@ class TestTimers:
 
         assert list(range(50)) == fired
 
-    def test_fire_by_time_first_and_then_by_the_order_they_were_set(
-        self, time: VirtualTime
-    ) -> None:
+    def test_fire_by_time_first_and_then_by_the_order_they_were_set(self, time: VirtualTime) -> None:
         fired: list[str] = []
         for name, when in [
             ("late", 2.0),
@@ -211,9 +207,7 @@ class TestAdvance:
         assert 3.5 == time.monotonic()
 
     @pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf")])
-    def test_refuses_a_step_that_is_negative_or_not_finite(
-        self, time: VirtualTime, seconds: float
-    ) -> None:
+    def test_refuses_a_step_that_is_negative_or_not_finite(self, time: VirtualTime, seconds: float) -> None:
         with pytest.raises(ValueError, match=f"time cannot advance by {seconds} s"):
             time.advance(seconds)
 
@@ -265,9 +259,7 @@ class TestSettle:
 
 
 class TestCall:
-    def test_runs_the_function_inside_the_loop_and_returns_its_result(
-        self, time: VirtualTime
-    ) -> None:
+    def test_runs_the_function_inside_the_loop_and_returns_its_result(self, time: VirtualTime) -> None:
         def function(word: str, *, times: int) -> tuple[object, str]:
             return asyncio.get_running_loop(), word * times
 
@@ -347,9 +339,7 @@ class TestStandstill:
             time.run(wait_for_nobody())
 
         message = str(caught.value)
-        assert message.startswith(
-            "virtual time stands still at 12 s: no callback is ready, no timer is set, so"
-        )
+        assert message.startswith("virtual time stands still at 12 s: no callback is ready, no timer is set, so")
         assert "wait_for_nobody in " in message
         assert __file__ in message
 
@@ -453,9 +443,7 @@ class TestSockets:
 
         assert (b"x", 0.0) == (received, time.monotonic())
 
-    def test_have_patience_when_there_is_no_timer(
-        self, time: VirtualTime, late_bytes: socket.socket
-    ) -> None:
+    def test_have_patience_when_there_is_no_timer(self, time: VirtualTime, late_bytes: socket.socket) -> None:
         received = time.run(time.loop.sock_recv(late_bytes, 1))
 
         assert b"x" == received
@@ -590,9 +578,7 @@ class TestScheduler:
                 reactivex.interval(10.0)
                 .pipe(ops.delay(0.5), ops.timestamp(), ops.take(3))
                 .subscribe(
-                    lambda item: seen.append(
-                        ((item.timestamp - begin).total_seconds(), item.value)
-                    ),
+                    lambda item: seen.append(((item.timestamp - begin).total_seconds(), item.value)),
                     scheduler=time.scheduler,
                 )
             )
@@ -710,9 +696,7 @@ class TestVirtual:
 
     @pytest.mark.parametrize("number", [1, 2])
     @virtual
-    async def test_leaves_fixtures_and_parameters_to_pytest(
-        self, word: str, time: VirtualTime, number: int
-    ) -> None:
+    async def test_leaves_fixtures_and_parameters_to_pytest(self, word: str, time: VirtualTime, number: int) -> None:
         await asyncio.sleep(number)
 
         assert ("fixture", float(number)) == (word, time.monotonic())
@@ -720,9 +704,7 @@ class TestVirtual:
     @settings(max_examples=20)
     @given(seconds=st.integers(0, 10**6))
     @virtual
-    async def test_gives_each_hypothesis_example_a_new_time(
-        self, time: VirtualTime, seconds: int
-    ) -> None:
+    async def test_gives_each_hypothesis_example_a_new_time(self, time: VirtualTime, seconds: int) -> None:
         await asyncio.sleep(seconds)
 
         assert float(seconds) == time.monotonic()
@@ -753,9 +735,7 @@ class TestVirtual:
         async def careless(time: VirtualTime) -> None:
             time.loop.create_task(asyncio.sleep(1), name="forgotten")
 
-        with pytest.raises(
-            AssertionError, match=r"careless left tasks pending: forgotten \(sleep in "
-        ):
+        with pytest.raises(AssertionError, match=r"careless left tasks pending: forgotten \(sleep in "):
             careless()
 
     def test_lets_tasks_finish_that_only_need_another_turn(self) -> None:

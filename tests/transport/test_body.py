@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import pytest
 from graphql import parse
 
+from rxlink.core.chain import execute
 from rxlink.core.documents import document_of
-from rxlink.core.link import execute
 from rxlink.core.operation import GraphQLRequest
 from rxlink.errors import InvariantTypeError, SerializationError
 from rxlink.transport.http import HttpLink

@@ -7,7 +7,8 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from rxlink.core.link import ApolloLink, execute, from_
+from rxlink.core.chain import execute, from_
+from rxlink.core.link import ApolloLink
 from rxlink.core.operation import GraphQLRequest
 from rxlink.errors import (
     ClientClosed,

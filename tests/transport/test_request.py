@@ -2,7 +2,7 @@
 
 import pytest
 
-from rxlink.core.link import execute, from_
+from rxlink.core.chain import execute, from_
 from rxlink.core.operation import GraphQLRequest
 from rxlink.errors import InvariantError, InvariantTypeError
 from rxlink.links.context import SetContextLink

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from rxlink.core.link import execute
+from rxlink.core.chain import execute
 from rxlink.core.operation import GraphQLRequest
 from rxlink.errors import (
     InvariantError,

@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from rxlink.core.link import execute
+from rxlink.core.chain import execute
 from rxlink.core.operation import GraphQLRequest, Operation
 from rxlink.transport.http import HttpLink
 from tests.transport.scripted_server import (

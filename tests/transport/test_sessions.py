@@ -5,7 +5,7 @@ import asyncio
 import aiohttp
 import pytest
 
-from rxlink.core.link import execute
+from rxlink.core.chain import execute
 from rxlink.core.operation import GraphQLRequest
 from rxlink.errors import InvariantError, InvariantTypeError
 from rxlink.transport._sessions import Credentials, OwnSessions

@@ -1,0 +1,189 @@
+"""How links are put together, and run.
+
+Ports: ``@apollo/client`` 4.3.8 ``src/link/core/``: ``from.ts``, ``concat.ts``, ``split.ts``, ``empty.ts`` and
+``execute.ts``, whose functions are static methods of ``ApolloLink`` there and here.
+Differs: the test of ``split`` runs at each subscription, as everything else in the framework's links; a transport in
+the middle of a chain is an error when the chain is made.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+from reactivex import Observable
+
+from rxlink.core.chain_observable import ChainObservable, subscribe_foreign
+from rxlink.core.link import ApolloLink, EndOfChain, Forward, ForwardFunction, as_forward, name_of
+from rxlink.core.operation import GraphQLRequest, Operation
+from rxlink.core.result import FetchResult
+from rxlink.core.subscription import Connect, ResultObserver, Subscription
+from rxlink.errors import InvariantError, InvariantTypeError
+
+__all__ = ["concat", "empty", "execute", "from_", "split"]
+
+
+def execute(link: ApolloLink, request: GraphQLRequest) -> ChainObservable[FetchResult]:
+    """Run an operation through a chain.
+
+    Nothing is sent before the returned Observable is subscribed or awaited, and each subscription sends anew. Only a
+    plain request handler at the head of the chain runs at once, as in Apollo.
+
+    Args:
+        link: The chain, or a single link.
+        request: What to run.
+
+    Returns:
+        An Observable of results; awaiting it gives the last one.
+
+    Raises:
+        InvariantError: The query is no GraphQL, or its operation cannot be chosen.
+        InvariantTypeError: The link is no link, the request no request, or the head's handler returned no Observable.
+
+    Example:
+        >>> result = await execute(link, GraphQLRequest("{ viewer { name } }"))
+    """
+    if not isinstance(request, GraphQLRequest):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvariantTypeError(
+            f"execute got a {type(request).__name__} as its request; wrap it: GraphQLRequest(query, variables)"
+        )
+    entry: Forward | None = _checked_link(link, "execute").__dict__.get("_entry")
+    if entry is None:
+        # It says nothing about the chains that the link may stand in: only that it may stand alone.
+        entry = link.__dict__["_entry"] = _forward_to(link, EndOfChain(link))
+    observable = entry(Operation(request))
+    return observable if isinstance(observable, ChainObservable) else ChainObservable(subscribe_foreign, observable)
+
+
+def from_(links: Sequence[ApolloLink]) -> ApolloLink:
+    """Return a chain of links, the first one at the head; none at all gives :func:`empty`.
+
+    Raises:
+        InvariantError: Something stands behind a link that never forwards.
+        InvariantTypeError: Something in the list is no link.
+    """
+    flat = [_checked_link(link, "from_") for link in links]
+    if not flat:
+        return empty()
+    for link, follower in pairwise(flat):
+        if _is_terminating(link):
+            raise InvariantError(
+                f"{follower!r} stands behind {link!r}, which never forwards, so it would never run; "
+                "put the transport last"
+            )
+    return flat[0] if len(flat) == 1 else _Chain(flat)
+
+
+def concat(*links: ApolloLink) -> ApolloLink:
+    """Return a chain of links; the same as :func:`from_` with the links one by one."""
+    return from_(links)
+
+
+def split(test: Callable[[Operation], bool], left: ApolloLink, right: ApolloLink | None = None) -> ApolloLink:
+    """Return a link that chooses, for each operation, between two links.
+
+    Args:
+        test: Gets the operation; true chooses ``left``. What it raises is the operation's error.
+        left: The one link.
+        right: The other; None passes the operation on to what stands behind.
+
+    Raises:
+        InvariantTypeError: The test is a coroutine function (always true) or no function, or a branch is no link.
+    """
+    if not callable(test):
+        raise InvariantTypeError(f"the test of split is a {type(test).__name__}; give a function of the operation")
+    if inspect.iscoroutinefunction(test):
+        raise InvariantTypeError(f"the test {name_of(test)} of split is a coroutine function, which is always true")
+    other = ApolloLink(lambda operation, forward: forward(operation)) if right is None else right
+    return _Split(test, _checked_link(left, "split"), _checked_link(other, "split"))
+
+
+def empty() -> ApolloLink:
+    """Return a link that answers every operation with a completion and no result."""
+    return _Empty()
+
+
+class _Empty(ApolloLink):
+    is_terminating = True
+
+    def connect(self, forward: Forward) -> Connect:
+        return _complete
+
+
+def _complete(operation: Operation, observer: ResultObserver, root: Subscription) -> None:
+    observer.on_completed()
+
+
+def _forward_to(link: ApolloLink, forward: Forward) -> Forward:
+    """Connect a link in front of the rest of a chain; a chain is connected link by link, from its end."""
+    if isinstance(link, _Chain) and "request" not in link.__dict__:
+        for part in reversed(link.children()):
+            forward = _forward_to(part, forward)
+        return forward
+    return Forward(link, forward)
+
+
+def _is_terminating(link: ApolloLink) -> bool:
+    children = link.children()
+    return _is_terminating(children[-1]) if isinstance(link, _Chain) else link.is_terminating
+
+
+def _checked_link(link: ApolloLink, where: str) -> ApolloLink:
+    if not isinstance(link, ApolloLink):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may not be typed
+        raise InvariantTypeError(
+            f"{where} got a {type(link).__name__} where a link belongs; wrap a function: ApolloLink(...)"
+        )
+    return link
+
+
+class _Chain(ApolloLink):
+    """Links one behind another. It is taken apart when it is connected: no worker of its own."""
+
+    def __init__(self, links: Sequence[ApolloLink]) -> None:
+        super().__init__()
+        self._links = tuple(links)
+
+    def connect(self, forward: Forward) -> Connect:
+        return _forward_to(self, forward).connect
+
+    def request(self, operation: Operation, forward: ForwardFunction) -> Observable[FetchResult]:
+        return _forward_to(self, as_forward(forward))(operation)
+
+    def children(self) -> Sequence[ApolloLink]:
+        return self._links
+
+    def __repr__(self) -> str:
+        return f"[{', '.join(map(repr, self._links))}]"
+
+
+class _Split(ApolloLink):
+    """A choice between two links, made for each subscription."""
+
+    def __init__(self, test: Callable[[Operation], bool], left: ApolloLink, right: ApolloLink) -> None:
+        super().__init__()
+        self._test = test
+        self._left = left
+        self._right = right
+        self.is_terminating = _is_terminating(left) and _is_terminating(right)
+
+    def connect(self, forward: Forward) -> Connect:
+        test = self._test
+        left = _forward_to(self._left, forward).connect
+        right = _forward_to(self._right, forward).connect
+
+        def choose(operation: Operation, observer: ResultObserver, root: Subscription) -> None:
+            try:
+                answer = test(operation)
+            except Exception as error:  # noqa: BLE001 - whatever the test raises is the operation's error
+                observer.on_error(error)
+                return
+            (left if answer else right)(operation, observer, root)
+
+        return choose
+
+    def children(self) -> Sequence[ApolloLink]:
+        return (self._left, self._right)
+
+    def __repr__(self) -> str:
+        return f"<split {name_of(self._test)}: {self._left!r} | {self._right!r}>"
