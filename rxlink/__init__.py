@@ -1,6 +1,21 @@
 """rxlink: a link framework for GraphQL on RxPY; a port of Apollo Client's link layer."""
 
-from rxlink.auth.events import AuthEvent, AuthState, AuthStatus, RefreshReason
+from rxlink.auth.classify import is_auth_error
+from rxlink.auth.events import (
+    AuthEvent,
+    AuthState,
+    AuthStatus,
+    Ended,
+    OperationQueued,
+    OperationRetried,
+    RefreshFailed,
+    RefreshReason,
+    RefreshStarted,
+    RefreshSucceeded,
+    RefreshTryFailed,
+    SaveFailed,
+    TokensSaved,
+)
 from rxlink.auth.link import AuthLink
 from rxlink.auth.session import AuthSession
 from rxlink.auth.storage import MemoryTokenStorage, TokenStorage
@@ -10,34 +25,82 @@ from rxlink.core.link import ApolloLink
 from rxlink.core.observables import from_error, from_future
 from rxlink.core.operation import GraphQLRequest, Operation
 from rxlink.core.result import FetchResult
+from rxlink.errors import (
+    AuthError,
+    ClientClosed,
+    CombinedGraphQLErrors,
+    CombinedProtocolErrors,
+    InvariantError,
+    InvariantTypeError,
+    NetworkError,
+    NetworkTimeout,
+    OperationCancelled,
+    ResponseTooLarge,
+    RxlinkError,
+    SerializationError,
+    ServerError,
+    ServerParseError,
+    SessionEnded,
+    TokenRefreshError,
+    TokenRefreshTimeout,
+    TokenStorageError,
+)
 from rxlink.links.context import SetContextLink, set_context
 from rxlink.links.error import ErrorLink, ErrorResponse, on_error
 from rxlink.transport.http import HttpLink
 
 __all__ = [
     "ApolloLink",
+    "AuthError",
     "AuthEvent",
     "AuthLink",
     "AuthSession",
     "AuthState",
     "AuthStatus",
+    "ClientClosed",
+    "CombinedGraphQLErrors",
+    "CombinedProtocolErrors",
+    "Ended",
     "ErrorLink",
     "ErrorResponse",
     "FetchResult",
     "GraphQLRequest",
     "HttpLink",
+    "InvariantError",
+    "InvariantTypeError",
     "MemoryTokenStorage",
+    "NetworkError",
+    "NetworkTimeout",
     "Operation",
+    "OperationCancelled",
+    "OperationQueued",
+    "OperationRetried",
+    "RefreshFailed",
     "RefreshReason",
+    "RefreshStarted",
+    "RefreshSucceeded",
+    "RefreshTryFailed",
+    "ResponseTooLarge",
+    "RxlinkError",
+    "SaveFailed",
+    "SerializationError",
+    "ServerError",
+    "ServerParseError",
+    "SessionEnded",
     "SetContextLink",
+    "TokenRefreshError",
+    "TokenRefreshTimeout",
     "TokenSet",
     "TokenStorage",
+    "TokenStorageError",
+    "TokensSaved",
     "concat",
     "empty",
     "execute",
     "from_",
     "from_error",
     "from_future",
+    "is_auth_error",
     "on_error",
     "set_context",
     "split",

@@ -47,7 +47,13 @@ class AuthLink(ApolloLink):
         :class:`~rxlink.errors.ClientClosed` after the session was closed.
 
     Example:
-        >>> link = from_([RetryLink(), AuthLink(session), HttpLink(uri)])
+        >>> from rxlink import AuthSession, GraphQLRequest, TokenSet, execute, from_
+        >>> from rxlink.testing import MockedResponse, MockLink
+        >>> session = AuthSession(refresh=lambda tokens, reason: TokenSet("new"), tokens=TokenSet("old"))
+        >>> server = MockLink([MockedResponse(result={"data": {"answer": 42}})])
+        >>> subscription = execute(from_([AuthLink(session), server]), GraphQLRequest("{ answer }")).subscribe()
+        >>> server.operations[0].get_context()["headers"]
+        {'authorization': 'Bearer old'}
     """
 
     def __init__(

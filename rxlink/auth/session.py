@@ -10,7 +10,8 @@ A session is separate from the links that use it: any number of chains share one
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from reactivex import Observable, abc
 
@@ -53,8 +54,16 @@ class AuthSession:
         is_closed: Whether it was closed.
 
     Example:
-        >>> session = AuthSession(refresh=get_new_tokens, tokens=TokenSet("...", refresh_token="..."))
-        >>> link = from_([AuthLink(session), HttpLink(uri)])
+        >>> import asyncio
+        >>> async def get_new_tokens(tokens, reason):
+        ...     return TokenSet("new", refresh_token="r1")
+        >>> async def main():
+        ...     async with AuthSession(refresh=get_new_tokens, tokens=TokenSet("old", refresh_token="r0")) as session:
+        ...         before = await session.get_token()
+        ...         await session.refresh(force=True)
+        ...         return before, await session.get_token()
+        >>> asyncio.run(main())
+        ('old', 'new')
     """
 
     def __init__(
@@ -200,6 +209,14 @@ class AuthSession:
         await self._vault.aclose()
         self._events.on_completed()
         self._states.on_completed()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
 
     # -- for links, the refresher and the vault -----------------------------------------------------------------------
 

@@ -42,7 +42,13 @@ def execute(link: ApolloLink, request: GraphQLRequest) -> ChainObservable[FetchR
         InvariantTypeError: The link is no link, the request no request, or the head's handler returned no Observable.
 
     Example:
-        >>> result = await execute(link, GraphQLRequest("{ viewer { name } }"))
+        >>> import asyncio
+        >>> from rxlink.testing import MockedResponse, MockLink
+        >>> link = MockLink([MockedResponse(result={"data": {"answer": 42}})])
+        >>> async def main():
+        ...     return await execute(link, GraphQLRequest("{ answer }"))
+        >>> asyncio.run(main())
+        {'data': {'answer': 42}}
     """
     if not isinstance(request, GraphQLRequest):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvariantTypeError(

@@ -34,8 +34,12 @@ class ApolloLink:
     (:mod:`rxlink.core.subscription` says how); of the two, the one defined nearer to the instance counts.
 
     Example:
+        >>> from rxlink import GraphQLRequest, execute, from_
+        >>> from rxlink.testing import MockedResponse, MockLink
         >>> log = ApolloLink(lambda operation, forward: forward(operation).do_action(print))
-        >>> link = from_([log, HttpLink("https://example.com/graphql")])
+        >>> link = from_([log, MockLink([MockedResponse(result={"data": {"answer": 42}})])])
+        >>> subscription = execute(link, GraphQLRequest("{ answer }")).subscribe()
+        {'data': {'answer': 42}}
     """
 
     is_terminating = False

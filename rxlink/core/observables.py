@@ -43,7 +43,13 @@ def from_future(source: Callable[[], Awaitable[T]] | Awaitable[T]) -> Observable
         What the work raises; :class:`~rxlink.errors.OperationCancelled` where it was cancelled from outside.
 
     Example:
-        >>> from_future(get_new_token).filter(bool).flat_map(lambda token: forward(operation))
+        >>> import asyncio
+        >>> async def get_new_token():
+        ...     return "a token"
+        >>> async def main():
+        ...     return await from_future(get_new_token()).filter(bool).map(len)
+        >>> asyncio.run(main())
+        7
     """
     if inspect.isawaitable(source) and not isinstance(source, Observable):
         return _Shared(source)

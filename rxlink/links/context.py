@@ -40,8 +40,14 @@ class SetContextLink(ApolloLink):
 
     Example:
         >>> def authorize(context, operation):
-        ...     return {"headers": {**context.get("headers", {}), "authorization": f"Bearer {token()}"}}
-        >>> link = from_([SetContextLink(authorize), HttpLink(uri)])
+        ...     return {"headers": {**context.get("headers", {}), "authorization": "Bearer a-token"}}
+        >>> from rxlink import GraphQLRequest, execute, from_
+        >>> from rxlink.testing import MockedResponse, MockLink
+        >>> server = MockLink([MockedResponse(result={"data": {"answer": 42}})])
+        >>> link = from_([SetContextLink(authorize), server])
+        >>> subscription = execute(link, GraphQLRequest("{ answer }")).subscribe()
+        >>> server.operations[0].get_context()["headers"]
+        {'authorization': 'Bearer a-token'}
     """
 
     def __init__(self, setter: ContextSetter) -> None:

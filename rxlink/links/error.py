@@ -3,8 +3,8 @@
 Ports: ``@apollo/client`` 4.3.8 ``src/link/error/index.ts``; the handler's argument also has the names of Apollo
 Client 3, in which the token refresh recipes are written.
 Differs: a handler may be a coroutine function or return an awaitable; what it raises is the operation's error (there
-it is lost and the operation hangs); what a later link raises at once can be answered like any other error; leaving or
-answering also stops the first stream.
+the operation completes empty, or hangs); what a later link raises at once can be answered like any other error;
+leaving or answering also stops the first stream.
 """
 
 from __future__ import annotations
@@ -76,14 +76,22 @@ class ErrorLink(ApolloLink):
         :class:`~rxlink.errors.InvariantTypeError` where it returns anything else.
 
     Example:
+        >>> import asyncio
+        >>> from rxlink import GraphQLRequest, execute, from_, from_future, is_auth_error
+        >>> from rxlink.testing import MockedResponse, MockLink
+        >>> async def get_new_token():
+        ...     return "a-new-token"
         >>> def refresh_and_retry(response):
-        ...     if is_auth_error(response):
-        ...         return (
-        ...             from_future(get_new_token)
-        ...             .filter(bool)
-        ...             .flat_map(lambda token: response.forward(response.operation))
-        ...         )
-        >>> link = from_([ErrorLink(refresh_and_retry), auth, HttpLink(uri)])
+        ...     if is_auth_error(response.error):
+        ...         refreshed = from_future(get_new_token()).filter(bool)
+        ...         return refreshed.flat_map(lambda token: response.forward(response.operation))
+        >>> refused = {"data": None, "errors": [{"message": "no", "extensions": {"code": "UNAUTHENTICATED"}}]}
+        >>> answers = [MockedResponse(result=refused), MockedResponse(result={"data": {"answer": 42}})]
+        >>> link = from_([ErrorLink(refresh_and_retry), MockLink(answers)])
+        >>> async def main():
+        ...     return await execute(link, GraphQLRequest("{ answer }"))
+        >>> asyncio.run(main())
+        {'data': {'answer': 42}}
     """
 
     def __init__(self, handler: ErrorHandler) -> None:

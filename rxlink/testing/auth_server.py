@@ -53,13 +53,14 @@ class AuthServer:
     """A server on loopback that speaks GraphQL and hands out tokens that end soon.
 
     Example:
-        ```python
-        async with AuthServer(token_life=2.0) as server:
-            pair = server.sign_in("ada")
-            server.faults.add(Fault.status(503), on="refresh", times=1)
-            ...  # point a client at server.url and server.token_url
-            assert server.ledger.violations() == []
-        ```
+        >>> async def main():
+        ...     async with AuthServer(token_life=2.0) as server:
+        ...         pair = server.sign_in("ada")
+        ...         server.faults.add(Fault.status(503), on="refresh", times=1)
+        ...         # point a client at server.url and server.token_url
+        ...         return server.ledger.violations()
+        >>> asyncio.run(main())
+        []
 
     Attributes:
         faults: The script of faults; add to it at any time.

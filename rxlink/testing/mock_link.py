@@ -122,7 +122,10 @@ class MockLink(ApolloLink):
         them.
 
     Example:
+        >>> from rxlink import GraphQLRequest, execute
         >>> link = MockLink([MockedResponse(operation_name="Viewer", result={"data": {"viewer": None}})])
+        >>> subscription = execute(link, GraphQLRequest("query Viewer { viewer { id } }")).subscribe(print)
+        {'data': {'viewer': None}}
     """
 
     is_terminating = True

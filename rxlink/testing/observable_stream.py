@@ -33,9 +33,12 @@ class ObservableStream(Generic[T]):
         subscription: The subscription, made with the stream.
 
     Example:
-        >>> with ObservableStream(execute(link, request)) as stream:
-        ...     assert {"data": {"viewer": None}} == await stream.take_next()
-        ...     await stream.take_completed()
+        >>> from reactivex import of
+        >>> async def test():
+        ...     with ObservableStream(of(1)) as stream:
+        ...         assert 1 == await stream.take_next()
+        ...         await stream.take_completed()
+        >>> asyncio.run(test())
     """
 
     def __init__(self, observable: Observable[T], *, scheduler: abc.SchedulerBase | None = None) -> None:

@@ -95,8 +95,13 @@ class HttpLink(ApolloLink):
         :class:`~rxlink.errors.ClientClosed`: the link was closed before the answer came.
 
     Example:
-        >>> async with HttpLink("https://example.com/graphql") as link:
-        ...     result = await execute(link, GraphQLRequest("{ viewer { name } }"))
+        >>> from rxlink import GraphQLRequest, execute
+        >>> from rxlink.testing import AuthServer
+        >>> async def main():
+        ...     async with AuthServer() as server, HttpLink(server.url) as link:
+        ...         return await execute(link, GraphQLRequest("{ public }"))
+        >>> "public" in asyncio.run(main())["data"]
+        True
     """
 
     is_terminating = True
