@@ -84,9 +84,7 @@ def leaves_no_session() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def leaves_no_task(
-    leaves_no_thread: None, leaves_no_session: None, request: pytest.FixtureRequest
-) -> None:
+def leaves_no_task(leaves_no_thread: None, leaves_no_session: None, request: pytest.FixtureRequest) -> None:
     """Guards pytest's loop where a test runs on it; other tests are spared the making of one.
 
     A test on a loop of its own looks after it: `@virtual` does, and `VirtualTime.leftovers` tells.

@@ -11,22 +11,15 @@ from rxlink.errors import (
     ClientClosed,
     InvariantError,
     OperationCancelled,
+    RxlinkError,
     ServerError,
     SessionEnded,
     TokenRefreshError,
     TokenRefreshTimeout,
 )
-
-from tests.auth.promise_world import (
-    PLANTED,
-    TIME_LIMIT,
-    ObserverRaised,
-    Op,
-    RefreshCall,
-    SetterRaised,
-    World,
-    causes,
-)
+from tests.auth.promise_operations import Op
+from tests.auth.promise_records import PLANTED, TIME_LIMIT, ObserverRaised, RefreshCall, SetterRaised, causes
+from tests.auth.promise_world import World
 
 MOST_SENDS = 2
 A_MOMENT = 0.001  # seconds by which a model of floats may be off
@@ -43,12 +36,16 @@ def check_p2_every_operation_ends_once_with_its_own(world: World) -> None:
         _check_results(op)
         if op.ends:
             _check_end(world, op, op.ends[0])
+
+
+def check_p2_nobody_waits_for_nothing(world: World) -> None:
+    """Whoever is not at the server waits for something with a time limit."""
     waiting = [op for op in world.open_ops if not _is_at_the_server(world, op)]
-    if waiting:
-        # Whoever waits, waits for something with a time limit.
-        timers = [left.when() for left in world.time.leftovers() if isinstance(left, asyncio.TimerHandle)]
-        latest = world.time.monotonic() + TIME_LIMIT + A_MOMENT
-        assert any(when <= latest for when in timers), f"nothing will ever wake {_names(waiting)}"
+    timers = [left.when() for left in world.time.leftovers() if isinstance(left, asyncio.TimerHandle)]
+    latest = world.time.monotonic() + TIME_LIMIT + A_MOMENT
+    assert not waiting or any(when <= latest for when in timers), f"nothing will ever wake {_names(waiting)}"
+    is_going_on = world.issuer.running or world.storage.running or world.issuer.may_pause()
+    assert not waiting or is_going_on, f"nothing is going on that {_names(waiting)} could wait for"
 
 
 def check_p2_nothing_is_left(world: World) -> None:
@@ -71,7 +68,6 @@ def check_p4_saved_before_retried(world: World) -> None:
             is_late = send.at - send.token.minted_at >= TIME_LIMIT - A_MOMENT
             is_saved = bool(send.saves_of_token) and "running" not in send.saves_of_token
             assert is_saved or is_late, f"{send.op.name} was retried before its token was saved"
-
 
 
 def check_p5_refreshes_have_a_reason(world: World) -> None:
@@ -200,19 +196,19 @@ def check_p11_everybody_sees_their_own_context(world: World) -> None:
 
 
 def check_p7_no_token_is_told(world: World) -> None:
-    told = [repr(event) for event in world.events] + [repr(state) for state in world.states]
-    for op in world.ops.values():
-        for error in filter(None, op.ends):
-            told += [f"{cause!r} {cause}" for cause in causes(error)]
-    told += [repr(outcome) for what, _, outcome in world.returned if what != "get_token"]
-    told += [str(outcome) for _, _, outcome in world.returned if isinstance(outcome, Exception)]
-    leaks = [text for text in told if PLANTED in text]
+    told: list[object] = [*world.events, *world.states]
+    told += [cause for op in world.ops.values() for end in op.ends if end is not None for cause in causes(end)]
+    told += [outcome for what, _, outcome in world.returned if what != "get_token"]
+    # What others said may be anything; it is kept as a cause, and quoted nowhere.
+    own = [thing for thing in told if isinstance(thing, RxlinkError) or not isinstance(thing, Exception)]
+    leaks = [thing for thing in own if PLANTED in f"{thing!r} {thing}"]
     assert not leaks, f"a token was told: {leaks}"
 
 
 EVERY_STEP: tuple[Callable[[World], None], ...] = (
     check_p1_one_refresh_at_a_time,
     check_p2_every_operation_ends_once_with_its_own,
+    check_p2_nobody_waits_for_nothing,
     check_p3_at_most_two_sends,
     check_p4_saved_before_retried,
     check_p5_refreshes_have_a_reason,
@@ -259,7 +255,9 @@ def _check_end(world: World, op: Op, end: Exception | None) -> None:
 
 
 def _is_for_nothing(error: BaseException) -> bool:
-    return isinstance(error, InvariantError | OperationCancelled) or any(text in str(error) for text in ABOUT_WHAT_IT_RETURNED)
+    return isinstance(error, InvariantError | OperationCancelled) or any(
+        text in str(error) for text in ABOUT_WHAT_IT_RETURNED
+    )
 
 
 def _is_at_the_server(world: World, op: Op) -> bool:

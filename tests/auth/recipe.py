@@ -13,13 +13,13 @@ from typing import Any
 from reactivex import Observable, Subject
 
 from rxlink.auth.classify import is_auth_error
-from rxlink.core.link import ApolloLink, from_
+from rxlink.core.chain import from_
+from rxlink.core.link import ApolloLink
 from rxlink.core.observables import from_future, resolve
 from rxlink.core.operation import Operation
 from rxlink.core.result import FetchResult
 from rxlink.links.context import set_context
 from rxlink.links.error import ErrorResponse, on_error
-
 from tests.auth.promise_world import World
 
 

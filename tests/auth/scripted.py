@@ -18,8 +18,9 @@ from rxlink.auth.events import AuthEvent, RefreshReason
 from rxlink.auth.link import AuthLink
 from rxlink.auth.session import AuthSession
 from rxlink.auth.tokens import TokenSet
+from rxlink.core.chain import execute, from_
 from rxlink.core.chain_observable import ChainObservable
-from rxlink.core.link import ApolloLink, Forward, execute, from_
+from rxlink.core.link import ApolloLink, Forward
 from rxlink.core.operation import GraphQLRequest, Operation
 from rxlink.core.subscription import Connect, ResultObserver, Subscription
 from rxlink.errors import ServerError

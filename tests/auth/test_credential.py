@@ -89,6 +89,26 @@ class TestDue:
         """S28, E85."""
         assert (None, None, None) == (wallet.due(), wallet.tokens, wallet.credential)
 
+    @pytest.mark.parametrize(
+        ("seconds", "rejected"), [(0, False), (3500, False), (3560, False), (3595, False), (9999, False), (0, True)]
+    )
+    def test_the_quick_answer_is_that_of_the_slow_one(
+        self, seconds: float, rejected: bool, wallet: Wallet, clock: HandClock
+    ) -> None:
+        credential = refreshed(wallet, expires_in=3600)
+        clock.move(seconds)
+        if rejected:
+            wallet.reject(credential)
+
+        assert (credential if wallet.due() is None else None) is wallet.at_hand()
+
+    def test_the_quick_answer_knows_tokens_of_unknown_life_and_nobody(self, wallet: Wallet) -> None:
+        nobody = wallet.at_hand()
+        credential = refreshed(wallet)
+
+        assert nobody is None
+        assert credential is wallet.at_hand()
+
 
 class TestGenerations:
     def test_each_token_set_is_a_generation(self, wallet: Wallet) -> None:
@@ -172,17 +192,43 @@ class TestCoolDown:
 
         assert RefreshReason.REJECTED == wallet.due()
 
-    def test_tokens_of_a_login_and_old_ones_do_not_count(self, wallet: Wallet) -> None:
-        for number in range(5):
+    def test_tokens_of_a_login_do_not_count(self, wallet: Wallet) -> None:
+        seen: list[RefreshReason | None] = []
+        for number in range(6):
             wallet.renew(TokenSet(f"B{number}"), is_refreshed=False)
             wallet.reject(held(wallet))
-        for number in range(5):
-            old = refreshed(wallet, f"A{number}")
-            wallet.accept(refreshed(wallet, f"A{number}+"))
-            wallet.reject(old)
-        wallet.reject(held(wallet))
+            seen.append(wallet.due())
+
+        assert [RefreshReason.REJECTED] * 6 == seen
+
+    def test_tokens_that_have_been_replaced_do_not_count(self, wallet: Wallet) -> None:
+        """E09."""
+        old = [refreshed(wallet, f"A{number}") for number in range(6)]
+
+        for credential in old:
+            wallet.reject(credential)
 
         assert RefreshReason.REJECTED == wallet.due()
+
+    def test_a_token_that_has_proven_itself_does_not_count_when_it_is_rejected_later(self, wallet: Wallet) -> None:
+        """E25: fresh ones only."""
+        for number in range(5):
+            credential = refreshed(wallet, f"A{number}")
+            if number == 2:
+                wallet.accept(credential)
+            wallet.reject(credential)
+
+        assert RefreshReason.REJECTED == wallet.due()
+
+    def test_an_old_token_that_is_accepted_proves_nothing_about_the_new_ones(self, wallet: Wallet) -> None:
+        """E81: a late answer."""
+        old = refreshed(wallet, "old")
+        for number in range(3):
+            wallet.reject(refreshed(wallet, f"A{number}"))
+            if number == 1:
+                wallet.accept(old)
+
+        assert wallet.due() is None
 
 
 def test_a_credential_prints_no_token() -> None:

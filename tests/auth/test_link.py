@@ -18,7 +18,8 @@ from rxlink.auth.events import OperationQueued, OperationRetried, RefreshReason
 from rxlink.auth.link import AuthLink
 from rxlink.auth.session import AuthSession
 from rxlink.auth.tokens import TokenSet
-from rxlink.core.link import ApolloLink, execute, from_
+from rxlink.core.chain import execute, from_
+from rxlink.core.link import ApolloLink
 from rxlink.core.observables import from_future
 from rxlink.errors import (
     AuthError,
@@ -1098,6 +1099,31 @@ class TestIsolation:
 
         assert ([SessionEnded], [SessionEnded], good("New")) == (kinds(queued), kinds(waiting), new.seen)
         assert {"New"} == {send.name for send in built.server.sends if send.token == "Bearer B0"}
+
+    @pytest.mark.parametrize("seconds_left", [None, -1], ids=["refused", "waits first"])
+    @virtual
+    async def test_a_login_in_the_midst_of_a_release_ends_those_who_are_not_out_yet(
+        self, seconds_left: float | None, time: VirtualTime
+    ) -> None:
+        """E80, E96, P8: a thousand are released in slices, and somebody else signs in between two of them."""
+        tokens = REFUSED if seconds_left is None else fresh(time, seconds_left)
+        built = bench(tokens, time=time, issuer=Issuer(delay=1))
+        logins: list[asyncio.Task[None]] = []
+
+        def sign_in(_: object) -> None:
+            logins.append(asyncio.get_running_loop().create_task(built.session.set_tokens(B0)))
+
+        built.start()
+        await asyncio.sleep(0.5)
+        built.server.delay = None
+        built.run("First").subscribe(sign_in)
+        results = built.start_many(1000)
+        await asyncio.sleep(5)
+
+        served = sum(result.seen[0] == {"data": {"echo": f"Q{number}"}} for number, result in enumerate(results))
+        assert 0 < served < 1000
+        assert [[SessionEnded]] * (1000 - served) == [kinds(result) for result in results[served:]]
+        assert "Bearer B0" not in built.server.tokens
 
     @virtual
     async def test_signing_out_ends_who_waits(self, time: VirtualTime) -> None:

@@ -186,6 +186,16 @@ class TestCoolDown:
 
         assert not cool_down.is_on(after(31))
 
+    def test_counts_rejections_in_a_row_only(self) -> None:
+        cool_down = CoolDown()
+        for _ in range(2):
+            cool_down.count_rejection(NOW)
+
+        cool_down.reset()
+        cool_down.count_rejection(NOW)
+
+        assert not cool_down.is_on(NOW)
+
     def test_is_over_when_something_helped(self) -> None:
         cool_down = CoolDown()
         for _ in range(3):

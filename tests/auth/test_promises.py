@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import note, settings
@@ -21,15 +22,35 @@ from tests.auth.promise_checks import (
     check_p6_leaving_is_a_private_matter,
     check_p10_the_session_works,
 )
-from tests.auth.promise_world import TIME_LIMIT, Issuer, World
+from tests.auth.promise_issuer import Issuer
+from tests.auth.promise_records import TIME_LIMIT
+from tests.auth.promise_world import World
 
-REACTIONS = ("nothing", "nothing", "raise", "leave", "others leave", "start another", "sign out", "sign in", "force")
+REACTIONS = (
+    "nothing",
+    "nothing",
+    "raise",
+    "leave",
+    "others leave",
+    "start another",
+    "sign out",
+    "sign in",
+    "force refresh",
+)
 ANSWERS = ("as deserved", "as deserved", "as deserved", "accept a part", "refuse", "break down")
 STEPS = (0.1, 1.0, 9.0, 20.0, TIME_LIMIT, 60.0, 100.0)
 LIVES = (None, None, 1.0, 100.0, 400.0)
 ANY = st.integers(min_value=0, max_value=63)
+ACTS = ("sign_out", "ask_for_token", "force_refresh", "let_a_listener_start_an_operation")
 STORAGE_POLICIES = st.sampled_from(("at once", "at once", "ask", "fail"))
+DECISIONS = st.one_of(
+    st.tuples(st.just("server"), st.sampled_from(("ask", "ask", "at once"))),
+    st.tuples(st.just("issuer"), st.sampled_from(("ask", "ask", "ask", *Issuer.POLICIES))),
+    st.tuples(st.sampled_from(("load", "save", "save", "clear")), STORAGE_POLICIES),
+)
+QUICK_EXAMPLES = 150
 QUICK_STEPS = 30
+LONG_STEPS = 50
 
 
 def world_has(question: Callable[[World], Any]) -> Any:
@@ -42,13 +63,17 @@ class AuthPromises(RuleBasedStateMachine):
     world: World
 
     @initialize(
-        signed_in=st.booleans(),
+        signed_in=st.sampled_from((True, True, False)),
         life=st.sampled_from(LIVES),
         loads=STORAGE_POLICIES,
         stored=st.booleans(),
         server=st.sampled_from(("ask", "ask", "at once")),
     )
     def begin(self, signed_in: bool, life: float | None, loads: str, stored: bool, server: str) -> None:
+        self.small_slices = patch(
+            "rxlink.auth.pending.SLICE", 2
+        )  # so that a wave of a few is several turns of the loop
+        self.small_slices.start()
         self.world = World(signed_in=signed_in, life=life, loads=loads, stored=stored)
         self.world.server_policy = server
 
@@ -65,12 +90,19 @@ class AuthPromises(RuleBasedStateMachine):
         op = self.world.start(chain, parts=parts, reaction=reaction, raises_in_setter_of_send=bad_setter)
         check_p5_goes_on_or_waits(op, expected)
 
-    @rule(number=st.integers(min_value=2, max_value=5), reaction=st.sampled_from(REACTIONS), asks=st.booleans())
-    def start_a_wave(self, number: int, reaction: str, asks: bool) -> None:
-        for index in range(number):
-            self.world.start(index % 2, reaction="nothing" if index else reaction)
+    @rule(
+        reactions=st.lists(st.sampled_from(REACTIONS), min_size=2, max_size=5),
+        asks=st.booleans(),
+        are_refused=st.booleans(),
+    )
+    def start_a_wave(self, reactions: list[str], asks: bool, are_refused: bool) -> None:
+        if are_refused:
+            self.world.revoke()
+        ops = [self.world.start(index % 2, reaction=reaction) for index, reaction in enumerate(reactions)]
         if asks:
             self.world.time.call(self.world.ask_for_token)
+        for attempt in [attempt for attempt in self.world.pending if are_refused and attempt.send.op in ops]:
+            self.world.time.call(attempt.answer, "as deserved")
 
     @world_has(lambda world: world.pending)
     @rule(which=ANY, how=st.sampled_from(ANSWERS))
@@ -83,75 +115,55 @@ class AuthPromises(RuleBasedStateMachine):
     def answer_all(self) -> None:
         self.world.answer_all()
 
-    @rule(policy=st.sampled_from(("ask", "ask", "at once")))
-    def decide_how_the_server_answers(self, policy: str) -> None:
-        self.world.server_policy = policy
-
     @world_has(lambda world: world.open_ops)
-    @rule(which=ANY)
-    def leave(self, which: int) -> None:
+    @rule(which=ANY, everybody=st.sampled_from((False, False, True)))
+    def leave(self, which: int, everybody: bool) -> None:
         ops = self.world.open_ops
         running = self.world.issuer.running
-        self.world.time.call(ops[which % len(ops)].leave)
-        check_p6_leaving_is_a_private_matter(running)
-
-    @world_has(lambda world: world.open_ops)
-    @rule()
-    def everybody_leaves(self) -> None:
-        running = self.world.issuer.running
-        for op in self.world.open_ops:
+        for op in ops if everybody else [ops[which % len(ops)]]:
             self.world.time.call(op.leave)
         check_p6_leaving_is_a_private_matter(running)
 
     # -- tokens
 
     @world_has(lambda world: world.undecided_refreshes)
-    @rule(outcome=st.sampled_from(("good", "good", "good", *Issuer.OUTCOMES)))
+    @rule(outcome=st.sampled_from(("good", "good", "good", "refused too", *Issuer.OUTCOMES)))
     def finish_refresh(self, outcome: str) -> None:
         self.world.finish_refresh(outcome)
-
-    @rule(policy=st.sampled_from(("ask", "ask", "ask", *Issuer.POLICIES)))
-    def decide_how_refreshes_end(self, policy: str) -> None:
-        self.world.issuer.policy = policy
-
-    @rule()
-    def revoke(self) -> None:
-        self.world.revoke()
-
-    @rule(kind=st.sampled_from(("load", "save", "save", "clear")), policy=STORAGE_POLICIES)
-    def decide_how_the_storage_answers(self, kind: str, policy: str) -> None:
-        self.world.storage.policy[kind] = policy
 
     @world_has(lambda world: world.storage.running)
     @rule(is_good=st.booleans())
     def finish_storage(self, is_good: bool) -> None:
         self.world.finish_storage(is_good=is_good)
 
+    @rule()
+    def revoke(self) -> None:
+        self.world.revoke()
+
     @rule(seconds=st.sampled_from(STEPS))
     def time_passes(self, seconds: float) -> None:
         self.world.time.advance(seconds)
 
+    @rule(decision=DECISIONS)
+    def decide_how_to_answer(self, decision: tuple[str, str]) -> None:
+        who, policy = decision
+        match who:
+            case "server":
+                self.world.server_policy = policy
+            case "issuer":
+                self.world.issuer.policy = policy
+            case _:
+                self.world.storage.policy[who] = policy
+
     # -- users
 
-    @rule()
-    def sign_out(self) -> None:
-        self.world.time.call(self.world.sign_out)
+    @rule(act=st.sampled_from(ACTS))
+    def somebody_acts(self, act: str) -> None:
+        self.world.time.call(getattr(self.world, act))
 
     @rule(life=st.sampled_from(LIVES))
     def sign_in(self, life: float | None) -> None:
         self.world.time.call(self.world.sign_in, life)
-
-    @rule()
-    def ask_for_token(self) -> None:
-        self.world.time.call(self.world.ask_for_token)
-
-    @rule()
-    def force_refresh(self) -> None:
-        self.world.time.call(self.world.force_refresh)
-
-    @rule()
-    def a_listener_starts_an_operation(self) -> None:
-        self.world.listener_starts_operations = True
 
     @precondition(lambda machine: not machine.world.is_closed)
     @rule()
@@ -160,7 +172,7 @@ class AuthPromises(RuleBasedStateMachine):
         check_p10_the_session_works(self.world)
         self.world.issuer.policy = "ask"
 
-    @world_has(lambda world: len(world.ops) > 5)
+    @world_has(lambda world: len(world.ops) > 10)
     @rule()
     def close(self) -> None:
         self.world.time.call(self.world.close_session)
@@ -170,8 +182,7 @@ class AuthPromises(RuleBasedStateMachine):
         check_all(self.world)
 
     def teardown(self) -> None:
-        if not hasattr(self, "world"):
-            return
+        self.small_slices.stop()
         with self.world as world:
             note("everything runs out")
             world.run_out()
@@ -189,5 +200,11 @@ class AuthPromises(RuleBasedStateMachine):
             check_p2_nothing_is_left(world)
 
 
+@pytest.mark.timeout(300)  # seconds; a few suffice, unless there is a failure to shrink
 class TestPromises(AuthPromises.TestCase):
-    settings = settings(settings.get_profile("default"), stateful_step_count=QUICK_STEPS)
+    settings = settings(max_examples=QUICK_EXAMPLES, stateful_step_count=QUICK_STEPS, report_multiple_bugs=False)
+
+
+@pytest.mark.soak
+class TestPromisesAtLength(AuthPromises.TestCase):
+    settings = settings(stateful_step_count=LONG_STEPS, report_multiple_bugs=False)

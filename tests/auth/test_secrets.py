@@ -12,7 +12,8 @@ import pytest
 
 from rxlink.auth.link import AuthLink
 from rxlink.auth.tokens import TokenSet
-from rxlink.core.link import ApolloLink, execute, from_
+from rxlink.core.chain import execute, from_
+from rxlink.core.link import ApolloLink
 from rxlink.errors import RxlinkError, SessionEnded, TokenRefreshError
 from rxlink.testing.virtual_time import VirtualTime, virtual
 from tests.auth.scripted import Issuer, ScriptedStorage, bench, never, request, status_401

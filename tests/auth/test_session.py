@@ -20,7 +20,7 @@ from rxlink.auth.events import (
 from rxlink.auth.session import AuthSession
 from rxlink.auth.storage import MemoryTokenStorage
 from rxlink.auth.tokens import TokenSet
-from rxlink.core.link import execute
+from rxlink.core.chain import execute
 from rxlink.errors import (
     AuthError,
     ClientClosed,
@@ -345,7 +345,7 @@ class TestWindows:
         """S48, E27, E63: no "exception was never retrieved"; the token is good for another 30 s."""
         complaints: list[Any] = []
         asyncio.get_running_loop().set_exception_handler(lambda _, complaint: complaints.append(complaint))
-        session = session_of(Issuer(script=[error] * 100), time, tokens=fresh(time, 55, life=3600), refresh_timeout=20)
+        session = session_of(Issuer(script=[error] * 100), time, tokens=fresh(time, 53, life=3600), refresh_timeout=20)
         events, states = subscribed(session.events), subscribed(session.states)
 
         before = await session.get_token()
@@ -741,6 +741,15 @@ class TestClosing:
 
         assert [END, END] == [one.seen[-1] for one in early]
         assert [[END], [END]] == [one.seen for one in late]
+
+    @virtual
+    async def test_a_session_may_be_closed_by_its_context(self, time: VirtualTime) -> None:
+        async with session_of(Issuer(), time, tokens=A0) as session:
+            token = await session.get_token()
+
+        assert "A0" == token
+        with pytest.raises(ClientClosed):
+            await session.get_token()
 
 
 class TestRefreshThroughTheOwnChain:

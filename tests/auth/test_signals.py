@@ -85,6 +85,15 @@ def test_the_current_value_comes_at_once_and_then_each_change() -> None:
     assert ["in", "out"] == second.seen
 
 
+def test_an_error_reaches_all_as_of_any_subject() -> None:
+    signal = Signal[int]()
+    recorders = [subscribed(signal) for _ in range(2)]
+
+    signal.on_error(error := ValueError())
+
+    assert [[error], [error]] == [recorder.seen for recorder in recorders]
+
+
 def test_who_comes_after_the_end_gets_the_end_only() -> None:
     signal = CurrentSignal("in")
     signal.on_completed()

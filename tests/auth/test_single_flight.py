@@ -1,6 +1,7 @@
 """The refresh stream: one flight at a time, shared by everyone who needs its outcome."""
 
 import asyncio
+import sys
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
@@ -514,6 +515,25 @@ class TestInside:
 
 
 class TestLoops:
+    @pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks are new in Python 3.12")
+    @pytest.mark.parametrize("fails", [False, True])
+    @virtual
+    async def test_tasks_that_run_at_once_make_no_difference(self, fails: bool) -> None:
+        """The stream may end before `subscribe` has returned: one outcome, one end."""
+        asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+        hangar = Hangar(ValueError() if fails else "A1")
+        recorders = [hangar.join()]
+        await asyncio.sleep(0)
+
+        recorders.append(hangar.join())
+        await asyncio.sleep(1)
+
+        assert ([ValueError] if fails else ["A1", END]) == [
+            type(value) if isinstance(value, Exception) else value for value in causes(recorders[0])
+        ]
+        assert ["A1", END] == recorders[1].seen
+        assert (2, int(fails)) == (len(hangar.begun), len(hangar.failures))
+
     def test_one_flight_object_serves_one_loop_after_another(self) -> None:
         """E54: two successive `asyncio.run`, both contended."""
         hangar = Hangar(0.01, 0.01)

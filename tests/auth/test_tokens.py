@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from rxlink.auth.tokens import LONGEST_LIFE, TokenSet, fingerprint
+from rxlink.auth.tokens import LONGEST_LIFE, TokenSet, checked_tokens, fingerprint
 from rxlink.errors import InvariantError, InvariantTypeError
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -75,6 +75,15 @@ def test_a_life_that_is_no_number_is_a_type_error(life: Any) -> None:
 def test_a_life_that_is_not_finite_is_refused(life: float) -> None:
     with pytest.raises(InvariantError, match="give seconds, or None where the life is unknown"):
         TokenSet("a", expires_in=life)
+
+
+@pytest.mark.parametrize("tokens", ["planted", {"access_token": "planted"}, None])
+def test_what_is_no_token_set_is_a_type_error(tokens: Any) -> None:
+    with pytest.raises(InvariantTypeError) as caught:
+        checked_tokens(tokens)
+
+    assert f"the tokens are a {type(tokens).__name__}; give a TokenSet" == str(caught.value)
+    assert (same := TokenSet("a")) is checked_tokens(same)
 
 
 def test_neither_token_is_printed_but_tokens_can_be_told_apart() -> None:

@@ -1,0 +1,434 @@
+"""Break the code on purpose, one line at a time, and require that the test which names the promise turns red.
+
+    python tests/breaks.py            # all breaks, two at a time
+    python tests/breaks.py P4 P8      # those of some promises
+    python tests/breaks.py --machine  # and say which of them the state machine of test_promises.py finds as well
+
+Each break is made in a copy of the tree. First the unbroken copy must be green. A break whose old text is no longer
+found exactly once is a failure too, so that this list cannot rot. Exits with 1 if anything failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+ROOT = Path(__file__).resolve().parent.parent
+COPIED = ("rxlink", "tests", "pyproject.toml")
+STORIES = "tests/auth/test_promise_by_promise.py"
+MACHINE = """
+from hypothesis import Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+from tests.auth.test_promises import AuthPromises
+
+quick = settings(derandomize=True, database=None, deadline=None, phases=[Phase.generate], report_multiple_bugs=False)
+run_state_machine_as_test(AuthPromises, settings=settings(quick, max_examples=400, stateful_step_count=30))
+"""
+AT_A_TIME = 2
+TIME_LIMIT = 120  # seconds for one run of pytest
+RED = 1  # pytest's exit code for failed tests; others mean that it did not get that far
+
+
+@dataclass(frozen=True)
+class Break:
+    """One line of the code, made wrong.
+
+    Attributes:
+        promise: Which promise it breaks.
+        name: What the code does then.
+        file: Where, below `rxlink`.
+        old: The text as it is; with a neighbouring line where it is not unique.
+        new: The text that takes its place.
+        test: The test that must turn red; its name begins with the promise's.
+    """
+
+    promise: str
+    name: str
+    file: str
+    old: str
+    new: str
+    test: str
+
+
+BREAKS = (
+    Break(
+        "P1",
+        "everyone who needs a refresh starts one",
+        "auth/single_flight.py",
+        "return None if self._flight is None else self._flight.wave",
+        "return None",
+        "TestP1OneRefresh::test_p1_fifty_refusals_on_two_chains_share_one_refresh",
+    ),
+    Break(
+        "P1",
+        "a forced refresh joins none that is under way",
+        "auth/refresher.py",
+        "        if self.flight.wave is not None:\n            return self.flight.wave\n",
+        "        self.flight._flight = None\n",
+        "TestP1OneRefresh::test_p1_operations_calls_and_a_forced_refresh_share_one_refresh",
+    ),
+    Break(
+        "P2",
+        "the flag is reset after the release",
+        "auth/single_flight.py",
+        "        self._land(flight)\n        flight.wave.on_next(outcome)\n        flight.wave.on_completed()",
+        "        flight.wave.on_next(outcome)\n        flight.wave.on_completed()\n        self._land(flight)",
+        "TestP2EveryOperationEnds::test_p2_who_is_refused_during_the_release_waits_for_the_next_refresh",
+    ),
+    Break(
+        "P2",
+        "nothing filters what a refresh returns",
+        "auth/single_flight.py",
+        ".filter(lambda outcome: outcome is not None)",
+        ".filter(lambda outcome: True)",
+        "TestP2EveryOperationEnds::test_p2_a_refresh_that_returns_nothing_ends_everyone_with_an_error",
+    ),
+    Break(
+        "P2",
+        "a refresh that returns nothing completes in silence",
+        "auth/single_flight.py",
+        "lambda: self._fail(flight, NothingReturned())",
+        "lambda: None",
+        "TestP2EveryOperationEnds::test_p2_a_refresh_that_returns_nothing_ends_everyone_with_an_error",
+    ),
+    Break(
+        "P2",
+        "an observer that raises stops the release",
+        "auth/pending.py",
+        "            report_callback_error(error)",
+        "            raise",
+        "TestP2EveryOperationEnds::test_p2_an_observer_that_raises_does_not_stop_the_others",
+    ),
+    Break(
+        "P2",
+        "only the first slice is released",
+        "auth/pending.py",
+        "asyncio.get_running_loop().call_soon(self._drain)",
+        "asyncio.get_running_loop()",
+        "TestP2EveryOperationEnds::test_p2_ten_thousand_operations_that_wait_on_one_refresh_all_end",
+    ),
+    Break(
+        "P3",
+        "a retry counts as a first attempt",
+        "auth/link.py",
+        "again = _SecondAttempt(self._link, self._observer, credential)",
+        "again = _AuthWorker(self._link, self._operation, self._observer, self._root, self._proceed)",
+        "TestP3TwoSendsAtMost::test_p3_who_is_refused_again_gets_the_refusal",
+    ),
+    Break(
+        "P3",
+        "a stream is sent again after its first results",
+        "auth/link.py",
+        "if not self._answered and self._link.is_refused(result):",
+        "if self._link.is_refused(result):",
+        "TestP3TwoSendsAtMost::test_p3_who_has_had_a_result_is_not_sent_again",
+    ),
+    Break(
+        "P4",
+        "the save is not awaited",
+        "auth/session.py",
+        "        await self._vault.save_refreshed(kept, self.wallet.generation)",
+        "        import asyncio; self.saving = asyncio.ensure_future(\n"
+        "            self._vault.save_refreshed(kept, self.wallet.generation))",
+        "TestP4SavedBeforeRetried::test_p4_no_retry_is_sent_before_the_save_has_returned",
+    ),
+    Break(
+        "P4",
+        "who is refused while the tokens are saved is retried at once",
+        "auth/session.py",
+        "if is_retry and self._vault.is_saving",
+        "if False and self._vault.is_saving",
+        "TestP4SavedBeforeRetried::test_p4_who_is_refused_late_waits_for_the_save_too",
+    ),
+    Break(
+        "P4",
+        "a save that fails fails the refresh",
+        "auth/vault.py",
+        "if isinstance(error, asyncio.CancelledError):",
+        "if True:",
+        "TestP4SavedBeforeRetried::test_p4_a_save_that_fails_fails_no_operation",
+    ),
+    Break(
+        "P5",
+        "a refusal counts for the token in use, not for the one that was sent",
+        "auth/link.py",
+        "            session.wallet.reject(sent)",
+        "            session.wallet.reject(session.wallet.credential or sent)",
+        "TestP5NoRefreshWithoutReason::test_p5_a_late_refusal_is_retried_with_the_current_token_without_a_refresh",
+    ),
+    Break(
+        "P5",
+        "operations wait for an advisory refresh",
+        "auth/session.py",
+        "return None if reason is RefreshReason.EXPIRING else wave",
+        "return wave",
+        "TestP5NoRefreshWithoutReason::test_p5_operations_go_on_during_an_advisory_refresh",
+    ),
+    Break(
+        "P5",
+        "operations go on with a token that was refused",
+        "auth/session.py",
+        "return None if reason is RefreshReason.EXPIRING else wave",
+        "return None if not has_waited and not is_retry else wave",
+        "TestP5NoRefreshWithoutReason::test_p5_operations_that_start_during_the_refresh_of_a_refused_token_wait",
+    ),
+    Break(
+        "P6",
+        "the first to leave takes the places of all",
+        "auth/pending.py",
+        "self._places.pop(self, None)",
+        "self._places.clear()",
+        "TestP6LeavingIsAPrivateMatter::test_p6_leaving_never_cancels_the_refresh_of_others",
+    ),
+    Break(
+        "P6",
+        "the refresh is cancelled when its last waiter leaves",
+        "auth/pending.py",
+        "        self._places.pop(self, None)",
+        "        self._places.pop(self, None)\n"
+        "        # as ref_count of RxPY does, through the task of its from_future\n"
+        "        [task.cancel() for task in asyncio.all_tasks() if not self._places and '_relay' in repr(task)]",
+        "TestP6LeavingIsAPrivateMatter::test_p6_a_refresh_goes_on_when_its_last_waiter_has_left",
+    ),
+    Break(
+        "P6",
+        "who leaves keeps the request running",
+        "core/subscription.py",
+        "        self.is_stopped = True\n        self.cancel_resource()",
+        "        self.is_stopped = True",
+        "TestP6LeavingIsAPrivateMatter::test_p6_leaving_aborts_the_retry_that_is_under_way",
+    ),
+    Break(
+        "P7",
+        "tokens print themselves",
+        "auth/tokens.py",
+        "<TokenSet access={fingerprint(self.access_token)} ",
+        "<TokenSet access={self.access_token} ",
+        "TestP7NoSecretIsTold::test_p7_no_token_in_any_repr_error_or_event",
+    ),
+    Break(
+        "P7",
+        "a refresh error quotes its issuer",
+        "auth/refresher.py",
+        'f"the token refresh failed with {type(error).__name__}"',
+        'f"the token refresh failed with {error}"',
+        "TestP7NoSecretIsTold::test_p7_the_message_of_a_refresh_error_leaves_out_what_the_issuer_said",
+    ),
+    Break(
+        "P8",
+        "operations do not look whose login it is",
+        "auth/link.py",
+        "if self._link.session.wallet.epoch != self._epoch:",
+        "if False:",
+        "TestP8LoginsNeverMix::test_p8_who_is_refused_after_another_login_is_not_retried_in_it",
+    ),
+    Break(
+        "P8",
+        "signing out leaves the refresh running",
+        "auth/refresher.py",
+        "        self.flight.abandon(error)",
+        "        pass",
+        "TestP8LoginsNeverMix::test_p8_signing_out_during_a_refresh_wins",
+    ),
+    Break(
+        "P8",
+        "get_token takes whatever token is there after the wait",
+        "auth/session.py",
+        "        if self.wallet.epoch != epoch:",
+        "        if False:",
+        "TestP8LoginsNeverMix::test_p8_get_token_gives_nobody_the_token_of_another_login",
+    ),
+    Break(
+        "P8",
+        "another login ends the old operations before its tokens are there",
+        "auth/session.py",
+        "        kept = self.wallet.renew(tokens, is_refreshed=False)\n"
+        '        self._part_with(SessionEnded("another login"))',
+        '        self._part_with(SessionEnded("another login"))\n'
+        "        kept = self.wallet.renew(tokens, is_refreshed=False)",
+        "TestP8LoginsNeverMix::test_p8_who_starts_anew_when_another_login_ends_them_carries_its_token",
+    ),
+    Break(
+        "P8",
+        "calls of the storage overtake one another",
+        "auth/storage/serial.py",
+        "                await asyncio.wait([before])",
+        "                pass",
+        "TestP8LoginsNeverMix::test_p8_signing_out_while_tokens_are_saved_wins",
+    ),
+    Break(
+        "P9",
+        "a transient failure is final for those who wait",
+        "auth/refresher.py",
+        "                if not is_transient(error):",
+        "                if True:",
+        "TestP9WhatEndsASession::test_p9_a_transient_failure_is_tried_again_and_ends_nothing",
+    ),
+    Break(
+        "P9",
+        "every failure signs out",
+        "auth/session.py",
+        "        else:\n            self._resume_state()\n\n    def emit",
+        '        else:\n            self._end(SessionEnded("failed"))\n\n    def emit',
+        "TestP9WhatEndsASession::test_p9_a_failure_that_is_not_the_users_keeps_the_session",
+    ),
+    Break(
+        "P9",
+        "the cause gets lost",
+        "errors.py",
+        "        error.__cause__ = self.__cause__ or self",
+        "        error.__cause__ = None",
+        "TestP9WhatEndsASession::test_p9_a_final_failure_ends_the_session_once_with_the_cause_on_every_error",
+    ),
+    Break(
+        "P10",
+        "a refresh has no time limit",
+        "auth/single_flight.py",
+        "start_timer(self._time_limit, lambda: self._expire(flight), self._scheduler)",
+        "start_timer(1e6, lambda: self._expire(flight), self._scheduler)",
+        "TestP10TheSessionWorksAgain::test_p10_a_refresh_that_hangs_ends_at_its_time_limit",
+    ),
+    Break(
+        "P10",
+        "a refresh that failed leaves the flag up",
+        "auth/single_flight.py",
+        "            self._land(flight)\n            flight.wave.on_error(self._failed(error))",
+        "            flight.wave.on_error(self._failed(error))",
+        "TestP10TheSessionWorksAgain::test_p10_after_any_outcome_of_a_refresh_the_session_works_again",
+    ),
+    Break(
+        "P10",
+        "an operation of the refresh waits for the refresh",
+        "auth/session.py",
+        "return self._refresher.flight.is_inside() or",
+        "return False and self._refresher.flight.is_inside() or",
+        "TestP10TheSessionWorksAgain::test_p10_a_refresh_through_the_guarded_chain_does_not_wait_for_itself",
+    ),
+    Break(
+        "P11",
+        "who is released runs in the context of whoever releases",
+        "core/subscription.py",
+        "self._context.copy().run(function, *args)",
+        "function(*args)",
+        "TestP11OwnContext::test_p11_in_a_wave_of_a_hundred_each_setter_and_observer_sees_its_own",
+    ),
+    Break(
+        "P11",
+        "errors are delivered in the context of the refresh",
+        "auth/pending.py",
+        "place.root.resume(place.on_error, self.exception)",
+        "place.on_error(self.exception)",
+        "TestP11OwnContext::test_p11_in_a_wave_of_a_hundred_each_setter_and_observer_sees_its_own",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one break."""
+
+    broken: Break
+    problem: str | None
+    machine: str
+    seconds: float
+
+
+@contextmanager
+def copy_of_the_tree() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="rxlink-break-") as folder:
+        copy = Path(folder)
+        for name in COPIED:
+            source = ROOT / name
+            if source.is_dir():
+                shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+            else:
+                shutil.copy(source, copy / name)
+        yield copy
+
+
+def run_python(copy: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run Python against the package in the copy; hypothesis draws the same examples in each run."""
+    environment = os.environ | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1", "CI": "true"}
+    command = [sys.executable, *arguments]
+    return subprocess.run(
+        command, cwd=copy, env=environment, capture_output=True, text=True, timeout=TIME_LIMIT, check=False
+    )
+
+
+def run_tests(copy: Path, tests: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    return run_python(copy, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--no-header", *tests)
+
+
+def check_unbroken(tests: Sequence[str]) -> str | None:
+    """Return what is wrong before anything is broken."""
+    with copy_of_the_tree() as copy:
+        found = run_python(copy, "-c", "import rxlink; print(rxlink.__file__)").stdout
+        if not found.startswith(str(copy)):
+            return f"the tests would run against {found.strip()}, not against the copy"
+        run = run_tests(copy, tests)
+        return None if run.returncode == 0 else f"the unbroken copy is not green:\n{run.stdout}{run.stderr}"
+
+
+def try_break(broken: Break, *, with_machine: bool) -> Verdict:
+    begin = perf_counter()
+    with copy_of_the_tree() as copy:
+        file = copy / "rxlink" / broken.file
+        text = file.read_text()
+        problem, machine = None, ""
+        if text.count(broken.old) != 1:
+            problem = f"the old text is found {text.count(broken.old)} times in rxlink/{broken.file}"
+        else:
+            file.write_text(text.replace(broken.old, broken.new))
+            problem = _not_red(run_tests(copy, [f"{STORIES}::{broken.test}"]))
+            if with_machine:
+                machine = "red" if run_python(copy, "-W", "ignore", "-c", MACHINE).returncode else "green"
+    return Verdict(broken, problem, machine, perf_counter() - begin)
+
+
+def _not_red(run: subprocess.CompletedProcess[str]) -> str | None:
+    if run.returncode == RED:
+        return None
+    return "survived" if run.returncode == 0 else f"pytest did not run:\n{run.stdout}{run.stderr}"
+
+
+def report(verdict: Verdict) -> None:
+    broken = verdict.broken
+    outcome = "ok  " if verdict.problem is None else "FAIL"
+    machine = f"machine {verdict.machine:5} " if verdict.machine else ""
+    print(f"{outcome} {broken.promise:3} {verdict.seconds:5.1f} s  {machine}{broken.name}", flush=True)
+    if verdict.problem is not None:
+        print(f"     {broken.test}: {verdict.problem}", flush=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Break promises on purpose and see their tests turn red.")
+    parser.add_argument("promises", nargs="*", metavar="P1..P11", help="only the breaks of these promises")
+    parser.add_argument("--machine", action="store_true", help="run the state machine against each break too")
+    options = parser.parse_args()
+    chosen = [broken for broken in BREAKS if not options.promises or broken.promise in options.promises]
+    problem = check_unbroken(sorted({f"{STORIES}::{broken.test}" for broken in chosen}))
+    if problem is not None:
+        print(problem)
+        return 1
+    with ThreadPoolExecutor(AT_A_TIME) as threads:
+        verdicts = []
+        for verdict in threads.map(lambda broken: try_break(broken, with_machine=options.machine), chosen):
+            report(verdict)
+            verdicts.append(verdict)
+    failed = sum(verdict.problem is not None for verdict in verdicts)
+    print(f"{len(verdicts) - failed} passed, {failed} failed")
+    return 1 if failed or not verdicts else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
