@@ -259,7 +259,10 @@ class SessionEnded(AuthError):
     """
 
     def __init__(self, reason: str = "refresh token rejected") -> None:
-        super().__init__(f"the session has ended ({reason}); sign in again")
+        if reason == "another login":
+            super().__init__("somebody else has signed in since; start the operation again to run it as them")
+        else:
+            super().__init__(f"the session has ended ({reason}); sign in again")
         self.reason = reason
 
 

@@ -181,11 +181,15 @@ async def run(server: AuthServer, client: AsPublished) -> None:
 async def main() -> None:
     """Run both recipes."""
     async with AuthServer(token_life=60) as server:
+        clients: list[AsPublished] = []
         for recipe in (AsPublished, Cured):
             print(f"-- {recipe.__name__}")
             client = recipe(server)
+            clients.append(client)
             async with client.link:
                 await run(server, client)
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()  # the published recipe's refresh still waits for itself
 
 
 if __name__ == "__main__":

@@ -57,6 +57,7 @@ class Wallet:
     Attributes:
         credential: The tokens in use; None if nobody is signed in.
         epoch: Counts logins and logouts.
+        parting: Why the epoch before this one ended.
         generation: Counts token sets.
     """
 
@@ -67,6 +68,7 @@ class Wallet:
         self._last_known_life: float | None = None
         self.credential: Credential | None = None
         self.epoch = 0
+        self.parting = ""
         self.generation = 0
 
     @property
@@ -74,9 +76,10 @@ class Wallet:
         """The tokens in use."""
         return None if self.credential is None else self.credential.tokens
 
-    def start_epoch(self) -> None:
+    def start_epoch(self, parting: str) -> None:
         """Part with the tokens and all that was learned from them."""
         self.epoch += 1
+        self.parting = parting
         self.credential = None
         self._last_known_life = None
         self._cool_down.reset()

@@ -37,7 +37,8 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 class AuthLink(ApolloLink):
     """Put the session's token on each operation; on an auth error wait for the refresh and send it once more.
 
-    An operation of nobody (no tokens) goes out without a header, and its errors are its own. An operation that the
+    An operation belongs to the login under which it began: sent again under another one, by a link above or by
+    subscribing again, it ends with ``SessionEnded``; ``execute`` makes a new one. An operation of nobody (no tokens) goes out without a header, and its errors are its own. An operation that the
     session's own refresh sends passes untouched. A result after the first one is never retried.
 
     Errors:
@@ -90,7 +91,7 @@ class AuthLink(ApolloLink):
         self._prefix = f"{scheme} " if scheme else ""
         self._header = header
         self._name = header.lower()
-        self._mark = f"rxlink.auth.{header}"
+        self.login = f"rxlink.auth.login.{id(session):x}"
         self._is_auth_error = is_auth_error
 
     def connect(self, forward: Forward) -> Connect:
@@ -103,7 +104,7 @@ class AuthLink(ApolloLink):
                 return
             worker = _AuthWorker(self, operation, observer, root, proceed)
             credential = None if self.session.is_closed else self.session.wallet.at_hand()
-            if credential is None:
+            if credential is None or worker.is_of_another_login():
                 worker.admit()
             else:
                 worker.send(credential)
@@ -111,18 +112,12 @@ class AuthLink(ApolloLink):
         return start
 
     def authorize(self, operation: Operation, credential: Credential | None) -> None:
-        """Write the header into the operation's context, beside the other headers that are there.
-
-        A header that an earlier attempt left there is taken out again: it may be another user's.
-        """
-        context = operation.get_context()
-        if credential is None and not context.get(self._mark):
-            return
-        given: Mapping[str, str] = context.get("headers") or {}
-        headers = {name: value for name, value in given.items() if name.lower() != self._name}
+        """Write the header into the operation's context, beside the other headers, and whose login it is."""
         if credential is not None:
+            given: Mapping[str, str] = operation.get_context().get("headers") or {}
+            headers = {name: value for name, value in given.items() if name.lower() != self._name}
             headers[self._header] = self._prefix + credential.tokens.access_token
-        operation.set_context({"headers": headers, self._mark: credential is not None})
+            operation.set_context({"headers": headers, self.login: self.session.wallet.epoch})
 
     def is_refused(self, answer: FetchResult | Exception) -> bool:
         """Ask the predicate; one that raises has seen no auth error."""
@@ -147,7 +142,7 @@ class _AuthWorker:
         self._observer = observer
         self._root = root
         self._proceed = proceed
-        self._epoch = link.session.wallet.epoch
+        self._epoch: int = operation.get_context().get(link.login, link.session.wallet.epoch)
         self._credential: Credential | None = None
         self._answered = False
         self._is_deaf = False
@@ -163,6 +158,8 @@ class _AuthWorker:
         if wave is None:
             self.send(self._link.session.wallet.credential)
         else:
+            if self._link.session.wallet.credential is not None:
+                self._operation.set_context({self._link.login: self._epoch})
             self._link.session.emit(OperationQueued, self._operation.operation_name)
             has_waited = self._link.session.is_loaded  # the wait for the first load says nothing about a refresh
             wave.wait(self._root, lambda _: self.admit(has_waited=has_waited), partial(self._fail, None))
@@ -260,9 +257,13 @@ class _AuthWorker:
             again = _SecondAttempt(self._link, self._observer, credential)
             self._proceed(self._operation, again, self._root)
 
+    def is_of_another_login(self) -> bool:
+        """Tell whether the operation was begun under another login: also in an earlier attempt, by a link above."""
+        return self._link.session.wallet.epoch != self._epoch
+
     def _check_epoch(self) -> None:
-        if self._link.session.wallet.epoch != self._epoch:
-            raise SessionEnded("signed out, or another login, since the operation began")
+        if self.is_of_another_login():
+            raise SessionEnded(self._link.session.wallet.parting)
 
     def _fail(self, answer: FetchResult | Exception | None, error: Exception) -> None:
         self._observer.on_error(own_error(error, self._operation.operation_name, answer))

@@ -18,7 +18,7 @@ from rxlink.auth.events import (
     RefreshSucceeded,
     RefreshTryFailed,
 )
-from rxlink.auth.pacing import Backoff, is_transient
+from rxlink.auth.pacing import Backoff, asked_pause, is_transient
 from rxlink.auth.pending import PendingRequests
 from rxlink.auth.single_flight import NothingReturned, SingleFlight
 from rxlink.auth.tokens import TokenSet
@@ -106,7 +106,7 @@ class Refresher:
         while True:
             if pause:
                 if pause >= self._time_left():
-                    raise self._given_up(pause) from cause
+                    raise self._given_up(pause, cause) from cause
                 await sleep(pause, self._scheduler)
             try:
                 return _checked(await resolve(self._refresh(self._owner.wallet.tokens, reason)))
@@ -152,12 +152,12 @@ class Refresher:
             failure.__cause__ = error
         return failure
 
-    def _given_up(self, pause: float) -> TokenRefreshError:
+    def _given_up(self, pause: float, cause: Exception | None) -> TokenRefreshError:
         return TokenRefreshError(
-            f"the token refresh failed, and the next try is {pause:g} s away, past the time limit of "
-            f"{self._time_limit:g} s",
+            f"the token refresh failed (last with {type(cause).__name__}), and the pause of {pause:.1f} s before the "
+            f"next try leaves no time for one within `refresh_timeout`, {self._time_limit:g} s",
             retryable=True,
-            retry_after=pause,
+            retry_after=pause if cause is not None and asked_pause(cause, self._clock()) is not None else None,
         )
 
     def _time_left(self) -> float:

@@ -9,6 +9,7 @@ A session is separate from the links that use it: any number of chains share one
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
@@ -22,7 +23,11 @@ from rxlink.auth.events import (
     AuthState,
     AuthStatus,
     Ended,
+    RefreshFailed,
     RefreshReason,
+    RefreshStarted,
+    RefreshSucceeded,
+    RefreshTryFailed,
 )
 from rxlink.auth.expiry import Windows
 from rxlink.auth.failures import outcome_of
@@ -36,6 +41,11 @@ from rxlink.core.timing import Duration, to_seconds
 from rxlink.errors import AuthError, ClientClosed, InvariantError, SessionEnded
 
 __all__ = ["AuthSession"]
+
+logger = logging.getLogger(__name__)
+
+LOGGED = (Ended, RefreshFailed, RefreshStarted, RefreshSucceeded, RefreshTryFailed)
+"""What concerns the session itself, at INFO; the rest is of single operations, at DEBUG."""
 
 
 class AuthSession:
@@ -175,7 +185,7 @@ class AuthSession:
         """
         self._check_call("set_tokens")
         checked_tokens(tokens)
-        self.wallet.start_epoch()
+        self.wallet.start_epoch("another login")
         kept = self.wallet.renew(tokens, is_refreshed=False)
         self._part_with(SessionEnded("another login"))
         self._resume_state()
@@ -269,15 +279,20 @@ class AuthSession:
             self._resume_state()
 
     def emit(self, event: Callable[..., AuthEvent], /, *values: object) -> None:
-        """Tell the listeners, if there are any."""
-        if self._events.observers:
-            self._events.on_next(event(self.wallet.generation, *values))
+        """Tell the listeners, if there are any, and the log what concerns the session itself."""
+        level = logging.INFO if event in LOGGED else logging.DEBUG
+        is_logged = logger.isEnabledFor(level)
+        if is_logged or self._events.observers:
+            told = event(self.wallet.generation, *values)
+            if is_logged:
+                logger.log(level, "%s", told)
+            self._events.on_next(told)
 
     async def _wait_with(self, wave: PendingRequests[Any]) -> None:
         epoch = self.wallet.epoch
         await outcome_of(wave)
         if self.wallet.epoch != epoch:  # by one who was released earlier
-            raise SessionEnded("signed out, or another login, meanwhile")
+            raise SessionEnded(self.wallet.parting)
 
     def _join(self, reason: RefreshReason) -> PendingRequests[TokenSet]:
         is_under_way = self._refresher.flight.wave is not None
@@ -289,7 +304,7 @@ class AuthSession:
     def _end(self, error: SessionEnded) -> None:
         """Nobody is signed in any more; the listeners hear of it once."""
         somebody_was = self.wallet.credential is not None or not self.is_loaded
-        self.wallet.start_epoch()
+        self.wallet.start_epoch(error.reason)
         self._part_with(error)
         self._set_state(AuthStatus.UNAUTHENTICATED, error.reason)
         if somebody_was:

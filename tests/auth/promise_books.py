@@ -69,8 +69,14 @@ class Books:
 
     def note_end(self) -> None:
         """Book the end of a login, by its user or by its issuer; the listeners hear of it if anybody was there."""
-        self.endings += self.current is not None or not self.is_loaded
+        somebody_was = self.current is not None and not self.current.came_to_nobody
+        self.endings += somebody_was or not self.is_loaded
         self.note_login()
+
+    def note_settled(self) -> None:
+        """Book that the loop has come to rest: what was on its way has arrived."""
+        if self.current is not None:
+            self.current.came_to_nobody = False
 
     def note_refusal(self, token: Minted) -> None:
         if token.is_refreshed:

@@ -18,11 +18,21 @@ from rxlink.errors import (
     TokenRefreshTimeout,
 )
 from tests.auth.promise_operations import Op
-from tests.auth.promise_records import PLANTED, TIME_LIMIT, ObserverRaised, RefreshCall, SetterRaised, causes
+from tests.auth.promise_records import (
+    A_MOMENT,
+    LONGEST_PAUSE,
+    PLANTED,
+    TIME_LIMIT,
+    ObserverRaised,
+    RefreshCall,
+    SetterRaised,
+    causes,
+)
 from tests.auth.promise_world import World
 
 MOST_SENDS = 2
-A_MOMENT = 0.001  # seconds by which a model of floats may be off
+FOR_GOOD = {"final", "nothing", "empty", "wrong type", "value error", "cancelled", "asks for a token"}
+"""Outcomes of a refresh after which no other try follows."""
 
 
 def check_p1_one_refresh_at_a_time(world: World) -> None:
@@ -40,12 +50,19 @@ def check_p2_every_operation_ends_once_with_its_own(world: World) -> None:
 
 def check_p2_nobody_waits_for_nothing(world: World) -> None:
     """Whoever is not at the server waits for something with a time limit."""
-    waiting = [op for op in world.open_ops if not _is_at_the_server(world, op)]
+    waiting = world.waiting_ops
     timers = [left.when() for left in world.time.leftovers() if isinstance(left, asyncio.TimerHandle)]
     latest = world.time.monotonic() + TIME_LIMIT + A_MOMENT
     assert not waiting or any(when <= latest for when in timers), f"nothing will ever wake {_names(waiting)}"
     is_going_on = world.issuer.running or world.storage.running or world.issuer.may_pause()
     assert not waiting or is_going_on, f"nothing is going on that {_names(waiting)} could wait for"
+
+
+def check_p2_a_refresh_that_failed_for_good_ends_everyone(outcome: str, waited: list[Op]) -> None:
+    """For after a refresh was decided, with the operations that waited before."""
+    if outcome in FOR_GOOD:
+        waiting = [op for op in waited if op.is_open]
+        assert not waiting, f"{_names(waiting)} still wait after {outcome!r}"
 
 
 def check_p2_nothing_is_left(world: World) -> None:
@@ -165,6 +182,18 @@ def check_p9_only_final_failures_end_the_session(world: World) -> None:
             assert known & {id(error) for error in chain}, f"{op.name} was not told the cause: {chain}"
 
 
+def check_p9_a_transient_failure_ends_nobody(world: World, outcome: str, waited: list[Op]) -> None:
+    """For after a refresh was decided, with the operations that waited before."""
+    has_time = world.time.monotonic() - world.refresh_began < TIME_LIMIT - LONGEST_PAUSE
+    if outcome == "transient" and has_time:
+        ended = [op for op in waited if op.ends]
+        assert not ended, f"{_names(ended)} ended with a failure that may pass"
+
+
+def check_p10_a_refresh_that_was_told_to_end_ends(call: RefreshCall) -> None:
+    assert not call.is_running, "a refresh waits for itself"
+
+
 def check_p10_a_refresh_ends_within_its_limit(world: World) -> None:
     now = world.time.monotonic()
     for call in world.issuer.running:
@@ -223,6 +252,8 @@ EVERY_STEP: tuple[Callable[[World], None], ...] = (
 
 
 def check_all(world: World) -> None:
+    """For between two steps, when the loop has come to rest."""
+    world.note_settled()
     for check in EVERY_STEP:
         check(world)
 
@@ -258,10 +289,6 @@ def _is_for_nothing(error: BaseException) -> bool:
     return isinstance(error, InvariantError | OperationCancelled) or any(
         text in str(error) for text in ABOUT_WHAT_IT_RETURNED
     )
-
-
-def _is_at_the_server(world: World, op: Op) -> bool:
-    return any(attempt.send.op is op for attempt in world.pending)
 
 
 def _names(ops: list[Op]) -> str:

@@ -9,7 +9,7 @@ import reactivex
 
 from rxlink.auth.tokens import TokenSet
 from rxlink.errors import SessionEnded, TokenRefreshError
-from tests.auth.promise_records import LONGEST_PAUSE, MUCH_LATER, Minted, RefreshCall, StorageCall
+from tests.auth.promise_records import LONGEST_PAUSE, MUCH_LATER, PLANTED, Minted, RefreshCall, StorageCall
 
 if TYPE_CHECKING:
     from tests.auth.promise_world import World
@@ -74,7 +74,7 @@ class Issuer:
     def __init__(self, world: World) -> None:
         self._world = world
         self.policy = "ask"
-        self.says = "no such key"
+        self.says = f"a bad token: {PLANTED}"
         self.calls: list[RefreshCall] = []
         self.most_at_a_time = 0
         self.raised: list[Exception] = []

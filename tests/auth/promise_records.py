@@ -19,6 +19,8 @@ COOL_DOWN = 30.0
 LONGEST_PAUSE = 10.0
 MUCH_LATER = 100.0
 """Seconds; the defaults of a session, and the longest Retry-After of the issuer."""
+A_MOMENT = 0.001
+"""Seconds by which a model of floats may be off."""
 PLANTED = "planted"
 """In every token, so that a check can look for it where none belongs."""
 

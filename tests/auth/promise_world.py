@@ -12,7 +12,7 @@ from contextvars import copy_context
 from datetime import timedelta
 from typing import Any, Self
 
-from rxlink.auth.events import AuthEvent, AuthState, Ended, RefreshFailed, SaveFailed, TokensSaved
+from rxlink.auth.events import AuthEvent, AuthState, Ended, RefreshFailed, RefreshStarted, SaveFailed, TokensSaved
 from rxlink.auth.link import AuthLink
 from rxlink.auth.session import AuthSession
 from rxlink.auth.tokens import TokenSet
@@ -25,6 +25,7 @@ from tests.auth.promise_books import Books
 from tests.auth.promise_issuer import Issuer, Storage
 from tests.auth.promise_operations import Attempt, Op, Server
 from tests.auth.promise_records import (
+    A_MOMENT,
     COOL_DOWN,
     MUCH_LATER,
     PLANTED,
@@ -73,6 +74,7 @@ class World(Books):
         self.events: list[AuthEvent] = []
         self.states: list[AuthState] = []
         self.listener_starts_operations = False
+        self.refresh_began = 0.0
         self.issuer = Issuer(self)
         self.storage = Storage(self)
         self.session: AuthSession | None = None
@@ -149,6 +151,12 @@ class World(Books):
     @property
     def open_ops(self) -> list[Op]:
         return [op for op in self.ops.values() if op.is_open and not op.is_inner]
+
+    @property
+    def waiting_ops(self) -> list[Op]:
+        """Those that wait for the session: neither ended, nor at the server."""
+        at_the_server = {attempt.send.op.id for attempt in self.pending}
+        return [op for op in self.open_ops if op.id not in at_the_server]
 
     def react(self, reaction: str, op: Op) -> None:
         """Do what a subscriber does in the midst of a callback."""
@@ -251,6 +259,12 @@ class World(Books):
         if self.current is not None:
             self.current.is_accepted = False
 
+    def advance_to(self, window: str) -> None:
+        """Let time pass to a moment of the token in use."""
+        moment = getattr(self.current, window)
+        if moment is not None and moment > self.now:
+            self.time.advance(moment - self.now + timedelta(seconds=A_MOMENT))
+
     def heal(self) -> None:
         """Let everything work from now on, and let the pauses after failures pass."""
         self.storage.policy = dict.fromkeys(self.storage.policy, "at once")
@@ -284,6 +298,8 @@ class World(Books):
 
     def _hear_event(self, event: AuthEvent) -> None:
         self.events.append(event)
+        if isinstance(event, RefreshStarted):
+            self.refresh_began = self.time.monotonic()
         # `RefreshFailed` tells of a final failure just before the session ends of it: still the login before.
         is_between_logins = getattr(event, "error_type", None) == "SessionEnded"
         if self.listener_starts_operations and isinstance(event, LISTENED_TO) and not is_between_logins:

@@ -146,7 +146,7 @@ class TestGenerations:
         for number in range(3):
             wallet.reject(refreshed(wallet, f"A{number}", expires_in=100))
 
-        wallet.start_epoch()
+        wallet.start_epoch("signed out")
         nobody = wallet.credential
         kept = wallet.renew(TokenSet("B0"), is_refreshed=False)
         wallet.reject(held(wallet))

@@ -12,6 +12,7 @@ import pytest
 import reactivex
 from hypothesis import given
 from hypothesis import strategies as st
+from reactivex import Subject
 from reactivex import operators as ops
 
 from rxlink.auth.events import OperationQueued, OperationRetried, RefreshReason
@@ -166,7 +167,7 @@ class TestHeader:
         assert [] == built.issuer.calls
 
     @virtual
-    async def test_a_header_of_an_earlier_attempt_is_not_sent_after_the_sign_out(self, time: VirtualTime) -> None:
+    async def test_an_operation_that_is_sent_again_under_another_login_is_not_sent(self, time: VirtualTime) -> None:
         """E96, P8: a link above that subscribes again, such as a retry link, or the application."""
         built = bench(time=time, valid=["A0"])
         observable = built.run(headers={"x": "y"})
@@ -175,15 +176,27 @@ class TestHeader:
 
         await built.session.clear()
         second = subscribed(observable)
-        await asyncio.sleep(1)
         await built.session.set_tokens(B0)
-        subscribed(observable)
+        third = subscribed(observable)
         await asyncio.sleep(1)
 
-        assert (good(), [UNAUTHENTICATED, END]) == (first.seen, second.seen)
-        x = {"x": "y"}
-        sent = [{**x, "authorization": "Bearer A0"}, x, {**x, "authorization": "Bearer B0"}]
-        assert sent == [send.headers for send in built.server.sends][:3]
+        assert good() == first.seen
+        assert ["signed out", "another login"] == [recorder.seen[0].reason for recorder in (second, third)]
+        assert [{"x": "y", "authorization": "Bearer A0"}] == [send.headers for send in built.server.sends]
+
+    @virtual
+    async def test_an_operation_that_waited_is_not_sent_again_for_the_next_user(self, time: VirtualTime) -> None:
+        """P8: its error came to a link above, which sends it again."""
+        built = bench(time=time, valid=["B0"], issuer=Issuer(delay=20))
+        built.link = from_([on_error(lambda response: response.forward(response.operation)), built.link])
+        waiting = subscribed(built.run())
+        await asyncio.sleep(1)
+
+        await built.session.set_tokens(B0)
+        await asyncio.sleep(1)
+
+        assert ["another login"] == [getattr(error, "reason", error) for error in waiting.seen]
+        assert ["Bearer A0"] == [send.headers["authorization"] for send in built.server.sends]
 
     @pytest.mark.parametrize("headers", [[("a", "b")], "a: b", 5])
     @pytest.mark.parametrize("waits", ["not", "first", "retry"])
@@ -442,6 +455,30 @@ class TestAheadOfExpiry:
         assert OperationQueued(1, "Named") == events.seen[1]
         assert OperationRetried(2, "Named") == events.seen[-1]
 
+    @virtual
+    async def test_who_waits_before_the_first_send_is_told_as_well(self, time: VirtualTime) -> None:
+        """E78."""
+        built = bench(fresh(time, -1), time=time)
+        events = subscribed(built.session.events)
+
+        built.start("Named")
+        await asyncio.sleep(1)
+
+        assert ["RefreshStarted", "OperationQueued", "RefreshSucceeded", "TokensSaved"] == names_of(events.seen)
+
+    @virtual
+    async def test_a_token_that_ends_before_it_is_saved_is_used_all_the_same(self, time: VirtualTime) -> None:
+        """E25, P2: a life of 1 s, a save of 5 s; waiting for the next one would never end."""
+        storage = ScriptedStorage(fresh(time, -1))
+        built = bench(None, time=time, storage=storage, issuer=Issuer(life=1))
+        await storage.load()
+        storage.delay = 5
+
+        result, token = built.start(), asyncio.get_running_loop().create_task(built.session.get_token())
+        await asyncio.sleep(30)
+
+        assert (good(), "A1", 1) == (result.seen, await token, len(built.issuer.calls))
+
 
 class TestStorage:
     @virtual
@@ -659,7 +696,68 @@ class TestRetry:
 
         assert [[UNAUTHENTICATED, END]] * 29 == [result.seen for result in results]
         assert (3, 5) == (during, len(built.issuer.calls))
-        assert max(built.server.per_operation.values()) == 2
+        assert [2, 2] + [1] * 27 == [built.server.per_operation[f"Q{second}"] for second in range(29)]
+
+    @virtual
+    async def test_a_fresh_token_that_worked_once_is_no_fresh_one_any_more(self, time: VirtualTime) -> None:
+        """E25: the first attempt proves it; the retry fails for another reason and proves nothing."""
+        built = bench(time=time)
+        seen: list[list[Any]] = []
+        for number in range(6):
+            await built.session.refresh(force=True)
+            built.server.refusal = lambda: UNAUTHENTICATED
+            fine = built.start(f"Fine{number}")
+            await asyncio.sleep(1)
+            built.server.accept_only()
+            fails = built.start(f"Fails{number}")
+            await asyncio.sleep(0)
+            built.issuer.server = None
+            built.server.refusal = lambda: NetworkError("reset")
+            await asyncio.sleep(1)
+            built.issuer.server = built.server
+            seen.append([fine.seen == good(f"Fine{number}"), *kinds(fails)])
+
+        assert [[True, NetworkError]] * 6 == seen
+
+    @pytest.mark.parametrize("is_stream", [False, True])
+    @virtual
+    async def test_a_fresh_token_that_worked_for_a_retry_is_no_fresh_one_any_more(
+        self, is_stream: bool, time: VirtualTime
+    ) -> None:
+        """E25: one operation per token, and no pause after three of them; what comes later in its stream is ignored."""
+        built = bench(time=time)
+
+        def both(operation: Any, forward: Any) -> Any:
+            later = [UNAUTHENTICATED] if is_stream else []
+            return forward(operation).pipe(ops.concat(reactivex.from_iterable(later)))
+
+        built.link = from_([AuthLink(built.session), ApolloLink(both), built.server])
+        for number in range(6):
+            built.server.accept_only()
+            result = built.start(f"Q{number}")
+            await asyncio.sleep(1)
+            assert {"data": {"echo": f"Q{number}"}} == result.seen[0]
+
+        assert 6 == len(built.issuer.calls)
+
+    @pytest.mark.parametrize("refusal", [lambda: UNAUTHENTICATED, status_401], ids=["result", "error"])
+    @virtual
+    async def test_those_who_wait_learn_from_the_first_that_is_refused_again(
+        self, refusal: Callable[[], Any], time: VirtualTime
+    ) -> None:
+        """P3, P5, E10: the new token is dead as well; the others wait for the next instead of wasting their retry."""
+        built = bench(time=time)
+        built.server.refusal = refusal
+        built.issuer.script = [lambda: TokenSet("dead")]
+        results = built.start_many(5)
+        await asyncio.sleep(0)
+        built.server.delay = None
+        await asyncio.sleep(1)
+
+        ends = [result.seen == good(f"Q{number}") for number, result in enumerate(results)]
+        assert [False, True, True, True, True] == ends
+        assert (1, 2) == (built.server.tokens.count("Bearer dead"), len(built.issuer.calls))
+        assert {2} == set(built.server.per_operation.values())
 
     @virtual
     async def test_an_operation_refused_once_more_for_no_fault_of_the_token_spoils_nothing(
@@ -783,6 +881,58 @@ class TestRetry:
 
         assert [good(), good()] == [result.seen for result in results]
         assert {"Q": 2} == built.server.per_operation
+
+    @virtual
+    async def test_nobodys_operation_is_retried_where_a_refresh_has_brought_tokens_meanwhile(
+        self, time: VirtualTime
+    ) -> None:
+        """E85, S36: a cookie holds the refresh token."""
+        built = bench(None, time=time, delay=5)
+        result = built.start()
+        await asyncio.sleep(1)
+
+        await built.session.refresh(force=True)
+        await asyncio.sleep(20)
+
+        assert (good(), [None, "Bearer A1"]) == (result.seen, built.server.tokens)
+
+    @virtual
+    async def test_nobodys_operation_keeps_its_own_error_where_somebody_signed_in_meanwhile(
+        self, time: VirtualTime
+    ) -> None:
+        """E85, P8."""
+        built = bench(None, time=time, delay=5)
+        result = built.start()
+        await asyncio.sleep(1)
+
+        await built.session.set_tokens(B0)
+        await asyncio.sleep(20)
+
+        assert ([UNAUTHENTICATED, END], [None]) == (result.seen, built.server.tokens)
+
+    @pytest.mark.parametrize("case", ["nobody", "cool-down"])
+    @virtual
+    async def test_an_error_that_was_delivered_is_the_first_result(self, case: str, time: VirtualTime) -> None:
+        """E40: the next one of its stream is not retried, even if it could be by then."""
+        built = bench(None if case == "nobody" else REFUSED, time=time)
+        if case == "cool-down":
+            for _ in range(3):
+                await built.session.refresh(force=True)
+                credential = built.session.wallet.credential
+                assert credential is not None
+                built.session.wallet.reject(credential)
+        await built.session.get_token()
+        stream: Subject[Any] = Subject()
+        result = subscribed(
+            execute(from_([AuthLink(built.session), ApolloLink(lambda operation, forward: stream)]), request())
+        )
+
+        stream.on_next(UNAUTHENTICATED)
+        await built.session.refresh(force=True)
+        stream.on_next(UNAUTHENTICATED)
+        stream.on_completed()
+
+        assert [UNAUTHENTICATED, UNAUTHENTICATED, END] == result.seen
 
     @virtual
     async def test_a_completion_without_a_result_passes(self, time: VirtualTime) -> None:
@@ -1100,29 +1250,31 @@ class TestIsolation:
         assert ([SessionEnded], [SessionEnded], good("New")) == (kinds(queued), kinds(waiting), new.seen)
         assert {"New"} == {send.name for send in built.server.sends if send.token == "Bearer B0"}
 
+    @pytest.mark.parametrize("act", ["sign in", "close"])
     @pytest.mark.parametrize("seconds_left", [None, -1], ids=["refused", "waits first"])
     @virtual
-    async def test_a_login_in_the_midst_of_a_release_ends_those_who_are_not_out_yet(
-        self, seconds_left: float | None, time: VirtualTime
+    async def test_a_login_or_the_end_in_the_midst_of_a_release_ends_those_who_are_not_out_yet(
+        self, seconds_left: float | None, act: str, time: VirtualTime
     ) -> None:
-        """E80, E96, P8: a thousand are released in slices, and somebody else signs in between two of them."""
+        """E57, E80, E96, P2, P8: a thousand are released in slices, and it happens between two of them."""
         tokens = REFUSED if seconds_left is None else fresh(time, seconds_left)
         built = bench(tokens, time=time, issuer=Issuer(delay=1))
-        logins: list[asyncio.Task[None]] = []
+        acts: list[asyncio.Task[None]] = []
 
-        def sign_in(_: object) -> None:
-            logins.append(asyncio.get_running_loop().create_task(built.session.set_tokens(B0)))
+        def intervene(_: object) -> None:
+            call = built.session.set_tokens(B0) if act == "sign in" else built.session.aclose()
+            acts.append(asyncio.get_running_loop().create_task(call))
 
-        built.start()
+        built.run("First").subscribe(intervene)
+        results = built.start_many(1000)
         await asyncio.sleep(0.5)
         built.server.delay = None
-        built.run("First").subscribe(sign_in)
-        results = built.start_many(1000)
         await asyncio.sleep(5)
 
         served = sum(result.seen[0] == {"data": {"echo": f"Q{number}"}} for number, result in enumerate(results))
         assert 0 < served < 1000
-        assert [[SessionEnded]] * (1000 - served) == [kinds(result) for result in results[served:]]
+        error = SessionEnded if act == "sign in" else ClientClosed
+        assert [[error]] * (1000 - served) == [kinds(result) for result in results[served:]]
         assert "Bearer B0" not in built.server.tokens
 
     @virtual
@@ -1153,6 +1305,47 @@ class TestIsolation:
 
         assert [[ClientClosed]] * 4 == [kinds(result) for result in results]
         assert 4 == len({id(result.seen[0]) for result in results})
+
+    @virtual
+    async def test_an_answer_of_the_login_before_does_not_wait_for_the_refresh_of_the_new_one(
+        self, time: VirtualTime
+    ) -> None:
+        """E80, P8."""
+        built = bench(time=time, issuer=Issuer(delay=20))
+        built.server.delay = 5
+        old = built.start("Old")
+        await built.session.set_tokens(B0)
+        built.server.delay = 0
+        new = built.start("New")
+        await asyncio.sleep(6)
+
+        assert ([SessionEnded], []) == (kinds(old), new.seen)
+        await asyncio.sleep(20)
+        assert good("New") == new.seen
+
+    @virtual
+    async def test_a_refused_stream_is_left_before_its_error_is_told(self, time: VirtualTime) -> None:
+        """E41, E52: an error link above answers with another stream while the first would stay open."""
+        left: list[str] = []
+        stream: Subject[Any] = Subject()
+        built = bench(time=time)
+        source = stream.pipe(ops.finally_action(lambda: left.append("left")))
+        answer = {"data": {"echo": "instead"}}
+        chain = from_(
+            [
+                on_error(lambda response: reactivex.of(answer).pipe(ops.delay(1, scheduler=time.scheduler))),
+                AuthLink(built.session),
+                ApolloLink(lambda operation, forward: source),
+            ]
+        )
+        result = subscribed(execute(chain, request()))
+        await built.session.aclose()
+
+        stream.on_next(UNAUTHENTICATED)
+        at_once = list(left)
+        await asyncio.sleep(2)
+
+        assert (["left"], [answer, END]) == (at_once, result.seen)
 
     @virtual
     async def test_an_answer_that_comes_after_the_closing_is_told_the_same(self, time: VirtualTime) -> None:

