@@ -1,7 +1,8 @@
 """What other Python clients do when ten operations meet a token that is no longer accepted.
 
-``python -m benchmarks.peers`` asks each client that is installed (``pip install "gql[aiohttp]" rath`` for all of them);
-nothing is timed. The server rotates refresh tokens and revokes the session when one is used twice, as providers do.
+``python -m benchmarks.peers`` asks each client that is installed; for all of them
+``pip install "gql[aiohttp]==4.4.0" rath==4.1.2 certifi``. Nothing is timed. The server rotates refresh tokens and
+revokes the session when one is used twice, as providers do.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from reactivex import operators as ops
 
 from rxlink.auth.pending import PendingRequests
 from rxlink.core.observables import from_error
+from rxlink.core.subscription import report_callback_error
 from rxlink.errors import AuthError, ClientClosed
 
 __all__ = ["outcome_of", "own_error"]
@@ -26,7 +27,11 @@ def own_error(error: Exception, operation_name: str | None = None, auth_error: o
         auth_error: What the server had answered to that operation.
     """
     if isinstance(error, AuthError):
-        return error.for_operation(operation_name, auth_error)
+        try:
+            return error.for_operation(operation_name, auth_error)
+        except Exception as failure:  # noqa: BLE001 - a user's own subclass may not be made like ours
+            report_callback_error(failure)
+            return error
     return ClientClosed("the AuthSession") if isinstance(error, ClientClosed) else error
 
 

@@ -38,8 +38,9 @@ class AuthLink(ApolloLink):
     """Put the session's token on each operation; on an auth error wait for the refresh and send it once more.
 
     An operation belongs to the login under which it began: sent again under another one, by a link above or by
-    subscribing again, it ends with ``SessionEnded``; ``execute`` makes a new one. An operation of nobody (no tokens) goes out without a header, and its errors are its own. An operation that the
-    session's own refresh sends passes untouched. A result after the first one is never retried.
+    subscribing again, it ends with ``SessionEnded``; ``execute`` makes a new one. An operation of nobody (no tokens)
+    goes out without a header, and its errors are its own. An operation that the session's own refresh sends passes
+    untouched. A result after the first one is never retried.
 
     Errors:
         The auth error itself where the second attempt got one too, nobody is signed in, or fresh tokens keep being

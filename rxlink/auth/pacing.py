@@ -115,7 +115,8 @@ class CoolDown:
 
     def is_on(self, now: datetime) -> bool:
         """Tell whether no refresh should run now."""
-        return self._until is not None and now < self._until
+        # Also not if the clock was set back to before its beginning.
+        return self._until is not None and timedelta(0) < self._until - now <= timedelta(seconds=COOL_DOWN)
 
     def reset(self) -> None:
         """Forget all rejections: a token was accepted, or somebody signed in."""

@@ -23,6 +23,7 @@ from rxlink.auth.pending import PendingRequests
 from rxlink.auth.single_flight import NothingReturned, SingleFlight
 from rxlink.auth.tokens import TokenSet
 from rxlink.core.observables import resolve
+from rxlink.core.subscription import report_callback_error
 from rxlink.core.timing import sleep
 from rxlink.errors import (
     AuthError,
@@ -125,7 +126,14 @@ class Refresher:
         return await self._owner.keep(tokens)
 
     def _failed(self, error: Exception) -> AuthError:
-        failure = self._translated(error)
+        """Tell everybody; whatever raises on the way, those who wait get an error."""
+        try:
+            return self._end_with(self._translated(error), error)
+        except Exception as failure:  # noqa: BLE001 - a clock may raise, and errors of users' own classes anywhere
+            report_callback_error(failure)
+            return TokenRefreshError(f"the token refresh failed with {type(error).__name__}", retryable=False)
+
+    def _end_with(self, failure: AuthError, error: Exception) -> AuthError:
         if not failure.retryable:
             # Those that were tried again have been counted with each try.
             self._backoff.fail(failure, self._clock())

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -44,7 +45,7 @@ __all__ = ["AuthSession"]
 
 logger = logging.getLogger(__name__)
 
-LOGGED = (Ended, RefreshFailed, RefreshStarted, RefreshSucceeded, RefreshTryFailed)
+LOGGED: frozenset[object] = frozenset({Ended, RefreshFailed, RefreshStarted, RefreshSucceeded, RefreshTryFailed})
 """What concerns the session itself, at INFO; the rest is of single operations, at DEBUG."""
 
 
@@ -252,9 +253,12 @@ class AuthSession:
         reason = self.wallet.due()
         if reason is None or (has_waited and reason is not RefreshReason.REJECTED):
             return None
-        wave = self._join(reason)
-        # Inside the advisory window operations go on while the refresh runs.
-        return None if reason is RefreshReason.EXPIRING else wave
+        if reason is not RefreshReason.EXPIRING:
+            return self._join(reason)
+        # Inside the advisory window operations go on while the refresh runs, or could not be started.
+        with suppress(InvariantError):
+            self._join(reason)
+        return None
 
     def loaded(self, tokens: TokenSet | None, /) -> None:
         """Begin with the tokens that were kept, or with nobody signed in."""

@@ -80,9 +80,9 @@ class SingleFlight(Generic[A, T]):
         """Return those who wait, to wait with them; start a flight, on the running loop, where none is under way."""
         wave = self.wave
         if wave is None:
-            self._flight = flight = _Flight[T]()
-            wave = flight.wave
+            flight = _Flight[T]()
             copy_context().run(self._fly, flight, argument)
+            self._flight, wave = flight, flight.wave
         return wave
 
     def abandon(self, error: Exception) -> None:
@@ -104,7 +104,7 @@ class SingleFlight(Generic[A, T]):
             from_future(lambda: self._run(argument))
             .filter(lambda outcome: outcome is not None)
             .do_action(flight.outcome.append)
-            .flat_map(lambda outcome: from_future(lambda: self._keep(outcome)))
+            .flat_map(lambda outcome: from_future(lambda: self._keep(outcome)))  # saved first; the retry comes after
             .subscribe(
                 lambda outcome: self._succeed(flight, outcome),
                 lambda error: self._fail(flight, error),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from reactivex import abc
 
@@ -12,6 +13,7 @@ from rxlink.auth.single_flight import SingleFlight
 from rxlink.auth.storage import TokenStorage
 from rxlink.auth.storage.serial import SerialStorage
 from rxlink.auth.tokens import TokenSet, checked_tokens
+from rxlink.core.timing import start_timer
 from rxlink.errors import AuthError, InvariantTypeError, TokenStorageError
 
 __all__ = ["Vault"]
@@ -24,7 +26,7 @@ class Vault:
         storage: Where the tokens are kept.
         use: Called with what was loaded; None where nobody is signed in.
         tell: Called with each event.
-        time_limit: Seconds that a load may take.
+        time_limit: Seconds that a call of the storage may take.
         scheduler: Whose time that is; None for the running loop's.
 
     Attributes:
@@ -47,6 +49,7 @@ class Vault:
         self._use = use
         self._tell = tell
         self._time_limit = time_limit
+        self._scheduler = scheduler
         self._chores: set[asyncio.Task[None]] = set()
         self._saving: TokenSet | None = None
         self.loading: SingleFlight[None, tuple[TokenSet | None]] = SingleFlight(
@@ -65,8 +68,9 @@ class Vault:
             await self._storage.save(tokens)
         except (Exception, asyncio.CancelledError) as error:
             self._tell(SaveFailed(generation, type(error).__name__))
-            if isinstance(error, asyncio.CancelledError):  # by the time limit, or a sign-out
-                raise
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                raise  # by the time limit, or a sign-out, and not by the storage itself
         else:
             self._tell(TokensSaved(generation))
         finally:
@@ -80,7 +84,7 @@ class Vault:
             TokenStorageError: The storage did not take them.
         """
         try:
-            await self._storage.save(tokens)
+            await self._within_limit(self._storage.save(tokens))
         except Exception as error:
             raise TokenStorageError("saved") from error
         self._tell(TokensSaved(generation))
@@ -92,7 +96,7 @@ class Vault:
             TokenStorageError: It could not be cleared.
         """
         try:
-            await self._storage.clear()
+            await self._within_limit(self._storage.clear())
         except Exception as error:
             raise TokenStorageError("cleared") from error
 
@@ -120,9 +124,34 @@ class Vault:
 
     async def _clear(self, generation: int) -> None:
         try:
-            await self._storage.clear()
+            await self._within_limit(self._storage.clear())
         except Exception as error:  # noqa: BLE001 - nobody waits for it; the listeners are told
             self._tell(SaveFailed(generation, type(error).__name__))
+
+    async def _within_limit(self, call: Coroutine[Any, Any, None]) -> None:
+        """Let a call of the storage take its time, but not for ever: the calls behind it wait.
+
+        Raises:
+            TimeoutError: It did not end within the time limit, and was cancelled.
+        """
+        task = asyncio.get_running_loop().create_task(call)
+        has_expired = False
+
+        def expire() -> None:
+            nonlocal has_expired
+            has_expired = True
+            task.cancel()
+
+        timer = start_timer(self._time_limit, expire, self._scheduler)
+        try:
+            await task
+        except asyncio.CancelledError:
+            task.cancel()
+            if has_expired:
+                raise TimeoutError(f"the storage did not answer within {self._time_limit:g} s") from None
+            raise
+        finally:
+            timer.cancel()
 
 
 def _load_failed(error: Exception) -> AuthError:

@@ -19,7 +19,7 @@ from rxlink.core.chain_observable import ChainObservable
 from rxlink.core.subscription import Observer, Subscription, report_callback_error
 from rxlink.errors import InvariantError, InvariantTypeError, OperationCancelled
 
-__all__ = ["from_error", "from_future", "resolve"]
+__all__ = ["from_error", "from_future", "own", "resolve"]
 
 T = TypeVar("T")
 
@@ -70,8 +70,13 @@ async def resolve(value: Any) -> Any:
     if isinstance(value, Observable):
         return await cast("Observable[Any]", value)
     if inspect.isawaitable(value):
-        return await value
+        return await own(value)
     return value
+
+
+def own(awaitable: Awaitable[T]) -> Awaitable[T]:
+    """Return an awaitable that may be cancelled: a Task or Future may be somebody else's too, a coroutine is not."""
+    return from_future(awaitable) if asyncio.isfuture(awaitable) else awaitable
 
 
 def _send_error(error: Exception, observer: Observer[Any], root: Subscription) -> None:
@@ -84,7 +89,7 @@ def _run_function(function: Callable[[], Awaitable[Any]], observer: Observer[Any
 
 async def _relay(observer: Observer[Any], function: Callable[[], Awaitable[Any]], root: Subscription) -> None:
     try:
-        value = await _call(function)
+        value = await own(_call(function))
     except Exception as error:  # noqa: BLE001 - whatever the user's function raises is the stream's error
         root.release()
         observer.on_error(error)
@@ -177,13 +182,13 @@ class _Place(Generic[T]):
 
 
 def _deliver(future: asyncio.Future[T], observer: Observer[T], root: Subscription) -> None:
-    if future.cancelled():
-        root.release()
-        observer.on_error(OperationCancelled("the awaitable given to from_future"))
-        return
-    error = future.exception()
-    if error is None:
+    error = None if future.cancelled() else future.exception()
+    if error is None and not future.cancelled():
         _finish(future.result(), observer, root)
-    elif isinstance(error, Exception):
-        root.release()
-        observer.on_error(error)
+        return
+    if not isinstance(error, Exception):
+        # Cancelled, or an exit: not an answer, but the operation has ended.
+        cancelled = OperationCancelled("the awaitable given to from_future")
+        cancelled.__cause__, error = error, cancelled
+    root.release()
+    observer.on_error(error)

@@ -8,7 +8,7 @@ cannot be chosen is refused here instead of by the server.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -23,7 +23,7 @@ ContextUpdate: TypeAlias = Context | Callable[[Context], Context]
 
 @dataclass(frozen=True, slots=True)
 class GraphQLRequest:
-    """What to run: give it to :func:`rxlink.execute`.
+    """What to run: give it to :func:`rxlink.execute`. Its ``repr`` leaves out what may be secret.
 
     Attributes:
         query: GraphQL text, or a document that graphql-core has parsed.
@@ -34,10 +34,10 @@ class GraphQLRequest:
     """
 
     query: str | DocumentNode
-    variables: Mapping[str, Any] | None = None
+    variables: Mapping[str, Any] | None = field(default=None, repr=False)
     operation_name: str | None = None
-    extensions: Mapping[str, Any] | None = None
-    context: Context | None = None
+    extensions: Mapping[str, Any] | None = field(default=None, repr=False)
+    context: Context | None = field(default=None, repr=False)
 
 
 class Operation:

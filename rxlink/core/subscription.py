@@ -295,7 +295,14 @@ class _TaskEnd:
                 self._observer.on_error(OperationCancelled("the work of an operation"))
             return
         error = task.exception()
+        if error is None:
+            return
         if not isinstance(error, Exception):
+            # Such as an exit: it is not an answer, but the operation has ended.
+            if self._root.lose(task):
+                cancelled = OperationCancelled("the work of an operation")
+                cancelled.__cause__ = error
+                self._observer.on_error(cancelled)
             return
         # From a callback of the subscriber: work passes its own failures on and does not raise them.
         if self._root.lose(task):

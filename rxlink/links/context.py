@@ -16,6 +16,7 @@ from reactivex import Observable
 
 from rxlink.core.chain_observable import subscribe_foreign
 from rxlink.core.link import ApolloLink, Forward
+from rxlink.core.observables import own
 from rxlink.core.operation import Context, Operation
 from rxlink.core.subscription import Connect, ResultObserver, Subscription
 from rxlink.errors import InvariantTypeError
@@ -130,7 +131,7 @@ class _Waiting:
 
     async def _wait_for(self, observer: ResultObserver, update: Awaitable[object]) -> None:
         try:
-            self._update = await update
+            self._update = await own(update)
         except Exception as error:  # noqa: BLE001 - as above
             self._root.release()
             observer.on_error(error)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import inspect
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeAlias, cast
 
@@ -21,7 +21,7 @@ from reactivex import Observable
 from rxlink.core.chain_observable import subscribe_foreign
 from rxlink.core.documents import OperationType
 from rxlink.core.link import ApolloLink, Forward, ForwardFunction
-from rxlink.core.observables import from_future
+from rxlink.core.observables import from_future, own
 from rxlink.core.operation import Operation
 from rxlink.core.result import FetchResult, graphql_errors
 from rxlink.core.subscription import Connect, ResultObserver, Scope, Subscription, report_callback_error
@@ -47,7 +47,7 @@ class ErrorResponse:
     error: Exception
     operation: Operation
     forward: ForwardFunction
-    result: FetchResult | None = None
+    result: FetchResult | None = field(default=None, repr=False)
 
     @property
     def graphql_errors(self) -> list[Any] | None:
@@ -259,7 +259,7 @@ class _ErrorWorker:
         self, failure: _Failure, answer: Awaitable[Answer], deliver: Callable[[], None], scope: Scope
     ) -> None:
         try:
-            decided = _checked(await answer, self._handler)
+            decided = _checked(await own(answer), self._handler)
         except Exception as error:  # noqa: BLE001 - as above
             step = partial(self.fail, error)
         else:

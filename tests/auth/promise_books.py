@@ -31,6 +31,7 @@ class Books:
         self.endings = 0
         self.is_loaded = False
         self.is_closed = False
+        self.refresh_began = 0.0
         self._last_known_life: float | None = None
         self._refused_fresh_tokens = 0
 
@@ -39,7 +40,7 @@ class Books:
         return self.time.clock()
 
     def mint(self, *, is_refreshed: bool = False, life: float | None = None) -> Minted:
-        token = Minted(f"{PLANTED}-{self.login}-{len(self.minted)}", self.login, is_refreshed, self.time.monotonic())
+        token = Minted(f"{PLANTED}-{self.login}-{len(self.minted)}", self.login, is_refreshed, self.refresh_began)
         token.ends = None if life is None else self.now + timedelta(seconds=max(life, 1))
         self.minted[token.text] = token
         return token

@@ -82,7 +82,7 @@ def check_p4_saved_before_retried(world: World) -> None:
         is_retry = send is not send.op.sends[0]
         if is_retry and send.token is not None and send.token.is_refreshed:
             # A save that hangs counts as failed when the time limit has passed, begun or not.
-            is_late = send.at - send.token.minted_at >= TIME_LIMIT - A_MOMENT
+            is_late = send.at - send.token.refresh_began >= TIME_LIMIT - A_MOMENT
             is_saved = bool(send.saves_of_token) and "running" not in send.saves_of_token
             assert is_saved or is_late, f"{send.op.name} was retried before its token was saved"
 

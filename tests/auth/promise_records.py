@@ -43,7 +43,7 @@ class Minted:
     text: str
     login: int
     is_refreshed: bool
-    minted_at: float
+    refresh_began: float
     ends: datetime | None = None
     advisory_at: datetime | None = None
     mandatory_at: datetime | None = None

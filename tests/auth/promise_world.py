@@ -74,7 +74,6 @@ class World(Books):
         self.events: list[AuthEvent] = []
         self.states: list[AuthState] = []
         self.listener_starts_operations = False
-        self.refresh_began = 0.0
         self.issuer = Issuer(self)
         self.storage = Storage(self)
         self.session: AuthSession | None = None
@@ -143,6 +142,7 @@ class World(Books):
     def answer_all(self, how: str = "as deserved") -> None:
         for attempt in self.pending:
             self.time.call(attempt.answer, how)
+            self.note_settled()
 
     @property
     def pending(self) -> list[Attempt]:

@@ -242,7 +242,9 @@ class TestTransientFailures:
         assert isinstance(second, TokenRefreshError)
         assert (100, 50) == (first.retry_after, second.retry_after)
         assert "(last with TokenRefreshError)" in str(first)
-        assert "the pause of 100.0 s before the next try leaves no time for one within `refresh_timeout`, 30 s" in str(first)
+        assert "the pause of 100.0 s before the next try leaves no time for one within `refresh_timeout`, 30 s" in str(
+            first
+        )
         assert [busy, busy] == [first.__cause__, second.__cause__]
         assert [0, 100] == [moment for moment, _, _ in issuer.calls]
 
