@@ -134,8 +134,9 @@ class Vault:
         Raises:
             TimeoutError: It did not end within the time limit, and was cancelled.
         """
-        task = asyncio.get_running_loop().create_task(call)
-        has_expired = False
+        task = asyncio.current_task()
+        assert task is not None, "a coroutine runs in a task"
+        before, has_expired = task.cancelling(), False
 
         def expire() -> None:
             nonlocal has_expired
@@ -144,10 +145,9 @@ class Vault:
 
         timer = start_timer(self._time_limit, expire, self._scheduler)
         try:
-            await task
+            await call
         except asyncio.CancelledError:
-            task.cancel()
-            if has_expired:
+            if has_expired and task.uncancel() <= before:
                 raise TimeoutError(f"the storage did not answer within {self._time_limit:g} s") from None
             raise
         finally:

@@ -74,8 +74,8 @@ class Books:
         self.endings += somebody_was or not self.is_loaded
         self.note_login()
 
-    def note_settled(self) -> None:
-        """Book that the loop has come to rest: what was on its way has arrived."""
+    def note_arrival(self) -> None:
+        """Book that the session has what the issuer returned."""
         if self.current is not None:
             self.current.came_to_nobody = False
 

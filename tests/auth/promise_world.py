@@ -12,7 +12,16 @@ from contextvars import copy_context
 from datetime import timedelta
 from typing import Any, Self
 
-from rxlink.auth.events import AuthEvent, AuthState, Ended, RefreshFailed, RefreshStarted, SaveFailed, TokensSaved
+from rxlink.auth.events import (
+    AuthEvent,
+    AuthState,
+    Ended,
+    RefreshFailed,
+    RefreshStarted,
+    RefreshSucceeded,
+    SaveFailed,
+    TokensSaved,
+)
 from rxlink.auth.link import AuthLink
 from rxlink.auth.session import AuthSession
 from rxlink.auth.tokens import TokenSet
@@ -142,7 +151,6 @@ class World(Books):
     def answer_all(self, how: str = "as deserved") -> None:
         for attempt in self.pending:
             self.time.call(attempt.answer, how)
-            self.note_settled()
 
     @property
     def pending(self) -> list[Attempt]:
@@ -300,6 +308,8 @@ class World(Books):
         self.events.append(event)
         if isinstance(event, RefreshStarted):
             self.refresh_began = self.time.monotonic()
+        if isinstance(event, RefreshSucceeded):
+            self.note_arrival()
         # `RefreshFailed` tells of a final failure just before the session ends of it: still the login before.
         is_between_logins = getattr(event, "error_type", None) == "SessionEnded"
         if self.listener_starts_operations and isinstance(event, LISTENED_TO) and not is_between_logins:

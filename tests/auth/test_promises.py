@@ -22,6 +22,7 @@ from tests.auth.promise_checks import (
     check_p5_goes_on_or_waits,
     check_p6_leaving_is_a_private_matter,
     check_p9_a_transient_failure_ends_nobody,
+    check_p9_the_cause_is_on_every_error,
     check_p10_a_refresh_that_was_told_to_end_ends,
     check_p10_the_session_works,
 )
@@ -139,6 +140,7 @@ class AuthPromises(RuleBasedStateMachine):
         self.world.finish_refresh(outcome)
         check_p10_a_refresh_that_was_told_to_end_ends(call)
         check_p2_a_refresh_that_failed_for_good_ends_everyone(outcome, waiting)
+        check_p9_the_cause_is_on_every_error(self.world, outcome, waiting)
         check_p9_a_transient_failure_ends_nobody(self.world, outcome, waiting)
 
     @world_has(lambda world: world.storage.running)
