@@ -83,9 +83,11 @@ class Books:
         if token.is_refreshed:
             self._refused_fresh_tokens += 1
 
+    def token_of(self, header: str | None) -> Minted | None:
+        return None if header is None else self.minted.get(header.removeprefix("Bearer "))
+
     def note_send(self, op: Op, header: str | None) -> Send:
-        text = None if header is None else header.removeprefix("Bearer ")
-        token = None if text is None else self.minted.get(text)
+        token = self.token_of(header)
         saves = tuple(call.state for call in self.storage.calls if call.kind == "save" and call.token is token)
         send = Send(
             op=op,
@@ -94,7 +96,7 @@ class Books:
             login=self.login,
             has_user=self.current is not None and not self.current.came_to_nobody,
             has_left=not op.is_open,
-            was_known_refused=token is not None and token.is_known_refused,
+            was_known_refused=op.left_with_refused_token,
             at=self.time.monotonic(),
             saves_of_token=saves,
             is_good=token is None or token.is_good_at(self.now),

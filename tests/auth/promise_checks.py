@@ -183,12 +183,11 @@ def check_p9_only_final_failures_end_the_session(world: World) -> None:
             assert chain[0].reason in reasons | OF_THE_USER, f"{op.name} was not told why its login has ended: {chain}"
 
 
-def check_p9_the_cause_is_on_every_error(world: World, outcome: str, waited: list[Op]) -> None:
-    """For after a refresh was decided, with the operations that waited before."""
+def check_p9_the_cause_is_on_every_error(raised: list[Exception], outcome: str, waited: list[Op]) -> None:
+    """For after a refresh was decided, with what was raised since and the operations that waited before."""
     if outcome in {"final", "value error", "asks for a token"}:
-        for op in waited:
-            chain = causes(op.ends[0]) if op.ends and op.ends[0] is not None else []
-            assert world.issuer.raised[-1] in chain, f"{op.name} was not told the cause: {chain}"
+        for end in [end for op in waited for end in op.ends]:
+            assert end is not None and raised[0] in causes(end), f"somebody was not told the cause: {end!r}"  # noqa: PT018
 
 
 def check_p9_a_transient_failure_ends_nobody(world: World, outcome: str, waited: list[Op]) -> None:

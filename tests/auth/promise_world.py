@@ -322,7 +322,10 @@ class World(Books):
         return forward(operation)
 
     def _note_exit(self, operation: Operation, forward: Any) -> Any:
-        self.ops[operation.variables["id"]].exits.append(self.login)
+        op = self.ops[operation.variables["id"]]
+        op.exits.append(self.login)
+        token = self.token_of((operation.get_context().get("headers") or {}).get("authorization"))
+        op.left_with_refused_token = token is not None and token.is_known_refused
         return forward(operation)
 
     def _set(self, context: Any, operation: Operation) -> Any:

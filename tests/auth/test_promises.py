@@ -136,11 +136,11 @@ class AuthPromises(RuleBasedStateMachine):
     @rule(outcome=st.sampled_from(("good", "good", "good", "refused too", *Issuer.OUTCOMES)))
     def finish_refresh(self, outcome: str) -> None:
         (call,) = self.world.undecided_refreshes
-        waiting = self.world.waiting_ops
+        waiting, raised_before = self.world.waiting_ops, len(self.world.issuer.raised)
         self.world.finish_refresh(outcome)
         check_p10_a_refresh_that_was_told_to_end_ends(call)
         check_p2_a_refresh_that_failed_for_good_ends_everyone(outcome, waiting)
-        check_p9_the_cause_is_on_every_error(self.world, outcome, waiting)
+        check_p9_the_cause_is_on_every_error(self.world.issuer.raised[raised_before:], outcome, waiting)
         check_p9_a_transient_failure_ends_nobody(self.world, outcome, waiting)
 
     @world_has(lambda world: world.storage.running)
