@@ -28,7 +28,7 @@ class Op:
     exits: list[int] = field(default_factory=list)
     """The login of each time that the link under test has let it pass."""
     left_with_refused_token: bool = False
-    """Whether it passed, the last time, with a token that was known to be refused; below, a setter may take its time."""
+    """Whether it last passed with a token that was known to be refused; below, a setter may take its time."""
     sends: list[Send] = field(default_factory=list)
     seen: list[tuple[str, int | None]] = field(default_factory=list)
     results: list[Any] = field(default_factory=list)
