@@ -78,12 +78,11 @@ class SingleFlight(Generic[A, T]):
 
     def join(self, argument: A) -> PendingRequests[T]:
         """Return those who wait, to wait with them; start a flight, on the running loop, where none is under way."""
-        wave = self.wave
-        if wave is None:
-            flight = _Flight[T]()
-            copy_context().run(self._fly, flight, argument)
-            self._flight, wave = flight, flight.wave
-        return wave
+        if (wave := self.wave) is not None:
+            return wave
+        flight = _Flight[T]()
+        copy_context().run(self._fly, flight, argument)
+        return flight.wave
 
     def abandon(self, error: Exception) -> None:
         """Stop the flight, if one is under way, and give its waiters this error."""
@@ -100,6 +99,7 @@ class SingleFlight(Generic[A, T]):
         """Start the stream, in a context of its own."""
         _flights_here.set((*_flights_here.get(), flight.wave))
         flight.timer = start_timer(self._time_limit, lambda: self._expire(flight), self._scheduler)
+        self._flight = flight
         flight.stream.disposable = (
             from_future(lambda: self._run(argument))
             .filter(lambda outcome: outcome is not None)

@@ -151,6 +151,11 @@ class Attempt:
             self._end()
             self._observer.on_completed()
 
+    def accept_a_part_and_refuse_by_result(self) -> None:
+        self.accept_a_part()
+        if not self.is_over:
+            self.refuse_by_result()
+
     def break_down(self) -> None:
         error = NetworkError("connection reset")
         self.send.op.own_errors.append(error)

@@ -267,11 +267,16 @@ class World(Books):
         if self.current is not None:
             self.current.is_accepted = False
 
-    def advance_to(self, window: str) -> None:
-        """Let time pass to a moment of the token in use."""
-        moment = getattr(self.current, window)
-        if moment is not None and moment > self.now:
-            self.time.advance(moment - self.now + timedelta(seconds=A_MOMENT))
+    def advance_to(self, moment: str) -> None:
+        """Let time pass to a moment in the life of the token in use; its advisory window has a jitter."""
+        token = self.current
+        assert token is not None
+        assert token.advisory_at is not None
+        assert token.mandatory_at is not None
+        window = token.mandatory_at - token.advisory_at
+        goals = {"inside the advisory window": token.advisory_at + window / 2, "mandatory": token.mandatory_at}
+        goal = goals.get(moment, token.mandatory_at + window)
+        self.time.advance(max(goal - self.now, timedelta()) + timedelta(seconds=A_MOMENT))
 
     def heal(self) -> None:
         """Let everything work from now on, and let the pauses after failures pass."""

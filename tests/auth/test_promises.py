@@ -41,7 +41,10 @@ REACTIONS = (
     "sign in",
     "force refresh",
 )
-ANSWERS = ("as deserved", "as deserved", "accept a part", "accept a part", "refuse", "refuse", "break down")
+ANSWERS = (
+    *("as deserved", "as deserved", "accept a part", "refuse", "refuse"),
+    *("accept a part and refuse by result", "break down"),
+)
 STEPS = (0.1, 1.0, 9.0, 20.0, TIME_LIMIT, 60.0, 100.0)
 LIVES = (None, 1.0, 100.0, 400.0)
 ANY = st.integers(min_value=0, max_value=63)
@@ -133,7 +136,7 @@ class AuthPromises(RuleBasedStateMachine):
     # -- tokens
 
     @world_has(lambda world: world.undecided_refreshes)
-    @rule(outcome=st.sampled_from(("good", "good", "good", "refused too", *Issuer.OUTCOMES)))
+    @rule(outcome=st.sampled_from(("good", "good", "good", "refused too", "transient", *Issuer.OUTCOMES)))
     def finish_refresh(self, outcome: str) -> None:
         (call,) = self.world.undecided_refreshes
         waiting, raised_before = self.world.waiting_ops, len(self.world.issuer.raised)
@@ -156,10 +159,10 @@ class AuthPromises(RuleBasedStateMachine):
     def time_passes(self, seconds: float) -> None:
         self.world.time.advance(seconds)
 
-    @world_has(lambda world: world.current is not None and world.current.ends is not None)
-    @rule(window=st.sampled_from(("advisory_at", "advisory_at", "mandatory_at", "ends")))
-    def a_window_opens(self, window: str) -> None:
-        self.world.advance_to(window)
+    @world_has(lambda world: world.current is not None and world.current.mandatory_at is not None)
+    @rule(moment=st.sampled_from(("inside the advisory window", "mandatory", "end")))
+    def the_token_grows_old(self, moment: str) -> None:
+        self.world.advance_to(moment)
 
     @rule(decision=DECISIONS)
     def decide_how_to_answer(self, decision: tuple[str, str]) -> None:
