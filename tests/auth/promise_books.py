@@ -94,7 +94,7 @@ class Books:
             token=token,
             header=header,
             login=self.login,
-            has_user=self.current is not None and not self.current.came_to_nobody,
+            lacks_user=op.left_as_nobody_with_a_user,
             has_left=not op.is_open,
             was_known_refused=op.left_with_refused_token,
             at=self.time.monotonic(),

@@ -27,6 +27,8 @@ class Op:
     login: int | None = None
     exits: list[int] = field(default_factory=list)
     """The login of each time that the link under test has let it pass."""
+    left_as_nobody_with_a_user: bool = False
+    """Whether it last passed without a token although somebody was signed in."""
     left_with_refused_token: bool = False
     """Whether it last passed with a token that was known to be refused; below, a setter may take its time."""
     sends: list[Send] = field(default_factory=list)

@@ -94,7 +94,7 @@ class Send:
     token: Minted | None
     header: str | None
     login: int
-    has_user: bool
+    lacks_user: bool
     has_left: bool
     was_known_refused: bool
     at: float

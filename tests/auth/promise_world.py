@@ -330,6 +330,8 @@ class World(Books):
         op = self.ops[operation.variables["id"]]
         op.exits.append(self.login)
         token = self.token_of((operation.get_context().get("headers") or {}).get("authorization"))
+        has_user = self.current is not None and not self.current.came_to_nobody
+        op.left_as_nobody_with_a_user = token is None and has_user
         op.left_with_refused_token = token is not None and token.is_known_refused
         return forward(operation)
 
