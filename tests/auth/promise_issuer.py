@@ -86,7 +86,9 @@ class Issuer:
     def may_pause(self) -> bool:
         """Whether the next try may still wait because of one that failed."""
         now = self._world.time.monotonic()
-        return any(now - call.ended_at <= LONGEST_PAUSE for call in self.calls if not call.is_running)
+        pauses = {"retry much later": MUCH_LATER}
+        ended = [call for call in self.calls if not call.is_running]
+        return any(now - call.ended_at <= pauses.get(call.outcome or "", LONGEST_PAUSE) for call in ended)
 
     def refresh(self, tokens: TokenSet | None, reason: str) -> Any:
         world = self._world
