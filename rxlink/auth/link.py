@@ -98,14 +98,16 @@ class AuthLink(ApolloLink):
     def connect(self, forward: Forward) -> Connect:
         """Prepare to run operations; see :meth:`ApolloLink.connect`."""
         proceed = forward.connect
+        session, wallet = self.session, self.session.wallet
 
         def start(operation: Operation, observer: ResultObserver, root: Subscription) -> None:
-            if self.session.is_inside_refresh():
+            if session.is_inside_refresh():
                 proceed(operation, observer, root)
                 return
-            worker = _AuthWorker(self, operation, observer, root, proceed)
-            credential = None if self.session.is_closed else self.session.wallet.at_hand()
-            if credential is None or worker.is_of_another_login():
+            epoch: int = operation.get_context().get(self.login, wallet.epoch)
+            worker = _AuthWorker(self, operation, observer, root, proceed, epoch)
+            credential = None if session.is_closed or epoch != wallet.epoch else wallet.at_hand()
+            if credential is None:
                 worker.admit()
             else:
                 worker.send(credential)
@@ -116,7 +118,10 @@ class AuthLink(ApolloLink):
         """Write the header into the operation's context, beside the other headers, and whose login it is."""
         if credential is not None:
             given: Mapping[str, str] = operation.get_context().get("headers") or {}
-            headers = {name: value for name, value in given.items() if name.lower() != self._name}
+            headers = dict(given)
+            for name in given:
+                if name.lower() == self._name:
+                    del headers[name]
             headers[self._header] = self._prefix + credential.tokens.access_token
             operation.set_context({"headers": headers, self.login: self.session.wallet.epoch})
 
@@ -130,20 +135,26 @@ class AuthLink(ApolloLink):
 
 
 class _AuthWorker:
-    """One operation and its first attempt."""
+    """One operation and its first attempt; the epoch is that of the login under which the operation began."""
 
     __slots__ = ("_answered", "_credential", "_epoch", "_is_deaf", "_link", "_observer", "_operation", "_proceed",
                  "_root")  # fmt: skip
 
     def __init__(
-        self, link: AuthLink, operation: Operation, observer: ResultObserver, root: Subscription, proceed: Connect
+        self,
+        link: AuthLink,
+        operation: Operation,
+        observer: ResultObserver,
+        root: Subscription,
+        proceed: Connect,
+        epoch: int,
     ) -> None:
         self._link = link
         self._operation = operation
         self._observer = observer
         self._root = root
         self._proceed = proceed
-        self._epoch: int = operation.get_context().get(link.login, link.session.wallet.epoch)
+        self._epoch = epoch
         self._credential: Credential | None = None
         self._answered = False
         self._is_deaf = False
@@ -168,16 +179,12 @@ class _AuthWorker:
     def send(self, credential: Credential | None) -> None:
         """Make the first attempt, with these tokens or as nobody."""
         self._credential = credential
-        if self._is_authorized(credential, None):
-            self._proceed(self._operation, self, self._root)
-
-    def _is_authorized(self, credential: Credential | None, answer: FetchResult | Exception | None) -> bool:
         try:
             self._link.authorize(self._operation, credential)
         except Exception as error:  # noqa: BLE001 - the context may hold anything as its headers
-            self._fail(answer, error)
-            return False
-        return True
+            self._fail(None, error)
+            return
+        self._proceed(self._operation, self, self._root)
 
     def on_next(self, result: FetchResult) -> None:
         if self._is_deaf:
@@ -185,7 +192,9 @@ class _AuthWorker:
         if not self._answered and self._link.is_refused(result):
             self._refused(result, partial(self._observer.on_next, result))
         else:
-            self._accepted()
+            self._answered = True
+            if self._credential is not None and self._credential.is_unproven:
+                self._link.session.wallet.accept(self._credential)
             self._observer.on_next(result)
 
     def on_error(self, error: Exception) -> None:
@@ -199,11 +208,6 @@ class _AuthWorker:
     def on_completed(self) -> None:
         if not self._is_deaf:
             self._observer.on_completed()
-
-    def _accepted(self) -> None:
-        self._answered = True
-        if self._credential is not None and self._credential.is_unproven:
-            self._link.session.wallet.accept(self._credential)
 
     def _refused(self, answer: FetchResult | Exception, deliver: Callable[[], None]) -> None:
         """Retry with a token that is newer than the refused one, or deliver what the server said."""
@@ -253,17 +257,17 @@ class _AuthWorker:
             wave.wait(self._root, partial(self._go_again, answer), partial(self._fail, answer))
             return
         credential = session.wallet.credential
-        if self._is_authorized(credential, answer):
-            session.emit(OperationRetried, self._operation.operation_name)
-            again = _SecondAttempt(self._link, self._observer, credential)
-            self._proceed(self._operation, again, self._root)
-
-    def is_of_another_login(self) -> bool:
-        """Tell whether the operation was begun under another login: also in an earlier attempt, by a link above."""
-        return self._link.session.wallet.epoch != self._epoch
+        try:
+            self._link.authorize(self._operation, credential)
+        except Exception as error:  # noqa: BLE001 - as in `send`
+            self._fail(answer, error)
+            return
+        session.emit(OperationRetried, self._operation.operation_name)
+        self._proceed(self._operation, _SecondAttempt(self._link, self._observer, credential), self._root)
 
     def _check_epoch(self) -> None:
-        if self.is_of_another_login():
+        """Refuse what was begun under another login: also in an earlier attempt, by a link above."""
+        if self._link.session.wallet.epoch != self._epoch:
             raise SessionEnded(self._link.session.wallet.parting)
 
     def _fail(self, answer: FetchResult | Exception | None, error: Exception) -> None:

@@ -27,12 +27,12 @@ from rxlink.core.observables import from_future
 from rxlink.core.subscription import Cancellable
 from rxlink.core.timing import start_timer
 
-__all__ = ["NothingReturned", "SingleFlight"]
+__all__ = ["NothingReturned", "SingleFlight", "flights_here"]
 
 A = TypeVar("A")
 T = TypeVar("T")
 
-_flights_here: ContextVar[tuple[object, ...]] = ContextVar("rxlink_flights_here", default=())
+flights_here: ContextVar[tuple[object, ...]] = ContextVar("rxlinkflights_here", default=())
 """The waves whose runs the current code is part of, through any number of calls and tasks."""
 
 
@@ -74,7 +74,7 @@ class SingleFlight(Generic[A, T]):
 
     def is_inside(self) -> bool:
         """Tell whether the caller is part of the run itself, and so must not wait for it."""
-        return self._flight is not None and self._flight.wave in _flights_here.get()
+        return self._flight is not None and self._flight.wave in flights_here.get()
 
     def join(self, argument: A) -> PendingRequests[T]:
         """Return those who wait, to wait with them; start a flight, on the running loop, where none is under way."""
@@ -97,7 +97,7 @@ class SingleFlight(Generic[A, T]):
 
     def _fly(self, flight: _Flight[T], argument: A) -> None:
         """Start the stream, in a context of its own."""
-        _flights_here.set((*_flights_here.get(), flight.wave))
+        flights_here.set((*flights_here.get(), flight.wave))
         flight.timer = start_timer(self._time_limit, lambda: self._expire(flight), self._scheduler)
         self._flight = flight
         flight.stream.disposable = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Generator
+from contextvars import copy_context
 from typing import Any, Generic, TypeVar
 
 from reactivex import Observable, abc
@@ -97,7 +98,12 @@ class _Awaited(Subscription):
     __slots__ = ("_error", "_future", "_has_result", "_result")
 
     def __init__(self) -> None:
-        super().__init__(noop, noop, noop, None)
+        # Written out: nobody is called, and this is made for every operation that is awaited.
+        self._on_next = self._on_error = self._on_completed = noop
+        self._resource = None
+        self._context = copy_context()
+        self.is_stopped = False
+        self.scheduler = None
         self._error: Exception | None = None
         self._future: asyncio.Future[None] | None = None
         self._has_result = False
@@ -133,8 +139,10 @@ class _Awaited(Subscription):
         return self._result
 
     def _end(self) -> None:
+        self.is_stopped = True
         try:
-            self.dispose()
+            if self._resource is not None:
+                self.cancel_resource()
         finally:  # a foreign teardown may raise
             if self._future is not None and not self._future.done():
                 self._future.set_result(None)

@@ -206,11 +206,14 @@ class Subscription(abc.DisposableBase):
         nor one in the subscriber's scheduler, the observer gets an :class:`~rxlink.errors.InvariantError` at once.
         """
         try:
-            loop = self.event_loop()
-        except InvariantError as error:
-            _close_coroutines(args)
-            observer.on_error(error)
-            return
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            try:
+                loop = self.event_loop()
+            except InvariantError as error:
+                _close_coroutines(args)
+                observer.on_error(error)
+                return
         task = loop.create_task(work(observer, *args))
         task.add_done_callback(_TaskEnd(self, observer, args))
         self.hold(task)

@@ -160,10 +160,12 @@ class _ErrorWorker:
         self._later: tuple[Awaitable[Answer], Callable[[], None]] | None = None
 
     def on_next(self, result: FetchResult) -> None:
-        if self._queue is None:
-            self._take_result(result)
-        else:
+        if self._queue is not None:
             self._queue.append(partial(self._take_result, result))
+        elif "errors" in result:
+            self._take_result(result)
+        elif not self._is_deaf:
+            self._observer.on_next(result)
 
     def on_error(self, error: Exception) -> None:
         if self._queue is None and self._scope is None:
@@ -172,10 +174,10 @@ class _ErrorWorker:
             self._take_end(partial(self._take_error, error))
 
     def on_completed(self) -> None:
-        if self._queue is None and self._scope is None:
-            self._take_completion()
-        else:
+        if self._queue is not None or self._scope is not None:
             self._take_end(self._take_completion)
+        elif not self._is_deaf:
+            self._observer.on_completed()
 
     def _take_end(self, end: Callable[[], None]) -> None:
         if self._scope is not None:
@@ -191,7 +193,7 @@ class _ErrorWorker:
     def _take_result(self, result: FetchResult) -> None:
         if self._is_deaf:
             return
-        errors = graphql_errors(result) if "errors" in result else None
+        errors = graphql_errors(result)
         if errors is None:
             self._observer.on_next(result)
         else:

@@ -47,7 +47,11 @@ class BodyWriter(NamedTuple):
             InvariantTypeError: The encoder or the printer returned no text.
         """
         body: Body = {} if operation.operation_name is None else {"operationName": operation.operation_name}
-        body["variables"] = self._variables(operation)
+        document = document_of(operation.query)
+        variables: Mapping[str, Any] = operation.variables
+        if variables and not self.includes_unused_variables and not variables.keys() <= document.used_variables:
+            variables = {name: value for name, value in variables.items() if name in document.used_variables}
+        body["variables"] = variables
         if with_extensions and operation.extensions:
             body["extensions"] = operation.extensions
         if not with_query:
@@ -55,18 +59,9 @@ class BodyWriter(NamedTuple):
         if self.print is None and self.encode is None:
             # The query was escaped when its document was first sent: put it in as it is.
             start = _encoded(_encode_compactly, body, operation)
-            return start[:-1] + document_of(operation.query).json_member
+            return start[:-1] + document.json_member
         body["query"] = self._printed(operation.query)
         return _encoded(self.encode or _encode_compactly, body, operation)
-
-    def _variables(self, operation: Operation) -> Mapping[str, Any]:
-        variables = operation.variables
-        if self.includes_unused_variables or not variables:
-            return variables
-        used = document_of(operation.query).used_variables
-        if variables.keys() <= used:
-            return variables
-        return {name: value for name, value in variables.items() if name in used}
 
     def _printed(self, document: DocumentNode) -> str:
         if self.print is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from codecs import BOM_UTF8
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import aiohttp
 
@@ -22,110 +22,12 @@ from rxlink.errors import (
     ServerParseError,
 )
 
-__all__ = ["Answer", "JsonDecoder", "checked_size", "read_answer"]
+__all__ = ["JsonDecoder", "checked_size", "read_body", "result_of"]
 
 JsonDecoder: TypeAlias = Callable[[bytes], Any]
 
 GRAPHQL_RESPONSE = "application/graphql-response+json"
 FIRST_UNSUCCESSFUL_STATUS = 300
-
-
-class Answer(NamedTuple):
-    """A whole answer of a server.
-
-    Attributes:
-        response: Its head.
-        body: Its body, decompressed.
-        operation: The operation that it answers.
-    """
-
-    response: aiohttp.ClientResponse
-    body: bytes
-    operation: Operation
-
-    def result(self, decode: JsonDecoder | None) -> FetchResult:
-        """Return it as a result.
-
-        Of type ``application/graphql-response+json`` it is one at any status, else only below 300.
-
-        Args:
-            decode: Makes an object of JSON in UTF-8; None for a strict ``json.loads``.
-
-        Raises:
-            ServerError: The status or the content says that it is no GraphQL response.
-            ServerParseError: It is no JSON.
-        """
-        status = self.response.status
-        is_graphql = GRAPHQL_RESPONSE in self.response.headers.get("content-type", "")
-        result, failure = self._decoded(decode or _decode_strictly)
-        if status >= FIRST_UNSUCCESSFUL_STATUS and not is_graphql:
-            raise self.server_error(
-                f"Response not successful: Received status code {status} (operation {self._name})",
-                result,
-            )
-        if failure is not None:
-            raise self._parse_error(failure)
-        if isinstance(result, dict) and ("data" in result or "errors" in result):
-            return cast("FetchResult", result)
-        malformed = f"Server response was malformed for query '{self._name}'."
-        raise self.server_error(malformed, cast("object", result))
-
-    def server_error(self, message: str, result: object = None) -> ServerError:
-        """Return the error that says with this message that it is no GraphQL response."""
-        return ServerError(
-            message,
-            status_code=self.response.status,
-            headers=self._headers(),
-            body_text=self._text(),
-            result=cast("dict[str, Any]", result) if isinstance(result, dict) else None,
-            operation_name=self.operation.operation_name,
-        )
-
-    def _parse_error(self, failure: Exception) -> ServerParseError:
-        is_json_error = isinstance(failure, json.JSONDecodeError)
-        reason = str(failure) if is_json_error else type(failure).__name__
-        error = ServerParseError(
-            f"the answer to operation {self._name} (status {self.response.status}) is no JSON: {reason}",
-            status_code=self.response.status,
-            headers=self._headers(),
-            body_text=self._text(),
-            operation_name=self.operation.operation_name,
-        )
-        if not isinstance(failure, UnicodeError):  # whose `repr` shows the whole body
-            error.__cause__ = failure
-        return error
-
-    def _decoded(self, decode: JsonDecoder) -> tuple[object, Exception | None]:
-        """Return what the JSON says, or why it is none."""
-        try:
-            return decode(self._utf8()), None
-        except Exception as error:  # noqa: BLE001 - a user's decoder may raise anything
-            return None, error
-
-    def _utf8(self) -> bytes:
-        """Return the body in UTF-8 without a byte order mark, from the charset that it declares."""
-        declares = "charset" in self.response.headers.get("content-type", "").lower()
-        charset = self.response.charset if declares else None
-        if charset is not None and charset.lower() not in ("utf-8", "utf8"):
-            try:
-                return self.body.decode(charset).encode()
-            except (LookupError, ValueError):
-                pass  # an unknown charset, or a wrong one: read as what JSON is in
-        return self.body.removeprefix(BOM_UTF8)
-
-    def _text(self) -> str:
-        return self._utf8().decode(errors="replace")
-
-    def _headers(self) -> dict[str, str]:
-        headers: dict[str, str] = {}
-        for name, value in self.response.headers.items():
-            key = name.lower()
-            headers[key] = f"{headers[key]}, {value}" if key in headers else value
-        return headers
-
-    @property
-    def _name(self) -> str:
-        return self.operation.operation_name or "(anonymous)"
 
 
 def checked_size(size: object) -> int | None:
@@ -144,10 +46,8 @@ def checked_size(size: object) -> int | None:
     return size
 
 
-async def read_answer(
-    response: aiohttp.ClientResponse, operation: Operation, *, limit: int | None, what: object
-) -> Answer:
-    """Read the body of a response; whatever stops it closes the connection.
+async def read_body(response: aiohttp.ClientResponse, operation: Operation, *, limit: int | None, what: object) -> bytes:
+    """Read the body of a response, decompressed; whatever stops it closes the connection.
 
     Args:
         response: The response, of which the head was read.
@@ -160,33 +60,132 @@ async def read_answer(
         ServerError: The body comes in parts, which this cannot read.
     """
     try:
-        if response.headers.get("content-type", "").lower().startswith("multipart/mixed"):
-            raise Answer(response, b"", operation).server_error(
-                f"{what} was answered in parts (multipart/mixed), which HttpLink does not read "
-                "yet; leave out @defer and @stream"
-            )
-        return Answer(response, await _read_body(response, limit, what), operation)
+        _refuse_parts(response, operation)
+        if limit is None:
+            return await response.read()
+        announced = None if "content-encoding" in response.headers else response.content_length
+        if announced is not None:
+            if announced > limit:
+                raise ResponseTooLarge(str(what), limit=limit)
+            return await response.read()  # not more than was announced: aiohttp holds the server to it
+        chunks: list[bytes] = []
+        size = 0
+        while chunk := await response.content.readany():
+            size += len(chunk)
+            if size > limit:
+                raise ResponseTooLarge(str(what), limit=limit)
+            chunks.append(chunk)
+        return b"".join(chunks)
     except BaseException:
         response.close()
         raise
 
 
-async def _read_body(response: aiohttp.ClientResponse, limit: int | None, what: object) -> bytes:
-    if limit is None:
-        return await response.read()
-    announced = None if "content-encoding" in response.headers else response.content_length
-    if announced is not None:
-        if announced > limit:
-            raise ResponseTooLarge(str(what), limit=limit)
-        return await response.read()  # not more than was announced: aiohttp holds the server to it
-    chunks: list[bytes] = []
-    size = 0
-    while chunk := await response.content.readany():
-        size += len(chunk)
-        if size > limit:
-            raise ResponseTooLarge(str(what), limit=limit)
-        chunks.append(chunk)
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+def result_of(
+    response: aiohttp.ClientResponse, body: bytes, operation: Operation, decode: JsonDecoder | None
+) -> FetchResult:
+    """Return a whole answer as a result.
+
+    Of type ``application/graphql-response+json`` it is one at any status, else only below 300.
+
+    Args:
+        response: Its head.
+        body: Its body, decompressed.
+        operation: The operation that it answers.
+        decode: Makes an object of JSON in UTF-8; None for a strict ``json.loads``.
+
+    Raises:
+        ServerError: The status or the content says that it is no GraphQL response, or that it comes in parts.
+        ServerParseError: It is no JSON.
+    """
+    result, failure = _decoded(response, body, decode or _decode_strictly)
+    is_successful = (
+        response.status < FIRST_UNSUCCESSFUL_STATUS or GRAPHQL_RESPONSE in response.headers.get("content-type", "")
+    )
+    if is_successful and isinstance(result, dict) and ("data" in result or "errors" in result):
+        return cast("FetchResult", result)
+    _refuse_parts(response, operation)
+    name = operation.operation_name or "(anonymous)"
+    if not is_successful:
+        message = f"Response not successful: Received status code {response.status} (operation {name})"
+    elif failure is None:
+        message = f"Server response was malformed for query '{name}'."
+    else:
+        raise _parse_error(response, body, operation, failure)
+    raise _server_error(response, body, operation, message, cast("object", result))
+
+
+def _refuse_parts(response: aiohttp.ClientResponse, operation: Operation) -> None:
+    if response.headers.get("content-type", "").lower().startswith("multipart/mixed"):
+        message = (
+            f"operation {operation.operation_name or '(anonymous)'} was answered in parts (multipart/mixed), "
+            "which HttpLink does not read yet; leave out @defer and @stream"
+        )
+        raise _server_error(response, b"", operation, message)
+
+
+def _server_error(
+    response: aiohttp.ClientResponse, body: bytes, operation: Operation, message: str, result: object = None
+) -> ServerError:
+    return ServerError(
+        message,
+        status_code=response.status,
+        headers=_headers(response),
+        body_text=_text(response, body),
+        result=cast("dict[str, Any]", result) if isinstance(result, dict) else None,
+        operation_name=operation.operation_name,
+    )
+
+
+def _parse_error(
+    response: aiohttp.ClientResponse, body: bytes, operation: Operation, failure: Exception
+) -> ServerParseError:
+    reason = str(failure) if isinstance(failure, json.JSONDecodeError) else type(failure).__name__
+    error = ServerParseError(
+        f"the answer to operation {operation.operation_name or '(anonymous)'} (status {response.status}) "
+        f"is no JSON: {reason}",
+        status_code=response.status,
+        headers=_headers(response),
+        body_text=_text(response, body),
+        operation_name=operation.operation_name,
+    )
+    if not isinstance(failure, UnicodeError):  # whose `repr` shows the whole body
+        error.__cause__ = failure
+    return error
+
+
+def _decoded(
+    response: aiohttp.ClientResponse, body: bytes, decode: JsonDecoder
+) -> tuple[object, Exception | None]:
+    """Return what the JSON says, or why it is none."""
+    try:
+        return decode(_utf8(response, body)), None
+    except Exception as error:  # noqa: BLE001 - a user's decoder may raise anything
+        return None, error
+
+
+def _utf8(response: aiohttp.ClientResponse, body: bytes) -> bytes:
+    """Return a body in UTF-8 without a byte order mark, from the charset that it declares."""
+    declares = "charset" in response.headers.get("content-type", "").lower()
+    charset = response.charset if declares else None
+    if charset is not None and charset.lower() not in ("utf-8", "utf8"):
+        try:
+            return body.decode(charset).encode()
+        except (LookupError, ValueError):
+            pass  # an unknown charset, or a wrong one: read as what JSON is in
+    return body.removeprefix(BOM_UTF8)
+
+
+def _text(response: aiohttp.ClientResponse, body: bytes) -> str:
+    return _utf8(response, body).decode(errors="replace")
+
+
+def _headers(response: aiohttp.ClientResponse) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for name, value in response.headers.items():
+        key = name.lower()
+        headers[key] = f"{headers[key]}, {value}" if key in headers else value
+    return headers
 
 
 def _refuse_constant(name: str) -> None:

@@ -7,6 +7,7 @@ serves them all. A timer for each costs as much as the rest of the link's own wo
 from __future__ import annotations
 
 import asyncio
+import math
 from enum import Enum
 from typing import Any
 
@@ -21,13 +22,18 @@ class Ended(Enum):
 
 
 class Running:
-    """The tasks of requests, each with the time at which it will have taken too long."""
+    """The tasks of requests, each with the time at which it will have taken too long.
+
+    Args:
+        loop: Where they run.
+        timeout: Seconds; None for any time.
+    """
 
     __slots__ = ("_due", "_ended", "_loop", "_timeout", "_timer")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, timeout: float | None) -> None:
         self._loop = loop
-        self._timeout = timeout
+        self._timeout = math.inf if timeout is None else timeout
         self._due: dict[asyncio.Task[Any], float] = {}
         self._ended: dict[asyncio.Task[Any], Ended] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -37,17 +43,15 @@ class Running:
 
     def enter(self, task: asyncio.Task[Any]) -> None:
         """Note a request that begins now."""
-        if self._timeout is None:
-            self._due[task] = 0.0
-            return
         due = self._due[task] = self._loop.time() + self._timeout
-        if self._timer is None:
+        if self._timer is None and due != math.inf:
             self._timer = self._loop.call_at(due, self._sweep)
 
     def leave(self, task: asyncio.Task[Any]) -> None:
         """Forget a request that is over."""
         del self._due[task]
-        self._ended.pop(task, None)
+        if self._ended:
+            self._ended.pop(task, None)
         if not self._due and self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -35,7 +35,7 @@ from rxlink.transport._body import BodyWriter, JsonEncoder, Printer, checked_fun
 from rxlink.transport._failures import network_error
 from rxlink.transport._headers import described
 from rxlink.transport._request import HttpOptions, HttpRequest, RequestBuilder, UriFunction
-from rxlink.transport._response import JsonDecoder, checked_size, read_answer
+from rxlink.transport._response import JsonDecoder, checked_size, read_body, result_of
 from rxlink.transport._running import Ended, Running
 from rxlink.transport._sessions import Credentials, GivenSession, OwnSessions, Sessions
 
@@ -171,7 +171,8 @@ class HttpLink(ApolloLink):
         self._decode = decode
         self._max_response_size = checked_size(max_response_size)
         self._sessions: Sessions = OwnSessions() if session is None else GivenSession(session)
-        self._sessions.check(credentials)
+        if credentials is not None:
+            self._sessions.check(credentials)
         self._running: dict[asyncio.AbstractEventLoop, Running] = {}
         self._is_closed = False
 
@@ -195,22 +196,20 @@ class HttpLink(ApolloLink):
 
     def _start(self, operation: Operation, observer: ResultObserver, root: Subscription) -> None:
         try:
-            request = self._prepare(operation)
-            root.spawn(self._run, observer, operation, request, root)
+            if self._is_closed:
+                raise ClientClosed(repr(self))
+            if operation.operation_type is OperationType.SUBSCRIPTION:
+                raise InvariantError(
+                    f"{operation!r} came to {self!r}, which cannot carry subscriptions; "
+                    "send them to another transport with `split`"
+                )
+            request = self._requests.build(operation)
+            if request.credentials is not None:
+                self._sessions.check(request.credentials)
         except Exception as error:  # noqa: BLE001 - users' functions run here
             observer.on_error(error)
-
-    def _prepare(self, operation: Operation) -> HttpRequest:
-        if self._is_closed:
-            raise ClientClosed(repr(self))
-        if operation.operation_type is OperationType.SUBSCRIPTION:
-            raise InvariantError(
-                f"{operation!r} came to {self!r}, which cannot carry subscriptions; "
-                "send them to another transport with `split`"
-            )
-        request = self._requests.build(operation)
-        self._sessions.check(request.credentials)
-        return request
+        else:
+            root.spawn(self._run, observer, operation, request, root)
 
     async def _run(
         self,
@@ -219,35 +218,58 @@ class HttpLink(ApolloLink):
         request: HttpRequest,
         root: Subscription,
     ) -> None:
-        outcome = await self._outcome(operation, request)
+        """Send one request and tell the observer; one coroutine, because each costs as much as a link."""
+        task = asyncio.current_task()
+        assert task is not None, "this runs in a task of its own"
+        running = self._running_on(task.get_loop())
+        running.enter(task)
+        outcome: FetchResult | Exception
+        try:
+            session = self._sessions.opened(request.credentials) or await self._sessions.open(request.credentials)
+            body = request.body
+            is_logged = logger.isEnabledFor(logging.DEBUG)
+            if is_logged:
+                logger.debug(">>> %s: POST, %d bytes; %s", request, len(body), described(request.headers))
+            response = await session.post(
+                request.target.url,
+                data=body if len(body) <= LARGE_BODY else io.BytesIO(body),
+                headers=request.headers,
+                timeout=NO_TIMEOUTS,
+                raise_for_status=False,
+                auto_decompress=True,
+            )
+            operation.set_context({"response": HttpResponse(response.status, response.headers)})
+            limit = self._max_response_size
+            if response.content.is_eof() and (limit is None or response.content.total_bytes <= limit):
+                answer = await response.read()  # which has come with its head, as most do
+            else:
+                answer = await read_body(response, operation, limit=limit, what=request)
+            if is_logged:
+                size, headers = len(answer), described(response.headers)
+                logger.debug("<<< %s: %d, %d bytes; %s", request, response.status, size, headers)
+            outcome = result_of(response, answer, operation, self._decode)
+        except asyncio.CancelledError:
+            ended = running.why_cancelled(task)
+            if ended is None:
+                raise
+            outcome = self._early_end(ended, request)
+        except (aiohttp.ClientError, OSError) as error:
+            outcome = network_error(error, request)
+        except Exception as error:  # noqa: BLE001 - middleware of a given session may raise anything
+            outcome = error
+        finally:
+            running.leave(task)
         root.release()
         if isinstance(outcome, Exception):
-            observer.on_error(outcome)
+            try:
+                observer.on_error(outcome)
+            finally:
+                del outcome  # its traceback holds this frame: no cycles
             return
         try:
             observer.on_next(outcome)
         finally:
             observer.on_completed()
-
-    async def _outcome(self, operation: Operation, request: HttpRequest) -> FetchResult | Exception:
-        """Return what the operation gets; an error made here has no other in its ``__context__``."""
-        task = asyncio.current_task()
-        assert task is not None, "this runs in a task of its own"
-        running = self._running_on(task.get_loop())
-        running.enter(task)
-        try:
-            return await self._fetch(operation, request)
-        except asyncio.CancelledError:
-            ended = running.why_cancelled(task)
-            if ended is None:
-                raise
-            return self._early_end(ended, request)
-        except (aiohttp.ClientError, OSError) as error:
-            return network_error(error, request)
-        except Exception as error:  # noqa: BLE001 - middleware of a given session may raise anything
-            return error
-        finally:
-            running.leave(task)
 
     def _running_on(self, loop: asyncio.AbstractEventLoop) -> Running:
         running = self._running.get(loop)
@@ -260,24 +282,3 @@ class HttpLink(ApolloLink):
         if ended is Ended.BY_TIMEOUT and self._timeout is not None:
             return NetworkTimeout(str(request), seconds=self._timeout)
         return ClientClosed(repr(self))
-
-    async def _fetch(self, operation: Operation, request: HttpRequest) -> FetchResult:
-        session = self._sessions.opened(request.credentials) or await self._sessions.open(request.credentials)
-        body = request.body
-        is_logged = logger.isEnabledFor(logging.DEBUG)
-        if is_logged:
-            logger.debug(">>> %s: POST, %d bytes; %s", request, len(body), described(request.headers))
-        response = await session.post(
-            request.target.url,
-            data=body if len(body) <= LARGE_BODY else io.BytesIO(body),
-            headers=request.headers,
-            timeout=NO_TIMEOUTS,
-            raise_for_status=False,
-            auto_decompress=True,
-        )
-        operation.set_context({"response": HttpResponse(response.status, response.headers)})
-        answer = await read_answer(response, operation, limit=self._max_response_size, what=request)
-        if is_logged:
-            size, headers = len(answer.body), described(response.headers)
-            logger.debug("<<< %s: %d, %d bytes; %s", request, response.status, size, headers)
-        return answer.result(self._decode)
