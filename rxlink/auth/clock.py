@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeAlias
 
 from rxlink.errors import InvariantError, InvariantTypeError
@@ -15,9 +16,8 @@ Clock: TypeAlias = Callable[[], datetime]
 """Tells the current time as an aware datetime."""
 
 
-def system_clock() -> datetime:
-    """Tell the current time."""
-    return datetime.now(UTC)
+system_clock: Clock = partial(datetime.now, UTC)
+"""Tells the time of the operating system."""
 
 
 def checked_clock(clock: Clock) -> Clock:

@@ -22,6 +22,7 @@ from rxlink.auth.credential import Credential
 from rxlink.auth.events import OperationQueued, OperationRetried
 from rxlink.auth.failures import own_error
 from rxlink.auth.session import AuthSession
+from rxlink.auth.single_flight import flights_here
 from rxlink.core.link import ApolloLink, Forward
 from rxlink.core.operation import Operation
 from rxlink.core.result import FetchResult
@@ -101,7 +102,7 @@ class AuthLink(ApolloLink):
         session, wallet = self.session, self.session.wallet
 
         def start(operation: Operation, observer: ResultObserver, root: Subscription) -> None:
-            if session.is_inside_refresh():
+            if flights_here.get() and session.is_inside_refresh():
                 proceed(operation, observer, root)
                 return
             epoch: int = operation.get_context().get(self.login, wallet.epoch)
@@ -116,14 +117,15 @@ class AuthLink(ApolloLink):
 
     def authorize(self, operation: Operation, credential: Credential | None) -> None:
         """Write the header into the operation's context, beside the other headers, and whose login it is."""
-        if credential is not None:
-            given: Mapping[str, str] = operation.get_context().get("headers") or {}
-            headers = dict(given)
-            for name in given:
-                if name.lower() == self._name:
-                    del headers[name]
-            headers[self._header] = self._prefix + credential.tokens.access_token
-            operation.set_context({"headers": headers, self.login: self.session.wallet.epoch})
+        if credential is None:
+            return
+        given: Mapping[str, str] = operation.get_context().get("headers") or {}
+        headers = {**given}
+        for name in given:
+            if name.lower() == self._name:
+                del headers[name]
+        headers[self._header] = self._prefix + credential.tokens.access_token
+        operation.set_context({"headers": headers, self.login: self.session.wallet.epoch})
 
     def is_refused(self, answer: FetchResult | Exception) -> bool:
         """Ask the predicate; one that raises has seen no auth error."""

@@ -35,7 +35,6 @@ from rxlink.auth.failures import outcome_of
 from rxlink.auth.pending import PendingRequests
 from rxlink.auth.refresher import RefreshCallback, Refresher
 from rxlink.auth.signals import CurrentSignal, Signal
-from rxlink.auth.single_flight import flights_here
 from rxlink.auth.storage import MemoryTokenStorage, TokenStorage
 from rxlink.auth.tokens import TokenSet, checked_tokens
 from rxlink.auth.vault import Vault
@@ -234,7 +233,7 @@ class AuthSession:
 
     def is_inside_refresh(self) -> bool:
         """Tell whether the caller is part of this session's own load or refresh, and so must not wait for it."""
-        return bool(flights_here.get()) and (self._refresher.flight.is_inside() or self._vault.loading.is_inside())
+        return self._refresher.flight.is_inside() or self._vault.loading.is_inside()
 
     def gate(self, *, has_waited: bool = False, is_retry: bool = False) -> PendingRequests[Any] | None:
         """Return whom an operation must wait with before it is sent; None where it may be sent with ``credential``.

@@ -77,7 +77,7 @@ class ChainObservable(Observable[T]):
         self._begin(root)
         if not root.is_stopped:
             try:
-                yield from root.wait().__await__()
+                yield from root.ending()
             except BaseException:
                 root.dispose()
                 raise
@@ -123,13 +123,13 @@ class _Awaited(Subscription):
         if not self.is_stopped:
             self._end()
 
-    def wait(self) -> asyncio.Future[None]:
+    def ending(self) -> asyncio.Future[None]:
         self._future = asyncio.get_running_loop().create_future()
         return self._future
 
     def result(self) -> Any:
-        error, self._error = self._error, None
-        if error is not None:
+        if self._error is not None:
+            error, self._error = self._error, None
             try:
                 raise error
             finally:

@@ -35,7 +35,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import copy_context
 from typing import Any, Protocol, TypeAlias, TypeVar
 
@@ -197,13 +197,25 @@ class Subscription(abc.DisposableBase):
             # A copy: this very context may be entered further up the stack, and a context is entered once.
             self._context.copy().run(function, *args)
 
-    def spawn(self, work: Callable[..., Coroutine[Any, Any, None]], observer: Observer[Any], *args: Any) -> None:
+    def spawn(
+        self,
+        work: Callable[..., Coroutine[Any, Any, None]],
+        observer: Observer[Any],
+        *args: Any,
+        awaits: Awaitable[object] | None = None,
+    ) -> None:
         """Run a coroutine function as this subscription's resource.
 
         It gets the observer and the arguments, and calls the observer itself, after ``release()``. If it is cancelled
-        by anybody but this subscription, the observer gets :class:`~rxlink.errors.OperationCancelled`. A coroutine
-        among the arguments is closed where the work never came to await it. Where there is no running event loop,
-        nor one in the subscriber's scheduler, the observer gets an :class:`~rxlink.errors.InvariantError` at once.
+        by anybody but this subscription, the observer gets :class:`~rxlink.errors.OperationCancelled`. Where there is
+        no running event loop, nor one in the subscriber's scheduler, the observer gets an
+        :class:`~rxlink.errors.InvariantError` at once.
+
+        Args:
+            work: The coroutine function.
+            observer: Whom it tells.
+            args: What else it gets.
+            awaits: The user's awaitable that it awaits: a coroutine is closed where the work never came to it.
         """
         try:
             loop = asyncio.get_running_loop()
@@ -211,12 +223,16 @@ class Subscription(abc.DisposableBase):
             try:
                 loop = self.event_loop()
             except InvariantError as error:
-                _close_coroutines(args)
+                _close(awaits)
                 observer.on_error(error)
                 return
         task = loop.create_task(work(observer, *args))
-        task.add_done_callback(_TaskEnd(self, observer, args))
-        self.hold(task)
+        task.add_done_callback(_TaskEnd(self, observer, awaits), context=self._context)
+        if self.is_stopped:
+            task.cancel()
+            return
+        assert self._resource is None, f"the slot is taken by {self._resource!r}: cancel it first"
+        self._resource = task
 
     def lose(self, task: asyncio.Task[None]) -> bool:
         """Empty the slot if a task is still in it that has ended without a word, and tell whether it was."""
@@ -283,16 +299,16 @@ class _Scopes:
 class _TaskEnd:
     """What becomes of a subscription when the task that worked for it has ended."""
 
-    __slots__ = ("_args", "_observer", "_root")
+    __slots__ = ("_awaits", "_observer", "_root")
 
-    def __init__(self, root: Subscription, observer: Observer[Any], args: tuple[Any, ...]) -> None:
+    def __init__(self, root: Subscription, observer: Observer[Any], awaits: Awaitable[object] | None) -> None:
         self._root = root
         self._observer = observer
-        self._args = args
+        self._awaits = awaits
 
     def __call__(self, task: asyncio.Task[None]) -> None:
         if task.cancelled():
-            _close_coroutines(self._args)
+            _close(self._awaits)
             if self._root.lose(task):
                 # Not the slot's doing: that would have emptied it first.
                 self._observer.on_error(OperationCancelled("the work of an operation"))
@@ -329,8 +345,7 @@ def report_callback_error(error: Exception) -> None:
     loop.call_exception_handler({"message": message, "exception": error})
 
 
-def _close_coroutines(values: tuple[Any, ...]) -> None:
-    """Close those that were never awaited, which Python would warn of; closing a finished one does nothing."""
-    for value in values:
-        if asyncio.iscoroutine(value):
-            value.close()
+def _close(awaits: Awaitable[object] | None) -> None:
+    """Close a coroutine that was never awaited, which Python would warn of; closing a finished one does nothing."""
+    if asyncio.iscoroutine(awaits):
+        awaits.close()

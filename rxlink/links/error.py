@@ -255,7 +255,7 @@ class _ErrorWorker:
 
     def _begin_to_think(self, answer: Awaitable[Answer], deliver: Callable[[], None]) -> None:
         scope = self._root.open_scope()
-        scope.spawn(self._wait, _Failure(self), answer, deliver, scope)
+        scope.spawn(self._wait, _Failure(self), answer, deliver, scope, awaits=answer)
 
     async def _wait(
         self, failure: _Failure, answer: Awaitable[Answer], deliver: Callable[[], None], scope: Scope

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any, cast
 
 from rxlink.errors import InvariantError, InvariantTypeError
 
-__all__ = ["FALLBACK_HEADERS", "checked_accept", "checked_headers", "described", "unique_headers"]
+__all__ = ["FALLBACK_HEADERS", "checked_accept", "checked_headers", "described", "unique_headers", "with_headers"]
 
 FALLBACK_HEADERS = {
     "accept": "application/graphql-response+json,application/json;q=0.9",
@@ -26,6 +25,8 @@ HARMLESS = frozenset({
 
 KNOWN_NAMES = 1000
 """How many names of headers are remembered as good ones; a service uses a few."""
+_known_names: dict[str, str] = {}
+"""The good ones, with their lower case."""
 
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
 CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -42,7 +43,7 @@ def checked_headers(headers: object, where: str) -> Mapping[str, str]:
         InvariantTypeError: This is no mapping, or a name or value in it is no text.
         InvariantError: A name or value holds what HTTP forbids; the message has no value in it.
     """
-    if type(headers) is not dict and not isinstance(headers, Mapping):  # a dict is told much sooner than a Mapping
+    if not isinstance(headers, Mapping):
         raise InvariantTypeError(
             f"the headers of {where} are a {type(headers).__name__}; give a mapping of names to text"
         )
@@ -52,10 +53,9 @@ def checked_headers(headers: object, where: str) -> Mapping[str, str]:
                 f"the header {name!r} of {where} is a {type(value).__name__}; "
                 "names and values of headers are text: leave out a header that has no value"
             )
-        if not _is_token(name):
+        if not TOKEN.fullmatch(name):
             raise InvariantError(f"{name!r} of {where} cannot be the name of a header")
-        # Most values are plain text, which is told without a regular expression.
-        if not value.isprintable() and CONTROL.search(value):
+        if CONTROL.search(value):
             raise InvariantError(
                 f"the header {name!r} of {where} holds a line break or another control character; "
                 "strip the value before using it"
@@ -63,9 +63,32 @@ def checked_headers(headers: object, where: str) -> Mapping[str, str]:
     return cast("Mapping[str, str]", headers)
 
 
-@lru_cache(maxsize=KNOWN_NAMES)
-def _is_token(name: str) -> bool:
-    return TOKEN.fullmatch(name) is not None
+def with_headers(headers: dict[str, str], added: object, where: str) -> dict[str, str]:
+    """Return headers with others over them, checked; all names are in lower case.
+
+    Args:
+        headers: In lower case already.
+        added: Values by name, in any case; of names that differ in case the last counts.
+        where: Whose headers these are, for the error message.
+
+    Raises:
+        InvariantTypeError: As :func:`checked_headers`.
+        InvariantError: As :func:`checked_headers`.
+    """
+    merged = headers.copy()
+    if type(added) is dict:  # told much sooner than a Mapping
+        for name, value in cast("dict[Any, Any]", added).items():
+            known = _known_names.get(name)
+            if known is None or type(value) is not str or not value.isprintable():
+                break
+            merged[known] = value
+        else:
+            return merged
+    for name, value in checked_headers(added, where).items():
+        merged[name.lower()] = value
+        if len(_known_names) < KNOWN_NAMES:
+            _known_names[name] = name.lower()
+    return merged
 
 
 def checked_accept(accept: object) -> list[str]:

@@ -10,8 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeAlias, cast, get_args
 
-from multidict import CIMultiDict
-
 from rxlink.core.operation import Context, Operation
 from rxlink.errors import InvariantError, InvariantTypeError
 from rxlink.transport._body import BodyWriter
@@ -20,6 +18,7 @@ from rxlink.transport._headers import (
     checked_accept,
     checked_headers,
     unique_headers,
+    with_headers,
 )
 from rxlink.transport._sessions import Credentials
 from rxlink.transport._uri import Target, parse_uri
@@ -91,7 +90,7 @@ class RequestBuilder:
         self._headers = {**FALLBACK_HEADERS, **checked_headers(headers or {}, "HttpLink")}
         self._http = http
         self._body = body
-        self._plain_headers = CIMultiDict(_merged(self._headers, http))
+        self._plain_headers = _merged(self._headers, http)
 
     @property
     def shown_uri(self) -> str:
@@ -139,18 +138,13 @@ class RequestBuilder:
         return parse_uri(answer, f"what {self.shown_uri} returned as `uri`")
 
     def _request_headers(self, context: Context, http: HttpOptions, target: Target) -> Mapping[str, str]:
-        own = checked_headers(context.get("headers") or {}, "the context")
+        own = context.get("headers") or {}
         if http is not self._http or http.preserve_header_case:
-            headers = CIMultiDict(_merged({**self._headers, **own}, http))
-        elif own:
-            # Names in lower case, each once, as `_merged` makes them.
-            headers = self._plain_headers.copy()
-            for name, value in own.items():
-                headers[name.lower()] = value
+            headers = _merged({**self._headers, **checked_headers(own, "the context")}, http)
         else:
-            headers = self._plain_headers
-        if target.authorization is not None and "authorization" not in headers:
-            headers = CIMultiDict(headers, authorization=target.authorization)
+            headers = with_headers(self._plain_headers, own, "the context")
+        if target.authorization is not None and not any(name.lower() == "authorization" for name in headers):
+            headers["authorization"] = target.authorization
         return headers
 
 

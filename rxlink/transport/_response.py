@@ -166,8 +166,9 @@ def _decoded(
 
 def _utf8(response: aiohttp.ClientResponse, body: bytes) -> bytes:
     """Return a body in UTF-8 without a byte order mark, from the charset that it declares."""
-    declares = "charset" in response.headers.get("content-type", "").lower()
-    charset = response.charset if declares else None
+    content_type = response.headers.get("content-type", "").lower()
+    declares_another = "charset" in content_type and not content_type.endswith("charset=utf-8")
+    charset = response.charset if declares_another else None
     if charset is not None and charset.lower() not in ("utf-8", "utf8"):
         try:
             return body.decode(charset).encode()

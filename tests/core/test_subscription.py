@@ -546,7 +546,8 @@ class TestSpawning:
             await coroutine
 
         root = root_for(Recorder())
-        root.spawn(work, root, never_awaited())
+        coroutine = never_awaited()
+        root.spawn(work, root, coroutine, awaits=coroutine)
         root.dispose()
         await turn()
         gc.collect()  # a warning "was never awaited" would fail the test
