@@ -73,12 +73,13 @@ class SetContextLink(ApolloLink):
 
         def start(operation: Operation, observer: ResultObserver, root: Subscription) -> None:
             try:
-                update = setter(operation.get_context(), operation)
+                update: Any = setter(operation.get_context(), operation)
                 # A dict is what most setters return, and abstract classes take long to ask.
-                is_dict = type(update) is dict
-                is_waiting = not is_dict and (isinstance(update, Observable) or inspect.isawaitable(update))
+                is_waiting = type(update) is not dict and (
+                    isinstance(update, Observable) or inspect.isawaitable(update)
+                )
                 if not is_waiting:
-                    operation.set_context(update if is_dict else _checked(cast("object", update), setter))
+                    operation.set_context(_checked(update, setter))  # pyright: ignore[reportUnknownArgumentType]
             except Exception as error:  # noqa: BLE001 - whatever the setter raises is the operation's error
                 observer.on_error(error)
                 return

@@ -86,9 +86,9 @@ def _default_printer(document: DocumentNode) -> str:
     return document_of(document).text
 
 
-def _encoded(encode: JsonEncoder, body: Body, operation: Operation) -> bytes:
+def _encoded(encode: Callable[[Any], object], body: Body, operation: Operation) -> bytes:
     try:
-        text = cast("object", encode(body))
+        text = encode(body)
         if isinstance(text, str):
             return text.encode()
     except Exception as error:
@@ -100,7 +100,7 @@ def _encoded(encode: JsonEncoder, body: Body, operation: Operation) -> bytes:
     raise InvariantTypeError(f"`encode` of HttpLink returned a {type(text).__name__}; return JSON as bytes or text")
 
 
-def _culprit(encode: JsonEncoder, body: Body, steps: int | None) -> tuple[str, str]:
+def _culprit(encode: Callable[[Any], object], body: Body, steps: int | None) -> tuple[str, str]:
     """Find the innermost value that does not encode: its path, and what it is.
 
     Args:
@@ -120,7 +120,7 @@ def _culprit(encode: JsonEncoder, body: Body, steps: int | None) -> tuple[str, s
     return path.removeprefix(".") or "the body", _described(value)
 
 
-def _failing_part(encode: JsonEncoder, value: object) -> tuple[str, object] | None:
+def _failing_part(encode: Callable[[Any], object], value: object) -> tuple[str, object] | None:
     for step, part in _parts(value):
         try:
             encode(part)

@@ -63,7 +63,7 @@ def checked_headers(headers: object, where: str) -> Mapping[str, str]:
     return cast("Mapping[str, str]", headers)
 
 
-def with_headers(headers: dict[str, str], added: object, where: str) -> dict[str, str]:
+def with_headers(headers: dict[str, str], added: Mapping[Any, Any], where: str) -> dict[str, str]:
     """Return headers with others over them, checked; all names are in lower case.
 
     Args:
@@ -76,8 +76,9 @@ def with_headers(headers: dict[str, str], added: object, where: str) -> dict[str
         InvariantError: As :func:`checked_headers`.
     """
     merged = headers.copy()
-    if type(added) is dict:  # told much sooner than a Mapping
-        for name, value in cast("dict[Any, Any]", added).items():
+    # A dict is told much sooner than a Mapping.
+    if isinstance(added, (dict, Mapping)):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may not be typed
+        for name, value in added.items():
             known = _known_names.get(name)
             if known is None or type(value) is not str or not value.isprintable():
                 break

@@ -30,6 +30,7 @@ UriFunction: TypeAlias = Callable[[Operation], str]
 CREDENTIALS = get_args(Credentials)
 OVERRIDES = frozenset({"credentials", "fetch_options", "http", "uri"})
 """What few contexts hold; most hold headers at the most."""
+NO_HEADERS: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +139,7 @@ class RequestBuilder:
         return parse_uri(answer, f"what {self.shown_uri} returned as `uri`")
 
     def _request_headers(self, context: Context, http: HttpOptions, target: Target) -> Mapping[str, str]:
-        own = context.get("headers") or {}
+        own: Mapping[Any, Any] = context.get("headers") or NO_HEADERS
         if http is not self._http or http.preserve_header_case:
             headers = _merged({**self._headers, **checked_headers(own, "the context")}, http)
         else:

@@ -46,7 +46,9 @@ def checked_size(size: object) -> int | None:
     return size
 
 
-async def read_body(response: aiohttp.ClientResponse, operation: Operation, *, limit: int | None, what: object) -> bytes:
+async def read_body(
+    response: aiohttp.ClientResponse, operation: Operation, *, limit: int | None, what: object
+) -> bytes:
     """Read the body of a response, decompressed; whatever stops it closes the connection.
 
     Args:
@@ -99,9 +101,8 @@ def result_of(
         ServerParseError: It is no JSON.
     """
     result, failure = _decoded(response, body, decode or _decode_strictly)
-    is_successful = (
-        response.status < FIRST_UNSUCCESSFUL_STATUS or GRAPHQL_RESPONSE in response.headers.get("content-type", "")
-    )
+    content_type = response.headers.get("content-type", "")
+    is_successful = response.status < FIRST_UNSUCCESSFUL_STATUS or GRAPHQL_RESPONSE in content_type
     if is_successful and isinstance(result, dict) and ("data" in result or "errors" in result):
         return cast("FetchResult", result)
     _refuse_parts(response, operation)
@@ -154,9 +155,7 @@ def _parse_error(
     return error
 
 
-def _decoded(
-    response: aiohttp.ClientResponse, body: bytes, decode: JsonDecoder
-) -> tuple[object, Exception | None]:
+def _decoded(response: aiohttp.ClientResponse, body: bytes, decode: JsonDecoder) -> tuple[Any, Exception | None]:
     """Return what the JSON says, or why it is none."""
     try:
         return decode(_utf8(response, body)), None

@@ -30,7 +30,7 @@ from rxlink.core.operation import Operation
 from rxlink.core.result import FetchResult
 from rxlink.core.subscription import Connect, ResultObserver, Subscription
 from rxlink.core.timing import Duration, to_seconds
-from rxlink.errors import ClientClosed, InvariantError, NetworkTimeout, RxlinkError
+from rxlink.errors import ClientClosed, InvariantError, NetworkTimeout
 from rxlink.transport._body import BodyWriter, JsonEncoder, Printer, checked_function
 from rxlink.transport._failures import network_error
 from rxlink.transport._headers import described
@@ -218,45 +218,15 @@ class HttpLink(ApolloLink):
         request: HttpRequest,
         root: Subscription,
     ) -> None:
-        """Send one request and tell the observer; one coroutine, because each costs as much as a link."""
         task = asyncio.current_task()
         assert task is not None, "this runs in a task of its own"
         running = self._running_on(task.get_loop())
         running.enter(task)
         outcome: FetchResult | Exception
         try:
-            session = self._sessions.opened(request.credentials) or await self._sessions.open(request.credentials)
-            body = request.body
-            is_logged = logger.isEnabledFor(logging.DEBUG)
-            if is_logged:
-                logger.debug(">>> %s: POST, %d bytes; %s", request, len(body), described(request.headers))
-            response = await session.post(
-                request.target.url,
-                data=body if len(body) <= LARGE_BODY else io.BytesIO(body),
-                headers=request.headers,
-                timeout=NO_TIMEOUTS,
-                raise_for_status=False,
-                auto_decompress=True,
-            )
-            operation.set_context({"response": HttpResponse(response.status, response.headers)})
-            limit = self._max_response_size
-            if response.content.is_eof() and (limit is None or response.content.total_bytes <= limit):
-                answer = await response.read()  # which has come with its head, as most do
-            else:
-                answer = await read_body(response, operation, limit=limit, what=request)
-            if is_logged:
-                size, headers = len(answer), described(response.headers)
-                logger.debug("<<< %s: %d, %d bytes; %s", request, response.status, size, headers)
-            outcome = result_of(response, answer, operation, self._decode)
-        except asyncio.CancelledError:
-            ended = running.why_cancelled(task)
-            if ended is None:
-                raise
-            outcome = self._early_end(ended, request)
-        except (aiohttp.ClientError, OSError) as error:
-            outcome = network_error(error, request)
-        except Exception as error:  # noqa: BLE001 - middleware of a given session may raise anything
-            outcome = error
+            outcome = await self._fetch(operation, request)
+        except BaseException as error:  # noqa: BLE001 - middleware of a given session may raise anything
+            outcome = self._failure(error, request, task)
         finally:
             running.leave(task)
         root.release()
@@ -271,14 +241,47 @@ class HttpLink(ApolloLink):
         finally:
             observer.on_completed()
 
+    def _failure(self, error: BaseException, request: HttpRequest, task: asyncio.Task[None]) -> Exception:
+        """Return what the operation gets for what has just been caught; raise it again if that is no answer."""
+        if isinstance(error, (aiohttp.ClientError, OSError)):
+            return network_error(error, request)
+        if isinstance(error, Exception):
+            return error
+        ended = self._running_on(task.get_loop()).why_cancelled(task)
+        if ended is Ended.BY_TIMEOUT and self._timeout is not None:
+            return NetworkTimeout(str(request), seconds=self._timeout)
+        if ended is Ended.BY_CLOSING:
+            return ClientClosed(repr(self))
+        raise error
+
+    async def _fetch(self, operation: Operation, request: HttpRequest) -> FetchResult:
+        session = self._sessions.opened(request.credentials) or await self._sessions.open(request.credentials)
+        body = request.body
+        is_logged = logger.isEnabledFor(logging.DEBUG)
+        if is_logged:
+            logger.debug(">>> %s: POST, %d bytes; %s", request, len(body), described(request.headers))
+        response = await session.post(
+            request.target.url,
+            data=body if len(body) <= LARGE_BODY else io.BytesIO(body),
+            headers=request.headers,
+            timeout=NO_TIMEOUTS,
+            raise_for_status=False,
+            auto_decompress=True,
+        )
+        operation.set_context({"response": HttpResponse(response.status, response.headers)})
+        limit = self._max_response_size
+        if response.content.is_eof() and (limit is None or response.content.total_bytes <= limit):
+            answer = await response.read()  # which has come with its head, as most do
+        else:
+            answer = await read_body(response, operation, limit=limit, what=request)
+        if is_logged:
+            size, headers = len(answer), described(response.headers)
+            logger.debug("<<< %s: %d, %d bytes; %s", request, response.status, size, headers)
+        return result_of(response, answer, operation, self._decode)
+
     def _running_on(self, loop: asyncio.AbstractEventLoop) -> Running:
         running = self._running.get(loop)
         if running is None:
             self._running = {known: running for known, running in self._running.items() if not known.is_closed()}
             running = self._running[loop] = Running(loop, self._timeout)
         return running
-
-    def _early_end(self, ended: Ended, request: HttpRequest) -> RxlinkError:
-        if ended is Ended.BY_TIMEOUT and self._timeout is not None:
-            return NetworkTimeout(str(request), seconds=self._timeout)
-        return ClientClosed(repr(self))
