@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any, TypeAlias
 
 from rxlink.errors import InvariantError, InvariantTypeError
@@ -16,8 +15,9 @@ Clock: TypeAlias = Callable[[], datetime]
 """Tells the current time as an aware datetime."""
 
 
-system_clock: Clock = partial(datetime.now, UTC)
-"""Tells the time of the operating system."""
+def system_clock() -> datetime:
+    """Tell the current time; `datetime` is looked up each time, for those who freeze it in their tests."""
+    return datetime.now(UTC)
 
 
 def checked_clock(clock: Clock) -> Clock:

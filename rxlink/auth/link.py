@@ -99,15 +99,20 @@ class AuthLink(ApolloLink):
     def connect(self, forward: Forward) -> Connect:
         """Prepare to run operations; see :meth:`ApolloLink.connect`."""
         proceed = forward.connect
-        session, wallet = self.session, self.session.wallet
 
         def start(operation: Operation, observer: ResultObserver, root: Subscription) -> None:
+            session = self.session
             if flights_here.get() and session.is_inside_refresh():
                 proceed(operation, observer, root)
                 return
+            wallet = session.wallet
             epoch: int = operation.get_context().get(self.login, wallet.epoch)
             worker = _AuthWorker(self, operation, observer, root, proceed, epoch)
-            credential = None if session.is_closed or epoch != wallet.epoch else wallet.at_hand()
+            try:
+                credential = None if session.is_closed or epoch != wallet.epoch else wallet.at_hand()
+            except Exception as error:  # noqa: BLE001 - the clock is a user's function
+                worker.fail(None, error)
+                return
             if credential is None:
                 worker.admit()
             else:
@@ -120,10 +125,15 @@ class AuthLink(ApolloLink):
         if credential is None:
             return
         given: Mapping[str, str] = operation.get_context().get("headers") or {}
-        headers = {**given}
-        for name in given:
-            if name.lower() == self._name:
-                del headers[name]
+        headers: dict[str, str] = {}
+        try:
+            for name, value in given.items():
+                if name.lower() != self._name:
+                    headers[name] = value  # noqa: PERF403 - a comprehension is one more call for each operation
+        except AttributeError as error:
+            raise InvariantTypeError(
+                f"`headers` in the context of {operation!r} is no mapping of names to text: {error}"
+            ) from None
         headers[self._header] = self._prefix + credential.tokens.access_token
         operation.set_context({"headers": headers, self.login: self.session.wallet.epoch})
 
@@ -167,7 +177,7 @@ class _AuthWorker:
             self._check_epoch()
             wave = self._link.session.gate(has_waited=has_waited)
         except Exception as error:  # noqa: BLE001 - whatever keeps the operation back is its error
-            self._fail(None, error)
+            self.fail(None, error)
             return
         if wave is None:
             self.send(self._link.session.wallet.credential)
@@ -176,7 +186,7 @@ class _AuthWorker:
                 self._operation.set_context({self._link.login: self._epoch})
             self._link.session.emit(OperationQueued, self._operation.operation_name)
             has_waited = self._link.session.is_loaded  # the wait for the first load says nothing about a refresh
-            wave.wait(self._root, lambda _: self.admit(has_waited=has_waited), partial(self._fail, None))
+            wave.wait(self._root, lambda _: self.admit(has_waited=has_waited), partial(self.fail, None))
 
     def send(self, credential: Credential | None) -> None:
         """Make the first attempt, with these tokens or as nobody."""
@@ -184,7 +194,7 @@ class _AuthWorker:
         try:
             self._link.authorize(self._operation, credential)
         except Exception as error:  # noqa: BLE001 - the context may hold anything as its headers
-            self._fail(None, error)
+            self.fail(None, error)
             return
         self._proceed(self._operation, self, self._root)
 
@@ -215,24 +225,24 @@ class _AuthWorker:
         """Retry with a token that is newer than the refused one, or deliver what the server said."""
         session = self._link.session
         sent = self._credential
-        if sent is not None:
-            session.wallet.reject(sent)
-        elif session.wallet.credential is None or session.wallet.epoch != self._epoch:
+        if sent is None and (session.wallet.credential is None or session.wallet.epoch != self._epoch):
             # Nobody was signed in when it was sent.
             self._answered = True
             deliver()
             return
         try:
+            if sent is not None:
+                session.wallet.reject(sent)
             self._check_epoch()
             wave = session.gate(is_retry=True)
         except Exception as error:  # noqa: BLE001 - whatever keeps the operation back is its error
             self._turn_away()
-            self._fail(answer, error)
+            self.fail(answer, error)
             return
         if wave is not None:
             self._turn_away()
             session.emit(OperationQueued, self._operation.operation_name)
-            wave.wait(self._root, partial(self._go_again, answer), partial(self._fail, answer))
+            wave.wait(self._root, partial(self._go_again, answer), partial(self.fail, answer))
         elif session.wallet.credential is sent:
             # Fresh tokens keep being rejected: no refresh would help now.
             self._answered = True
@@ -253,16 +263,16 @@ class _AuthWorker:
             self._check_epoch()
             wave = session.gate(has_waited=True, is_retry=True)
         except Exception as error:  # noqa: BLE001 - whatever keeps the operation back is its error
-            self._fail(answer, error)
+            self.fail(answer, error)
             return
         if wave is not None:
-            wave.wait(self._root, partial(self._go_again, answer), partial(self._fail, answer))
+            wave.wait(self._root, partial(self._go_again, answer), partial(self.fail, answer))
             return
         credential = session.wallet.credential
         try:
             self._link.authorize(self._operation, credential)
         except Exception as error:  # noqa: BLE001 - as in `send`
-            self._fail(answer, error)
+            self.fail(answer, error)
             return
         session.emit(OperationRetried, self._operation.operation_name)
         self._proceed(self._operation, _SecondAttempt(self._link, self._observer, credential), self._root)
@@ -272,7 +282,8 @@ class _AuthWorker:
         if self._link.session.wallet.epoch != self._epoch:
             raise SessionEnded(self._link.session.wallet.parting)
 
-    def _fail(self, answer: FetchResult | Exception | None, error: Exception) -> None:
+    def fail(self, answer: FetchResult | Exception | None, error: Exception) -> None:
+        """End the operation with an error of our own, and with what the server had answered."""
         self._observer.on_error(own_error(error, self._operation.operation_name, answer))
 
 
@@ -301,10 +312,13 @@ class _SecondAttempt:
         if self._answered or self._credential is None:
             return
         self._answered = True
-        if self._link.is_refused(answer):
-            self._link.session.wallet.reject(self._credential)
-        elif not isinstance(answer, Exception):
-            self._link.session.wallet.accept(self._credential)
+        try:
+            if self._link.is_refused(answer):
+                self._link.session.wallet.reject(self._credential)
+            elif not isinstance(answer, Exception):
+                self._link.session.wallet.accept(self._credential)
+        except Exception as error:  # noqa: BLE001 - of a user's clock; the answer is delivered all the same
+            report_callback_error(error)
 
 
 def _is_token(text: object) -> bool:

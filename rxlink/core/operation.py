@@ -65,7 +65,9 @@ class Operation:
         self.query = parse_document(request.query)
         self.operation_name, self.operation_type = document_of(self.query).choose(request.operation_name)
         variables, extensions, context = request.variables, request.extensions, request.context
-        self.variables: dict[str, Any] = {} if variables is None else _own_dict("variables", variables)
+        # Most variables are a dict, and copied without a call.
+        is_dict = type(variables) is dict
+        self.variables: dict[str, Any] = {**variables} if is_dict else _own_dict("variables", variables)
         self.extensions: dict[str, Any] = {} if extensions is None else _own_dict("extensions", extensions)
         self._context: dict[str, Any] = {} if context is None else _own_dict("context", context)
 
@@ -97,7 +99,9 @@ class Operation:
         return f"<Operation {self.operation_type.value} {self.operation_name or '(anonymous)'}>"
 
 
-def _own_dict(name: str, value: Mapping[str, Any]) -> dict[str, Any]:
+def _own_dict(name: str, value: Mapping[str, Any] | None) -> dict[str, Any]:
+    if value is None:
+        return {}
     if not isinstance(value, (dict, Mapping)):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may not be typed
         raise InvariantTypeError(f"`{name}` is a {type(value).__name__}; give a mapping from names to values")
     return dict(value)

@@ -220,16 +220,26 @@ class Subscription(abc.DisposableBase):
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
+            loop = None
+        if loop is None:  # not in the handler, whose exception the error would keep as its context
             try:
                 loop = self.event_loop()
             except InvariantError as error:
                 _close(awaits)
                 observer.on_error(error)
                 return
-        task = loop.create_task(work(observer, *args))
+        coroutine = work(observer, *args)
+        try:
+            task = loop.create_task(coroutine)
+        except BaseException:  # such as a loop that is closed
+            coroutine.close()
+            _close(awaits)
+            raise
         task.add_done_callback(_TaskEnd(self, observer, awaits), context=self._context)
         if self.is_stopped:
             task.cancel()
+            return
+        if task.done():  # an eager one; what it began is in the slot already
             return
         assert self._resource is None, f"the slot is taken by {self._resource!r}: cancel it first"
         self._resource = task

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeAlias, cast
 
-from rxlink.core.documents import DocumentNode, document_of
+from rxlink.core.documents import Document, DocumentNode, document_of
 from rxlink.core.operation import Operation
 from rxlink.errors import InvariantTypeError, SerializationError
 
@@ -47,10 +47,12 @@ class BodyWriter(NamedTuple):
             InvariantTypeError: The encoder or the printer returned no text.
         """
         body: Body = {} if operation.operation_name is None else {"operationName": operation.operation_name}
-        document = document_of(operation.query)
         variables: Mapping[str, Any] = operation.variables
-        if variables and not self.includes_unused_variables and not variables.keys() <= document.used_variables:
-            variables = {name: value for name, value in variables.items() if name in document.used_variables}
+        document: Document | None = None
+        if variables and not self.includes_unused_variables:
+            document = document_of(operation.query)
+            if not variables.keys() <= document.used_variables:
+                variables = {name: value for name, value in variables.items() if name in document.used_variables}
         body["variables"] = variables
         if with_extensions and operation.extensions:
             body["extensions"] = operation.extensions
@@ -59,7 +61,7 @@ class BodyWriter(NamedTuple):
         if self.print is None and self.encode is None:
             # The query was escaped when its document was first sent: put it in as it is.
             start = _encoded(_encode_compactly, body, operation)
-            return start[:-1] + document.json_member
+            return start[:-1] + (document_of(operation.query) if document is None else document).json_member
         body["query"] = self._printed(operation.query)
         return _encoded(self.encode or _encode_compactly, body, operation)
 

@@ -79,7 +79,8 @@ def with_headers(headers: dict[str, str], added: Mapping[Any, Any], where: str) 
     # A dict is told much sooner than a Mapping.
     if isinstance(added, (dict, Mapping)):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may not be typed
         for name, value in added.items():
-            known = _known_names.get(name)
+            # Exactly text: a subclass may have a `lower` or an `__eq__` of its own.
+            known = _known_names.get(name) if type(name) is str else None
             if known is None or type(value) is not str or not value.isprintable():
                 break
             merged[known] = value
@@ -87,7 +88,9 @@ def with_headers(headers: dict[str, str], added: Mapping[Any, Any], where: str) 
             return merged
     for name, value in checked_headers(added, where).items():
         merged[name.lower()] = value
-        if len(_known_names) < KNOWN_NAMES:
+        if type(name) is str:
+            if len(_known_names) >= KNOWN_NAMES:
+                _known_names.clear()
             _known_names[name] = name.lower()
     return merged
 

@@ -28,6 +28,11 @@ JsonDecoder: TypeAlias = Callable[[bytes], Any]
 
 GRAPHQL_RESPONSE = "application/graphql-response+json"
 FIRST_UNSUCCESSFUL_STATUS = 300
+IN_UTF8 = frozenset({
+    "application/json", "application/json; charset=utf-8", "application/json;charset=utf-8",
+    GRAPHQL_RESPONSE, f"{GRAPHQL_RESPONSE}; charset=utf-8", f"{GRAPHQL_RESPONSE};charset=utf-8",
+})  # fmt: skip
+"""The types that most answers have; others are looked at more closely."""
 
 
 def checked_size(size: object) -> int | None:
@@ -62,7 +67,9 @@ async def read_body(
         ServerError: The body comes in parts, which this cannot read.
     """
     try:
-        _refuse_parts(response, operation)
+        if response.headers.get("content-type", "").lower().startswith("multipart/mixed"):
+            message = f"{what} was answered in parts (multipart/mixed), which HttpLink does not read yet"
+            raise _server_error(response, b"", operation, f"{message}; leave out @defer and @stream")
         if limit is None:
             return await response.read()
         announced = None if "content-encoding" in response.headers else response.content_length
@@ -97,15 +104,14 @@ def result_of(
         decode: Makes an object of JSON in UTF-8; None for a strict ``json.loads``.
 
     Raises:
-        ServerError: The status or the content says that it is no GraphQL response, or that it comes in parts.
+        ServerError: The status or the content says that it is no GraphQL response.
         ServerParseError: It is no JSON.
     """
-    result, failure = _decoded(response, body, decode or _decode_strictly)
     content_type = response.headers.get("content-type", "")
+    result, failure = _decoded(response, body, content_type, decode or _decode_strictly)
     is_successful = response.status < FIRST_UNSUCCESSFUL_STATUS or GRAPHQL_RESPONSE in content_type
     if is_successful and isinstance(result, dict) and ("data" in result or "errors" in result):
         return cast("FetchResult", result)
-    _refuse_parts(response, operation)
     name = operation.operation_name or "(anonymous)"
     if not is_successful:
         message = f"Response not successful: Received status code {response.status} (operation {name})"
@@ -114,15 +120,6 @@ def result_of(
     else:
         raise _parse_error(response, body, operation, failure)
     raise _server_error(response, body, operation, message, cast("object", result))
-
-
-def _refuse_parts(response: aiohttp.ClientResponse, operation: Operation) -> None:
-    if response.headers.get("content-type", "").lower().startswith("multipart/mixed"):
-        message = (
-            f"operation {operation.operation_name or '(anonymous)'} was answered in parts (multipart/mixed), "
-            "which HttpLink does not read yet; leave out @defer and @stream"
-        )
-        raise _server_error(response, b"", operation, message)
 
 
 def _server_error(
@@ -155,9 +152,13 @@ def _parse_error(
     return error
 
 
-def _decoded(response: aiohttp.ClientResponse, body: bytes, decode: JsonDecoder) -> tuple[Any, Exception | None]:
+def _decoded(
+    response: aiohttp.ClientResponse, body: bytes, content_type: str, decode: JsonDecoder
+) -> tuple[Any, Exception | None]:
     """Return what the JSON says, or why it is none."""
     try:
+        if content_type in IN_UTF8:
+            return decode(body.removeprefix(BOM_UTF8)), None
         return decode(_utf8(response, body)), None
     except Exception as error:  # noqa: BLE001 - a user's decoder may raise anything
         return None, error
@@ -165,9 +166,8 @@ def _decoded(response: aiohttp.ClientResponse, body: bytes, decode: JsonDecoder)
 
 def _utf8(response: aiohttp.ClientResponse, body: bytes) -> bytes:
     """Return a body in UTF-8 without a byte order mark, from the charset that it declares."""
-    content_type = response.headers.get("content-type", "").lower()
-    declares_another = "charset" in content_type and not content_type.endswith("charset=utf-8")
-    charset = response.charset if declares_another else None
+    declares = "charset" in response.headers.get("content-type", "").lower()
+    charset = response.charset if declares else None
     if charset is not None and charset.lower() not in ("utf-8", "utf8"):
         try:
             return body.decode(charset).encode()

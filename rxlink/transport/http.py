@@ -206,10 +206,9 @@ class HttpLink(ApolloLink):
             request = self._requests.build(operation)
             if request.credentials is not None:
                 self._sessions.check(request.credentials)
+            root.spawn(self._run, observer, operation, request, root)
         except Exception as error:  # noqa: BLE001 - users' functions run here
             observer.on_error(error)
-        else:
-            root.spawn(self._run, observer, operation, request, root)
 
     async def _run(
         self,
@@ -226,6 +225,8 @@ class HttpLink(ApolloLink):
         try:
             outcome = await self._fetch(operation, request)
         except BaseException as error:  # noqa: BLE001 - middleware of a given session may raise anything
+            if task.get_loop().is_closed():  # it is being collected: nobody is called from there
+                return
             outcome = self._failure(error, request, task)
         finally:
             running.leave(task)
@@ -247,6 +248,8 @@ class HttpLink(ApolloLink):
             return network_error(error, request)
         if isinstance(error, Exception):
             return error
+        if not isinstance(error, asyncio.CancelledError):
+            raise error
         ended = self._running_on(task.get_loop()).why_cancelled(task)
         if ended is Ended.BY_TIMEOUT and self._timeout is not None:
             return NetworkTimeout(str(request), seconds=self._timeout)
@@ -255,6 +258,8 @@ class HttpLink(ApolloLink):
         raise error
 
     async def _fetch(self, operation: Operation, request: HttpRequest) -> FetchResult:
+        if self._is_closed:  # meanwhile
+            raise ClientClosed(repr(self))
         session = self._sessions.opened(request.credentials) or await self._sessions.open(request.credentials)
         body = request.body
         is_logged = logger.isEnabledFor(logging.DEBUG)
@@ -269,8 +274,9 @@ class HttpLink(ApolloLink):
             auto_decompress=True,
         )
         operation.set_context({"response": HttpResponse(response.status, response.headers)})
-        limit = self._max_response_size
-        if response.content.is_eof() and (limit is None or response.content.total_bytes <= limit):
+        limit, content = self._max_response_size, response.content
+        is_single = response.headers.get("content-type", "")[:12] == "application/"  # and not in parts
+        if is_single and content.is_eof() and (limit is None or content.total_bytes <= limit):
             answer = await response.read()  # which has come with its head, as most do
         else:
             answer = await read_body(response, operation, limit=limit, what=request)

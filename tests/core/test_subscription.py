@@ -552,6 +552,38 @@ class TestSpawning:
         await turn()
         gc.collect()  # a warning "was never awaited" would fail the test
 
+    def test_without_a_loop_the_error_has_no_other_in_its_context(self):
+        recorder = Recorder()
+
+        async def work(observer):
+            pass
+
+        root = root_for(recorder)
+        root.spawn(work, root)
+
+        assert [(InvariantError, None)] == [(type(error), error.__context__) for error in recorder.seen]
+
+    @pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks are new in Python 3.12")
+    async def test_an_eager_task_that_is_done_leaves_the_slot_to_what_it_began(self):
+        asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+        recorder = Recorder()
+
+        async def later(observer):
+            await asyncio.sleep(0)
+            root.release()
+            observer.on_next(1)
+            observer.on_completed()
+
+        async def at_once(observer):
+            root.spawn(later, observer)
+
+        root = root_for(recorder)
+        root.spawn(at_once, root)
+        assert root.is_busy
+        await asyncio.sleep(0.01)
+
+        assert [1, END] == recorder.seen
+
 
 class TestAwaiting:
     async def test_gives_the_last_value(self):

@@ -1,0 +1,204 @@
+"""HttpLink where things end at an awkward moment: before the first step, in no task at all, in a loop that is gone."""
+
+import asyncio
+import gc
+import sys
+
+import aiohttp
+import pytest
+
+from rxlink.auth.link import AuthLink
+from rxlink.auth.session import AuthSession
+from rxlink.auth.tokens import TokenSet
+from rxlink.core.chain import execute, from_
+from rxlink.core.link import ApolloLink
+from rxlink.core.operation import GraphQLRequest
+from rxlink.errors import ClientClosed, InvariantTypeError, SerializationError, ServerError
+from rxlink.links.error import ErrorLink
+from rxlink.transport._headers import KNOWN_NAMES, with_headers
+from rxlink.transport.http import HttpLink
+from tests.recording import Recorder
+from tests.transport.scripted_server import (
+    ScriptedServer,
+    answer_in_chunks,
+    answer_json,
+    answer_never,
+    answer_text,
+    scripted_server,
+)
+
+QUERY = GraphQLRequest("query Viewer { viewer { name } }")
+REFUSED = {"data": None, "errors": [{"message": "no", "extensions": {"code": "UNAUTHENTICATED"}}]}
+
+
+class TestClosing:
+    async def test_before_the_first_step_sends_nothing(self, server: ScriptedServer):
+        recorder = Recorder()
+        link = HttpLink(server.uri)
+
+        execute(link, QUERY).subscribe(recorder)
+        await link.aclose()
+        await asyncio.sleep(0.01)
+
+        assert [ClientClosed] == [type(seen) for seen in recorder.seen]
+        assert [] == server.requests
+        assert {} == link._sessions._open
+
+
+class TestATaskThatCannotStart:
+    async def test_ends_the_operation_with_the_error_also_after_a_refresh(self, server: ScriptedServer):
+        is_armed = False
+
+        def factory(loop, coroutine, **options):
+            if is_armed and coroutine.cr_code.co_qualname.startswith("HttpLink"):
+                raise RuntimeError("no more tasks")
+            return asyncio.Task(coroutine, loop=loop, **options)
+
+        def refresh(tokens, reason):
+            nonlocal is_armed
+            is_armed = True
+            return TokenSet("new")
+
+        server.answer = answer_json(REFUSED)
+        asyncio.get_running_loop().set_task_factory(factory)
+        session = AuthSession(refresh=refresh, tokens=TokenSet("old"))
+
+        async with session, from_([AuthLink(session), HttpLink(server.uri)]) as link:
+            with pytest.raises(RuntimeError, match="no more tasks"):
+                await asyncio.wait_for(execute(link, QUERY), 5)
+
+    @pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks are new in Python 3.12")
+    async def test_an_eager_one_that_fails_at_once_can_be_answered(self, server: ScriptedServer):
+        asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+        session = aiohttp.ClientSession()
+        await session.close()
+        async with HttpLink(server.uri) as other:
+            link = from_([ErrorLink(lambda _: execute(other, QUERY)), HttpLink(server.uri, session=session)])
+
+            assert "data" in await execute(link, QUERY)
+
+
+class TestAnExit:
+    async def test_while_a_request_that_took_too_long_ends_is_passed_on(self, server: ScriptedServer):
+        server.answer = answer_never
+
+        class Exit(BaseException):
+            pass
+
+        async def leave(request, handler):
+            try:
+                return await handler(request)
+            except asyncio.CancelledError:
+                raise Exit from None
+
+        recorder = Recorder()
+        async with aiohttp.ClientSession(middlewares=[leave]) as session:
+            execute(HttpLink(server.uri, session=session, timeout=0.01), QUERY).subscribe(recorder)
+            (task,) = [task for task in asyncio.all_tasks() if "HttpLink" in repr(task)]
+            with pytest.raises(Exit):
+                await task
+
+        assert [Exit] == [type(error.__cause__) for error in recorder.seen]
+
+
+def test_a_request_that_a_loop_left_behind_is_collected_in_silence() -> None:
+    recorder = Recorder()
+    loop = asyncio.new_event_loop()
+
+    async def begin() -> None:
+        async with scripted_server() as server:
+            server.answer = answer_never
+            session = aiohttp.ClientSession()
+            execute(HttpLink(server.uri, session=session), QUERY).subscribe(recorder)
+            await server.arrived.wait()
+            (task,) = [task for task in asyncio.all_tasks() if "HttpLink" in repr(task)]
+            coroutine = task.get_coro()
+            loop.call_soon(loop.stop)
+            kept.append((coroutine, session))
+            await asyncio.sleep(0)
+
+    kept: list = []
+    main = loop.create_task(begin())
+    loop.run_forever()
+    (coroutine, session), *_ = kept
+    for task in asyncio.all_tasks(loop):
+        task._log_destroy_pending = False
+    loop.run_until_complete(session.close())
+    main.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        loop.run_until_complete(main)
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.close()
+    before = list(recorder.seen)
+    coroutine.close()
+    gc.collect()
+
+    assert before == recorder.seen
+
+
+class TestAnswers:
+    @pytest.mark.parametrize("comes_with_its_head", [True, False])
+    async def test_in_parts_are_refused_however_they_arrive(self, server: ScriptedServer, comes_with_its_head: bool):
+        content_type = "multipart/mixed; boundary=-"
+        body = b'{"data": {"a": 1}}'
+        whole = answer_text(body, content_type=content_type)
+        server.answer = whole if comes_with_its_head else answer_in_chunks(body, content_type=content_type)
+
+        async with HttpLink(server.uri) as link:
+            with pytest.raises(ServerError, match=r"Viewer to http://.* was answered in parts"):
+                await execute(link, QUERY)
+
+    async def test_are_read_in_the_charset_parameter_not_in_one_that_ends_like_it(self, server: ScriptedServer):
+        content_type = "application/json; charset=latin-1; x-charset=utf-8"
+        server.answer = answer_text('{"data": {"a": "é"}}'.encode("latin-1"), content_type=content_type)
+
+        async with HttpLink(server.uri) as link:
+            assert {"data": {"a": "é"}} == await execute(link, QUERY)
+
+
+class TestHeaders:
+    def test_a_text_with_a_lower_of_its_own_changes_nobody_elses(self):
+        class Name(str):
+            __slots__ = ()
+
+            def lower(self) -> str:
+                return "x-other"
+
+        with_headers({}, {Name("X-Tenant"): "1"}, "the context")
+
+        assert {"x-tenant": "blue"} == with_headers({}, {"X-Tenant": "blue"}, "the context")
+
+    def test_what_equals_a_known_name_is_no_name(self):
+        class Like:
+            def __hash__(self) -> int:
+                return hash("X-Known")
+
+            def __eq__(self, other: object) -> bool:
+                return other == "X-Known"
+
+        with_headers({}, {"X-Known": "1"}, "the context")
+
+        for _ in range(2):
+            with pytest.raises(InvariantTypeError, match="names and values of headers are text"):
+                with_headers({}, {Like(): "1"}, "the context")
+
+    def test_more_names_than_are_remembered_are_as_good(self):
+        for number in range(2 * KNOWN_NAMES + 1):
+            assert {f"x-{number}": "1"} == with_headers({}, {f"X-{number}": "1"}, "the context")
+
+
+async def test_a_query_replaced_by_text_is_printed_by_ones_own_printer(server: ScriptedServer):
+    def replace(operation, forward):
+        operation.query = "{ mine }"
+        return forward(operation)
+
+    async with from_([ApolloLink(replace), HttpLink(server.uri, print=lambda query, _: str(query))]) as link:
+        await execute(link, QUERY)
+
+    assert "{ mine }" == server.sent["query"]
+
+
+async def test_variables_that_are_no_json_stay_an_error(server: ScriptedServer):
+    async with HttpLink(server.uri) as link:
+        with pytest.raises(SerializationError):
+            await execute(link, GraphQLRequest("query($a: String) { b(a: $a) }", {"a": object()}))
