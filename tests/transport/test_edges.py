@@ -48,7 +48,6 @@ class TestClosing:
 
         assert [ClientClosed] == [type(seen) for seen in recorder.seen]
         assert [] == server.requests
-        assert {} == link._sender.sessions._open
 
 
 class TestATaskThatCannotStart:
