@@ -55,7 +55,7 @@ class TestATaskThatCannotStart:
         is_armed = False
 
         def factory(loop, coroutine, **options):
-            if is_armed and coroutine.cr_code.co_qualname.startswith("Sender"):
+            if is_armed and is_ours(coroutine):
                 raise RuntimeError("no more tasks")
             return asyncio.Task(coroutine, loop=loop, **options)
 
@@ -99,7 +99,7 @@ class TestAnExit:
         recorder = Recorder()
         async with aiohttp.ClientSession(middlewares=[leave]) as session:
             execute(HttpLink(server.uri, session=session, timeout=0.01), QUERY).subscribe(recorder)
-            (task,) = [task for task in asyncio.all_tasks() if "Sender" in repr(task)]
+            (task,) = [task for task in asyncio.all_tasks() if is_ours(task.get_coro())]
             with pytest.raises(Exit):
                 await task
 
@@ -116,7 +116,7 @@ def test_a_request_that_a_loop_left_behind_is_collected_in_silence() -> None:
             session = aiohttp.ClientSession()
             execute(HttpLink(server.uri, session=session), QUERY).subscribe(recorder)
             await server.arrived.wait()
-            (task,) = [task for task in asyncio.all_tasks() if "Sender" in repr(task)]
+            (task,) = [task for task in asyncio.all_tasks() if is_ours(task.get_coro())]
             coroutine = task.get_coro()
             loop.call_soon(loop.stop)
             kept.append((coroutine, session))
