@@ -46,11 +46,15 @@ from rxlink.errors import (
     TokenStorageError,
 )
 from rxlink.links.context import SetContextLink, set_context
+from rxlink.links.dedup import DedupLink
 from rxlink.links.error import ErrorLink, ErrorResponse, on_error
+from rxlink.links.polling import PollingLink
+from rxlink.links.retry import AttemptsOptions, DelayOptions, RetryLink
 from rxlink.transport.http import HttpLink
 
 __all__ = [
     "ApolloLink",
+    "AttemptsOptions",
     "AuthError",
     "AuthEvent",
     "AuthLink",
@@ -60,6 +64,8 @@ __all__ = [
     "ClientClosed",
     "CombinedGraphQLErrors",
     "CombinedProtocolErrors",
+    "DedupLink",
+    "DelayOptions",
     "Ended",
     "ErrorLink",
     "ErrorResponse",
@@ -75,12 +81,14 @@ __all__ = [
     "OperationCancelled",
     "OperationQueued",
     "OperationRetried",
+    "PollingLink",
     "RefreshFailed",
     "RefreshReason",
     "RefreshStarted",
     "RefreshSucceeded",
     "RefreshTryFailed",
     "ResponseTooLarge",
+    "RetryLink",
     "RxlinkError",
     "SaveFailed",
     "SerializationError",

@@ -14,9 +14,9 @@ BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def _programs() -> list[object]:
-    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
     return [
-        pytest.param(block, id=f"{page.name}-{number}")
+        pytest.param(block, id=f"{page.relative_to(ROOT)}-{number}")
         for page in pages
         for number, block in enumerate(BLOCK.findall(page.read_text(encoding="utf-8")), start=1)
     ]
