@@ -14,8 +14,12 @@ from weakref import ref
 from graphql import (
     DocumentNode,
     GraphQLSyntaxError,
+    ListTypeNode,
+    NamedTypeNode,
+    NonNullTypeNode,
     OperationDefinitionNode,
     OperationType,
+    TypeNode,
     VariableDefinitionNode,
     VariableNode,
     Visitor,
@@ -65,6 +69,18 @@ class Document:
         collector = _UsedVariables()
         visit(self._held_node(), collector)
         return frozenset(collector.names)
+
+    @cached_property
+    def variable_types(self) -> Mapping[str | None, Mapping[str, str]]:
+        """The types of the variables that each operation declares, by its name: ``Filter`` for ``[Filter!]!``."""
+        return {
+            definition.name.value if definition.name else None: {
+                variable.variable.name.value: _named_type(variable.type)
+                for variable in definition.variable_definitions or ()
+            }
+            for definition in self._held_node().definitions
+            if isinstance(definition, OperationDefinitionNode)
+        }
 
     def _held_node(self) -> DocumentNode:
         node = self._node()
@@ -158,6 +174,13 @@ def _parse_text(text: str) -> DocumentNode:
         where = error.locations[0] if error.locations else None
         place = f" at line {where.line}, column {where.column}" if where else ""
         raise InvariantError(f"the query is no GraphQL: {error.message}{place}") from error
+
+
+def _named_type(node: TypeNode) -> str:
+    while isinstance(node, (ListTypeNode, NonNullTypeNode)):
+        node = node.type
+    assert isinstance(node, NamedTypeNode), "types are made of lists, non-null marks and names"
+    return node.name.value
 
 
 def _listed(names: Sequence[str | None]) -> str:

@@ -27,7 +27,7 @@ class GraphQLRequest:
 
     Attributes:
         query: GraphQL text, or a document that graphql-core has parsed.
-        variables: The variables by name; values that JSON can carry.
+        variables: The variables by name; values that JSON can carry, and files where the transport takes them.
         operation_name: Which operation of the document to run; None where it has only one.
         extensions: Sent beside the query where the transport is told to.
         context: The operation's first context: whatever the links of the chain read, such as ``headers``.
@@ -51,9 +51,11 @@ class Operation:
         operation_name: The operation's name, None if it is anonymous.
         operation_type: ``query``, ``mutation`` or ``subscription`` (graphql-core's ``OperationType``).
         extensions: A dict of its own.
+        is_spent: Whether it held a stream that is used up by now, so that it cannot be sent again: a link that would
+            send it again passes on the answer that it has.
     """
 
-    __slots__ = ("_context", "extensions", "operation_name", "operation_type", "query", "variables")
+    __slots__ = ("_context", "extensions", "is_spent", "operation_name", "operation_type", "query", "variables")
 
     def __init__(self, request: GraphQLRequest) -> None:
         """Check a request and make it ready to run.
@@ -69,6 +71,7 @@ class Operation:
         is_dict = type(variables) is dict
         self.variables: dict[str, Any] = {**variables} if is_dict else _own_dict("variables", variables)
         self.extensions: dict[str, Any] = {} if extensions is None else _own_dict("extensions", extensions)
+        self.is_spent = False
         self._context: dict[str, Any] = {} if context is None else _own_dict("context", context)
 
     def get_context(self) -> Context:
@@ -93,6 +96,10 @@ class Operation:
             )
         # A new dict each time: contexts that were handed out stay as they were.
         self._context = {**self._context, **values}
+
+    def spend(self) -> None:
+        """Note that it cannot be sent again; the transport says so when it begins to read such a stream."""
+        self.is_spent = True
 
     def __repr__(self) -> str:
         """Name the operation; variables and context may hold secrets and are left out."""

@@ -86,6 +86,27 @@ class TestPrinting:
         assert (True, False) == (before, identity in documents._known)
 
 
+class TestVariableTypes:
+    @pytest.mark.parametrize(
+        ("text", "types"),
+        [
+            ("{ a }", {None: {}}),
+            ("query Q($a: Int, $b: ID!) { a }", {"Q": {"a": "Int", "b": "ID"}}),
+            ("query ($a: [F], $b: [F!]!, $c: [[F!]]!) { a }", {None: {"a": "F", "b": "F", "c": "F"}}),
+            ("query Q($a: F = {b: 1}) @d { a }", {"Q": {"a": "F"}}),
+            ("query A($v: F) { a } mutation B($v: G) { b }", {"A": {"v": "F"}, "B": {"v": "G"}}),
+            (f"{FRAGMENT} query Q($a: F) {{ a }}", {"Q": {"a": "F"}}),
+        ],
+    )
+    def test_are_named_by_operation_without_lists_and_non_null_marks(self, text, types):
+        assert types == document_of(parse_document(text)).variable_types
+
+    def test_are_read_once(self):
+        document = document_of(parse_document("query ReadOnce($a: F) { a }"))
+
+        assert document.variable_types is document.variable_types
+
+
 class TestChoosing:
     def test_takes_the_only_operation(self):
         assert (None, OperationType.QUERY) == document_of(parse_document(f"{FRAGMENT} {{ a }}")).choose(None)

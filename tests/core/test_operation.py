@@ -101,3 +101,12 @@ class TestRepr:
         made = operation(variables={"password": "planted"}, context={"headers": "planted"}, extensions={"x": "planted"})
 
         assert "planted" not in repr(made)
+
+
+def test_an_operation_can_be_sent_again_until_it_is_spent():
+    operation = Operation(GraphQLRequest("{ a }"))
+    before = operation.is_spent
+
+    operation.spend()
+
+    assert (False, True) == (before, operation.is_spent)
