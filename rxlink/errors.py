@@ -11,8 +11,10 @@
     ├── ServerParseError             an answer arrived that is no JSON
     ├── ResponseTooLarge             an answer was longer than the link accepts
     ├── SerializationError           variables or extensions that JSON cannot carry
+    ├── UploadError                  a file that cannot be read, or not again
     ├── CombinedGraphQLErrors        the ``errors`` of a result, as one exception
     ├── CombinedProtocolErrors       the fatal ``errors`` of a multipart subscription
+    ├── AbortError                   the abort signal that came with an operation
     ├── OperationCancelled           somebody cancelled the work of an operation that was still wanted
     ├── ClientClosed                 the link or session was closed
     └── AuthError
@@ -31,6 +33,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 __all__ = [
+    "AbortError",
     "AuthError",
     "ClientClosed",
     "CombinedGraphQLErrors",
@@ -49,6 +52,7 @@ __all__ = [
     "TokenRefreshError",
     "TokenRefreshTimeout",
     "TokenStorageError",
+    "UploadError",
 ]
 
 RETRYABLE_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -178,6 +182,18 @@ class SerializationError(RxlinkError):
         self.path = path
 
 
+class UploadError(RxlinkError):
+    """A file in the variables of an operation could not be sent; what reading it raised is the cause.
+
+    Attributes:
+        path: Where the file stands, such as ``variables.file``.
+    """
+
+    def __init__(self, what: str, *, path: str, operation_name: str | None) -> None:
+        super().__init__(f"operation {operation_name or '(anonymous)'}: the file {path} {what}")
+        self.path = path
+
+
 class CombinedGraphQLErrors(RxlinkError):
     """The ``errors`` of a result as one exception (Apollo's ``CombinedGraphQLErrors``).
 
@@ -205,6 +221,16 @@ class CombinedProtocolErrors(RxlinkError):
     def __init__(self, errors: Sequence[Any]) -> None:
         super().__init__(_messages(errors))
         self.errors = errors
+
+
+class AbortError(RxlinkError):
+    """An operation's abort signal came before its answer (fetch's ``AbortError``).
+
+    A signal whose value is an exception is followed by that exception instead.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} was aborted by its `signal`")
 
 
 class OperationCancelled(RxlinkError):

@@ -7,6 +7,7 @@ import pytest
 from rxlink import errors
 from rxlink.errors import (
     RETRYABLE_STATUSES,
+    AbortError,
     AuthError,
     ClientClosed,
     CombinedGraphQLErrors,
@@ -24,6 +25,7 @@ from rxlink.errors import (
     SessionEnded,
     TokenRefreshError,
     TokenRefreshTimeout,
+    UploadError,
 )
 
 CLASSES = [getattr(errors, name) for name in errors.__all__]
@@ -89,6 +91,8 @@ class TestRetryable:
             (NetworkTimeout("x", seconds=1), True),
             (ClientClosed("x"), False),
             (OperationCancelled("x"), False),
+            (AbortError("x"), False),
+            (UploadError("x", path="variables.file", operation_name=None), False),
             (ResponseTooLarge("x", limit=1), False),
             (CombinedGraphQLErrors({"errors": []}), False),
             (AuthError("x"), False),
@@ -127,6 +131,11 @@ class TestMessages:
                     "text or a number, or give HttpLink an `encode` that knows it"
                 ),
             ),
+            (
+                UploadError("is gone", path="variables.file", operation_name="Put"),
+                "operation Put: the file variables.file is gone",
+            ),
+            (AbortError("it"), "it was aborted by its `signal`"),
             (OperationCancelled("it"), "it was cancelled from outside while its subscriber still waited"),
             (ClientClosed("<HttpLink>"), "<HttpLink> is closed; make a new one, or close it later"),
             (SessionEnded("signed out"), "the session has ended (signed out); sign in again"),

@@ -15,6 +15,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 
 from rxlink.auth.classify import AuthErrorPredicate, is_auth_error
@@ -41,7 +42,8 @@ class AuthLink(ApolloLink):
     An operation belongs to the login under which it began: sent again under another one, by a link above or by
     subscribing again, it ends with ``SessionEnded``; ``execute`` makes a new one. An operation of nobody (no tokens)
     goes out without a header, and its errors are its own. An operation that the session's own refresh sends passes
-    untouched. A result after the first one is never retried.
+    untouched. A result after the first one is never retried, and neither is what cannot be sent again
+    (:attr:`Operation.is_spent`, a stream that was uploaded): its answer is delivered, beside the refresh.
 
     Errors:
         The auth error itself where the second attempt got one too, nobody is signed in, or fresh tokens keep being
@@ -225,8 +227,9 @@ class _AuthWorker:
         """Retry with a token that is newer than the refused one, or deliver what the server said."""
         session = self._link.session
         sent = self._credential
-        if sent is None and (session.wallet.credential is None or session.wallet.epoch != self._epoch):
-            # Nobody was signed in when it was sent.
+        # Nobody was signed in when it was sent.
+        is_of_nobody = sent is None and (session.wallet.credential is None or session.wallet.epoch != self._epoch)
+        if is_of_nobody or self._is_spent():
             self._answered = True
             deliver()
             return
@@ -250,6 +253,15 @@ class _AuthWorker:
         else:
             self._turn_away()
             self._go_again(answer, None)
+
+    def _is_spent(self) -> bool:
+        """Tell whether the operation cannot be sent again; a refresh then begins beside it, for those that can."""
+        if self._operation.is_spent:
+            with suppress(Exception):  # what keeps a refresh back is not what this operation has ended with
+                if self._credential is not None:
+                    self._link.session.wallet.reject(self._credential)
+                self._link.session.gate(is_retry=True)
+        return self._operation.is_spent
 
     def _turn_away(self) -> None:
         """Stop the first attempt and be deaf to what still comes from it."""

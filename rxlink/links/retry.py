@@ -104,6 +104,7 @@ class RetryLink(ApolloLink):
 
     Results pass as they are, also those with ``errors``: GraphQL errors are the part of an ``ErrorLink``. An operation
     that fails after it has sent results is retried as well, and its subscriber then sees results of both attempts.
+    What cannot be sent again (:attr:`Operation.is_spent`, a stream that was uploaded) keeps its error.
 
     Errors:
         The last attempt's; what a function among the options raises; :class:`~rxlink.errors.InvariantError` where a
@@ -175,6 +176,9 @@ class _RetryableOperation:
 
     def on_error(self, error: Exception) -> None:
         self._attempt += 1
+        if self._operation.is_spent:
+            self._observer.on_error(error)
+            return
         # Who failed may have failed for many: from here on it is this subscription's own affair, the timer included.
         self._root.resume(self._ask, self._link.should_retry, error, self._decide)
 

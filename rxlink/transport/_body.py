@@ -1,4 +1,4 @@
-"""The JSON body of a request, and where a value stands in it that JSON cannot carry."""
+"""What of an operation is sent, as JSON, and where a value stands in it that JSON cannot carry."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeAlias, cast
 from rxlink.core.documents import Document, DocumentNode, document_of
 from rxlink.core.operation import Operation
 from rxlink.errors import InvariantTypeError, SerializationError
+from rxlink.transport._files import Files, find_files
 
 __all__ = ["BodyWriter", "JsonEncoder", "Printer", "checked_function"]
 
@@ -19,6 +20,7 @@ JsonEncoder: TypeAlias = Callable[[Any], bytes | str]
 Body: TypeAlias = dict[str, Any]
 
 _encode_compactly = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+_encode_for_address = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode
 
 
 class BodyWriter(NamedTuple):
@@ -46,24 +48,80 @@ class BodyWriter(NamedTuple):
             SerializationError: Variables or extensions hold what the encoder does not take.
             InvariantTypeError: The encoder or the printer returned no text.
         """
-        body: Body = {} if operation.operation_name is None else {"operationName": operation.operation_name}
+        body, document = self._members(operation, with_extensions=with_extensions)
+        encode = self.encode or _encode_compactly
+        if not with_query:
+            return _encoded(encode, body, operation)
+        if self.print is None and self.encode is None:
+            # The query was escaped when its document was first sent: put it in as it is.
+            return _encoded(encode, body, operation)[:-1] + (document or document_of(operation.query)).json_member
+        body["query"] = self._printed(operation.query)
+        return _encoded(encode, body, operation)
+
+    def write_parameters(
+        self, operation: Operation, *, with_extensions: bool, with_query: bool
+    ) -> list[tuple[str, str]]:
+        """Return the same parts as parameters of an address, in Apollo's order for these.
+
+        Args:
+            operation: The operation.
+            with_extensions: Whether its extensions are sent, if it has any.
+            with_query: Whether its query is sent.
+
+        Raises:
+            SerializationError: Variables or extensions hold what the encoder does not take.
+            InvariantTypeError: The encoder or the printer returned no text.
+        """
+        parameters = [("query", self._printed(operation.query))] if with_query else []
+        members, _ = self._members(operation, with_extensions=with_extensions)
+        for name, part in members.items():
+            if name == "operationName":
+                text = part
+            else:
+                encode = self.encode or _encode_for_address
+                text = _encoded(encode, part, operation, name).decode(errors="backslashreplace")
+            parameters.append((name, text))
+        return parameters
+
+    def write_with_files(
+        self, operation: Operation, known: Files, *, with_extensions: bool, with_query: bool
+    ) -> tuple[bytes, Files]:
+        """Return the body of an operation with None in the place of each file, and the files.
+
+        Without files it returns no body. Where the link has an encoder of its own, only an ``Upload`` is a file: it
+        may know how to write a path, or bytes.
+
+        Args:
+            operation: The operation.
+            known: The files that an earlier attempt has found.
+            with_extensions: Whether its extensions are sent, if it has any.
+            with_query: Whether its query is sent.
+
+        Raises:
+            SerializationError: Variables or extensions hold what the encoder does not take, apart from files.
+            InvariantTypeError: The encoder or the printer returned no text, or a file is opened as text.
+        """
+        body, _ = self._members(operation, with_extensions=with_extensions)
+        body["variables"], files = find_files(body["variables"], known, only_marked=self.encode is not None)
+        if not files:
+            return b"", files
+        if with_query:
+            body["query"] = self._printed(operation.query)
+        return _encoded(self.encode or _encode_compactly, body, operation), files
+
+    def _members(self, operation: Operation, *, with_extensions: bool) -> tuple[Body, Document | None]:
+        """Return all but the query, and what is known of the query if that was looked at."""
+        members: Body = {} if operation.operation_name is None else {"operationName": operation.operation_name}
         variables: Mapping[str, Any] = operation.variables
         document: Document | None = None
         if variables and not self.includes_unused_variables:
             document = document_of(operation.query)
             if not variables.keys() <= document.used_variables:
                 variables = {name: value for name, value in variables.items() if name in document.used_variables}
-        body["variables"] = variables
+        members["variables"] = variables
         if with_extensions and operation.extensions:
-            body["extensions"] = operation.extensions
-        if not with_query:
-            return _encoded(self.encode or _encode_compactly, body, operation)
-        if self.print is None and self.encode is None:
-            # The query was escaped when its document was first sent: put it in as it is.
-            start = _encoded(_encode_compactly, body, operation)
-            return start[:-1] + (document_of(operation.query) if document is None else document).json_member
-        body["query"] = self._printed(operation.query)
-        return _encoded(self.encode or _encode_compactly, body, operation)
+            members["extensions"] = operation.extensions
+        return members, document
 
     def _printed(self, document: DocumentNode) -> str:
         if self.print is None:
@@ -88,14 +146,15 @@ def _default_printer(document: DocumentNode) -> str:
     return document_of(document).text
 
 
-def _encoded(encode: Callable[[Any], object], body: Body, operation: Operation) -> bytes:
+def _encoded(encode: Callable[[Any], object], body: Body, operation: Operation, name: str = "") -> bytes:
+    """Return the body as JSON, or that part of it which has the name."""
     try:
         text = encode(body)
         if isinstance(text, str):
-            return text.encode()
+            return text.encode(errors="backslashreplace")
     except Exception as error:
         steps = 1 if isinstance(error, RecursionError) else None
-        path, kind = _culprit(encode, body, steps)
+        path, kind = _culprit(encode, {name: body} if name else body, steps)
         raise SerializationError(path=path, type_name=kind, operation_name=operation.operation_name) from error
     if isinstance(text, bytes):
         return text

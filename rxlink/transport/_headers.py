@@ -75,9 +75,9 @@ def with_headers(headers: dict[str, str], added: Mapping[Any, Any], where: str) 
         InvariantTypeError: As :func:`checked_headers`.
         InvariantError: As :func:`checked_headers`.
     """
-    merged = headers.copy()
+    merged = {**headers}
     # A dict is told much sooner than a Mapping.
-    if isinstance(added, (dict, Mapping)):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may not be typed
+    if added.__class__ is dict or isinstance(added, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - untyped
         for name, value in added.items():
             # Exactly text: a subclass may have a `lower` or an `__eq__` of its own.
             known = _known_names.get(name) if type(name) is str else None

@@ -1,6 +1,7 @@
 """Everything that is decided about a request before it is sent.
 
-Ports: ``@apollo/client`` 4.3.8 ``src/link/http/selectHttpOptionsAndBody.ts`` and ``selectURI.ts``.
+Ports: ``@apollo/client`` 4.3.8 ``src/link/http/selectHttpOptionsAndBody.ts``, ``selectURI.ts`` and
+``rewriteURIForGET.ts``.
 """
 
 from __future__ import annotations
@@ -10,9 +11,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeAlias, cast, get_args
 
+from reactivex import Observable
+
+from rxlink.core.documents import OperationType
 from rxlink.core.operation import Context, Operation
-from rxlink.errors import InvariantError, InvariantTypeError
+from rxlink.errors import InvariantError, InvariantTypeError, SerializationError
 from rxlink.transport._body import BodyWriter
+from rxlink.transport._fetch_options import FetchOptions, Method, fetch_options_over
+from rxlink.transport._files import Files
 from rxlink.transport._headers import (
     FALLBACK_HEADERS,
     checked_accept,
@@ -20,8 +26,9 @@ from rxlink.transport._headers import (
     unique_headers,
     with_headers,
 )
+from rxlink.transport._multipart import MultipartBody
 from rxlink.transport._sessions import Credentials
-from rxlink.transport._uri import Target, parse_uri
+from rxlink.transport._uri import Target, parse_uri, with_parameters
 
 __all__ = ["HttpOptions", "HttpRequest", "RequestBuilder", "UriFunction"]
 
@@ -31,6 +38,9 @@ CREDENTIALS = get_args(Credentials)
 OVERRIDES = frozenset({"credentials", "fetch_options", "http", "uri"})
 """What few contexts hold; most hold headers at the most."""
 NO_HEADERS: Mapping[str, str] = {}
+POST = FetchOptions()
+FILES = "rxlink.transport.files"
+"""Where the context keeps the files of an operation from one attempt to the next."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,10 +66,13 @@ class HttpRequest:
 
     Attributes:
         operation_name: The operation that it sends, None if it is anonymous.
-        target: Where it goes.
+        target: Where it goes; with GET, the query's parts are in its address.
         headers: Its headers.
-        body: Its body.
+        body: Its body; with GET or with files, empty.
         credentials: What is to happen with cookies, None where nobody said.
+        method: How it is sent.
+        signal: What may abort it.
+        files: Its body where it has files.
     """
 
     operation_name: str | None
@@ -67,6 +80,9 @@ class HttpRequest:
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
     credentials: Credentials | None
+    method: Method = "POST"
+    signal: Observable[Any] | None = None
+    files: MultipartBody | None = None
 
     def __str__(self) -> str:
         return f"operation {self.operation_name or '(anonymous)'} to {self.target}"
@@ -75,7 +91,8 @@ class HttpRequest:
 class RequestBuilder:
     """Makes the requests of a link: its options, and over them those of each context."""
 
-    __slots__ = ("_body", "_credentials", "_headers", "_http", "_plain_headers", "_uri")
+    __slots__ = ("_body", "_credentials", "_fetch", "_headers", "_http", "_only_target", "_plain_headers",
+                 "_takes_files", "_uri", "_uses_get_for_queries")  # fmt: skip
 
     def __init__(
         self,
@@ -85,12 +102,19 @@ class RequestBuilder:
         credentials: Credentials | None,
         http: HttpOptions,
         body: BodyWriter,
+        fetch: FetchOptions = POST,
+        uses_get_for_queries: bool = False,
+        takes_files: bool = False,
     ) -> None:
         self._uri = _checked_function(uri) if callable(uri) else parse_uri(uri, "`uri` of HttpLink")
+        self._only_target = self._uri if isinstance(self._uri, Target) else None
         self._credentials: Credentials | None = _checked_credentials(credentials, "HttpLink")
         self._headers = {**FALLBACK_HEADERS, **checked_headers(headers or {}, "HttpLink")}
         self._http = http
         self._body = body
+        self._fetch = fetch
+        self._uses_get_for_queries = uses_get_for_queries
+        self._takes_files = takes_files
         self._plain_headers = _merged(self._headers, http)
 
     @property
@@ -107,25 +131,57 @@ class RequestBuilder:
             InvariantTypeError: A value in the context, or what a function of the link returned, has
                 the wrong type.
             SerializationError: Variables or extensions are no JSON.
+            UploadError: A file in the variables is not there, or is used up.
         """
         context = operation.get_context()
-        target, http, credentials = self._uri, self._http, self._credentials
-        if not OVERRIDES.isdisjoint(context) or not isinstance(target, Target):
-            if context.get("fetch_options"):
-                raise InvariantError(
-                    "the context holds `fetch_options`, which HttpLink does not have yet; "
-                    "use `uri`, `headers`, `credentials` and `http`"
-                )
+        target, http, credentials, fetch = self._only_target, self._http, self._credentials, self._fetch
+        if target is None or not OVERRIDES.isdisjoint(context):
             target = self._target(operation, context)
             http = _http_of(context, http)
             credentials = _checked_credentials(context.get("credentials"), "the context") or credentials
-        return HttpRequest(
-            operation.operation_name,
-            target,
-            self._request_headers(context, http, target),
-            self._body.write(operation, with_extensions=http.include_extensions, with_query=http.include_query),
-            credentials,
+            fetch = fetch_options_over(fetch, context.get("fetch_options"), "the context")
+        headers = self._request_headers(context, http, target)
+        parts = {"with_extensions": http.include_extensions, "with_query": http.include_query}
+        method = fetch.method
+        if method == "POST" and self._uses_get_for_queries and operation.operation_type is OperationType.QUERY:
+            method = "GET"
+        request = HttpRequest(operation.operation_name, target, headers, b"", credentials, method, fetch.signal)
+        if self._body.encode is not None and self._add_files(request, operation, parts, fetch):
+            return request  # before an encoder that may write anything as text has seen an Upload
+        try:
+            if method == "GET":
+                request.target = with_parameters(target, self._body.write_parameters(operation, **parts))
+            else:
+                request.body = self._body.write(operation, **parts)
+        except SerializationError:
+            if not self._add_files(request, operation, parts, fetch):
+                raise
+        return request
+
+    def _add_files(
+        self, request: HttpRequest, operation: Operation, parts: Mapping[str, bool], fetch: FetchOptions
+    ) -> bool:
+        """Make a request of an operation with files, and tell whether it has any."""
+        if not self._takes_files:
+            return False
+        known: Files = operation.get_context().get(FILES) or {}
+        body, files = self._body.write_with_files(operation, known, **parts)
+        if not files:
+            return False
+        if fetch.method == "GET":
+            raise InvariantError(
+                f"{operation!r} holds files, which GET cannot carry; leave `fetch_options` to POST"
+            ) from None
+        operation.set_context({FILES: files})
+        request.method = "POST"
+        request.headers = {name: value for name, value in request.headers.items() if name.lower() != "content-type"}
+        request.files = MultipartBody(
+            body,
+            list(files.values()),
+            operation_name=operation.operation_name,
+            note_spent=operation.spend,
         )
+        return True
 
     def _target(self, operation: Operation, context: Context) -> Target:
         uri = context.get("uri")

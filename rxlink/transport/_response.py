@@ -22,7 +22,7 @@ from rxlink.errors import (
     ServerParseError,
 )
 
-__all__ = ["JsonDecoder", "checked_size", "read_body", "result_of"]
+__all__ = ["JsonDecoder", "checked_size", "decode_strictly", "read_body", "result_of"]
 
 JsonDecoder: TypeAlias = Callable[[bytes], Any]
 
@@ -108,7 +108,7 @@ def result_of(
         ServerParseError: It is no JSON.
     """
     content_type = response.headers.get("content-type", "")
-    result, failure = _decoded(response, body, content_type, decode or _decode_strictly)
+    result, failure = _decoded(response, body, content_type, decode or decode_strictly)
     is_successful = response.status < FIRST_UNSUCCESSFUL_STATUS or GRAPHQL_RESPONSE in content_type
     if is_successful and isinstance(result, dict) and ("data" in result or "errors" in result):
         return cast("FetchResult", result)
@@ -195,5 +195,6 @@ def _refuse_constant(name: str) -> None:
 _json = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
-def _decode_strictly(body: bytes) -> object:
+def decode_strictly(body: bytes) -> object:
+    """Return what JSON in UTF-8 says; ``NaN`` and its like are none."""
     return _json.decode(body.decode())

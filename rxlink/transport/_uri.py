@@ -1,15 +1,23 @@
-"""Where a request goes: checks an address, and shows it without its secrets."""
+"""Where a request goes: checks an address, puts parameters into it, and shows it without its secrets.
+
+Ports: ``@apollo/client`` 4.3.8 ``src/link/http/rewriteURIForGET.ts``, the part about the address.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
+from urllib.parse import quote
 
 from aiohttp import encode_basic_auth
 from yarl import URL
 
 from rxlink.errors import InvariantError, InvariantTypeError
 
-__all__ = ["Target", "parse_uri"]
+__all__ = ["Target", "parse_uri", "with_parameters"]
+
+UNESCAPED = "-_.!~*'()"
+"""What JavaScript's ``encodeURIComponent`` leaves as it is, beside letters and digits."""
 
 
 class Target(NamedTuple):
@@ -53,6 +61,22 @@ def parse_uri(text: object, where: str) -> Target:
     if ":" in (url.user or ""):
         raise InvariantError(f"{where} has a user name with a colon in it, which HTTP cannot carry")
     return Target(url.with_user(None), encode_basic_auth(url.user or "", url.password or ""))
+
+
+def with_parameters(target: Target, parameters: Iterable[tuple[str, str]]) -> Target:
+    """Return an address with parameters behind those that it has; its fragment stays.
+
+    Args:
+        target: The address.
+        parameters: Values by name; a half of a surrogate pair in one goes as JSON and GraphQL escape it.
+    """
+    # yarl would escape other characters than fetch does, and caches compare addresses letter by letter.
+    added = "&".join(
+        f"{name}={quote(value.encode(errors='backslashreplace'), safe=UNESCAPED)}" for name, value in parameters
+    )
+    before, mark, fragment = str(target.url).partition("#")
+    separator = "&" if target.url.raw_query_string else "?"
+    return Target(URL(f"{before}{separator}{added}{mark}{fragment}", encoded=True), target.authorization)
 
 
 def _parsed(text: str) -> URL | None:

@@ -160,6 +160,19 @@ class TestAttempts:
 
         assert DATA == await execute(from_([RetryLink(delay=STEADY), ApolloLink(handle)]), REQUEST)
 
+    @virtual
+    async def test_end_where_the_operation_cannot_be_sent_again(self):
+        server = Server(1)
+
+        def spend(operation, forward):
+            operation.spend()
+            return forward(operation)
+
+        link = from_([RetryLink(delay=STEADY), ApolloLink(spend), server])
+
+        assert [DOWN] == subscribed(execute(link, REQUEST)).seen
+        assert 1 == len(server.asked_at)
+
 
 class TestTheDefaultCondition:
     @pytest.mark.parametrize(

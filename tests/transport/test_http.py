@@ -2,6 +2,7 @@
 
 import asyncio
 from contextvars import ContextVar
+from importlib.metadata import version
 
 import aiohttp
 import pytest
@@ -79,6 +80,7 @@ class TestOneOperation:
         assert {
             "operationName": "Viewer",
             "variables": {},
+            "extensions": {"clientLibrary": {"name": "rxlink", "version": version("rxlink")}},
             "query": "query Viewer {\n  viewer {\n    name\n  }\n}",
         } == server.sent
 
@@ -218,7 +220,7 @@ class TestLeaving:
 
             subscription.dispose()
 
-            await until(lambda: not link._running_on(asyncio.get_running_loop()))
+            await until(lambda: not link._sender.running[asyncio.get_running_loop()])
             assert 0 == acquired_connections(session)
             resolver.go_on.set()
         assert [] == spy.events
@@ -483,7 +485,7 @@ def test_serves_one_loop_after_another():
             return await execute(link, request)
 
     assert [VIEWER, VIEWER] == [asyncio.run(run()), asyncio.run(run())]
-    assert 1 == len(link._running), "what belongs to a closed loop is forgotten"
+    assert 1 == len(link._sender.running), "what belongs to a closed loop is forgotten"
 
 
 @pytest.mark.parametrize("name", ["print", "encode", "decode"])

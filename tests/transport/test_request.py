@@ -1,5 +1,8 @@
 """What is decided about a request before it is sent: address, headers, options, cookies."""
 
+import json
+from importlib.metadata import version
+
 import pytest
 
 from rxlink.core.chain import execute, from_
@@ -214,7 +217,7 @@ class TestHttpOptions:
             await execute(link, GraphQLRequest(QUERY, extensions={"k": 1}))
             assert "extensions" not in server.sent
             await execute(link, GraphQLRequest(QUERY, extensions={"k": 1}, context=for_this))
-            assert {"k": 1} == server.sent["extensions"]
+            assert 1 == server.sent["extensions"]["k"]
 
     @pytest.mark.parametrize(
         ("context", "message"),
@@ -224,13 +227,51 @@ class TestHttpOptions:
             ({"http": {"accept": "a/b"}}, "`http.accept` of the context is a str"),
             ({"http": {"accept": [1]}}, "`http.accept` of the context"),
             ({"http": {"accept": ["a\r\nb"]}}, "line break"),
-            ({"fetch_options": {"method": "GET"}}, "fetch_options"),
             ({"credentials": "s-o"}, "'s-o'; give 'omit', 'same-origin', 'include'"),
         ],
     )
     async def test_that_do_not_exist_are_refused(self, context: dict, message: str):
         with pytest.raises(InvariantError, match=message):
             raise await error_of(HttpLink(URI), **context)
+
+
+class TestAwareness:
+    async def test_of_the_library_is_in_the_extensions_and_yields_to_the_operations_own(self, server: ScriptedServer):
+        own = {"clientLibrary": {"name": "mine"}, "k": 1}
+
+        async with HttpLink(server.uri) as link:
+            await execute(link, GraphQLRequest(QUERY, extensions={"k": 1}))
+            await execute(link, GraphQLRequest(QUERY, extensions=own))
+
+        first, second = (json.loads(body)["extensions"] for body in server.bodies)
+        assert ["clientLibrary", "k"] == list(first)
+        assert {"name": "rxlink", "version": version("rxlink")} == first["clientLibrary"]
+        assert own == second
+
+    @pytest.mark.parametrize(
+        ("options", "http"),
+        [
+            ({"enhanced_client_awareness": {"transport": False}}, {}),
+            ({"include_extensions": False}, {}),
+            ({}, {"include_extensions": False}),
+        ],
+    )
+    async def test_of_the_library_can_be_left_out(self, server: ScriptedServer, options: dict, http: dict):
+        async with HttpLink(server.uri, **options) as link:
+            await execute(link, request_with(http=http))
+
+        assert "extensions" not in server.sent
+
+    async def test_of_the_application_is_in_the_headers(self, server: ScriptedServer):
+        async with HttpLink(server.uri, client_awareness={"name": "billing", "version": "1"}) as link:
+            await execute(link, request_with(client_awareness={"version": "2"}))
+
+        sent = {name: value for name, value in server.headers.items() if name.startswith("apollographql")}
+        assert {"apollographql-client-name": "billing", "apollographql-client-version": "2"} == sent
+
+    def test_options_are_checked_when_the_link_is_made(self):
+        with pytest.raises(InvariantError, match="client_awareness"):
+            HttpLink(URI, client_awareness={"nick": "x"})
 
 
 class TestCredentials:

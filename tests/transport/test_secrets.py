@@ -102,7 +102,9 @@ async def test_frames_say_what_was_sent_and_what_came(server: ScriptedServer, ca
         await execute(link, GraphQLRequest("query Q { a }"))
 
     sent, received = [record.getMessage() for record in caplog.records if record.name.startswith("rxlink")]
-    assert sent.startswith(f">>> operation Q to {server.uri}: POST, 64 bytes; accept: application/")
+    assert sent.startswith(
+        f">>> operation Q to {server.uri}: POST, {len(server.bodies[0])} bytes; accept: application/"
+    )
     assert "x-api-key: ***" in sent
     assert received.startswith(f"<<< operation Q to {server.uri}: 200, ")
 
@@ -111,7 +113,7 @@ async def test_nothing_is_described_while_nobody_listens(
     server: ScriptedServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ):
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr("rxlink.transport.http.described", lambda _: 1 / 0)
+    monkeypatch.setattr("rxlink.transport._sending.described", lambda _: 1 / 0)
 
     async with HttpLink(server.uri) as link:
         await execute(link, GraphQLRequest("query Q { a }"))

@@ -1,0 +1,171 @@
+"""One request from its start to its end, and what its subscriber is told."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import aiohttp
+
+from rxlink.core.operation import Operation
+from rxlink.core.result import FetchResult
+from rxlink.core.subscription import ResultObserver, Subscription
+from rxlink.errors import ClientClosed, NetworkTimeout, RxlinkError
+from rxlink.transport._failures import network_error
+from rxlink.transport._headers import described
+from rxlink.transport._request import HttpRequest
+from rxlink.transport._response import JsonDecoder, read_body, result_of
+from rxlink.transport._running import Ended, Running
+from rxlink.transport._sessions import Sessions
+
+__all__ = ["HttpResponse", "Sender"]
+
+LARGE_BODY: Final = 2**20  # bytes; above, aiohttp wants a file, so that writing gives way to others
+NO_TIMEOUTS: Final = aiohttp.ClientTimeout()
+
+logger = logging.getLogger("rxlink.transport.http")  # the public module that this is a part of
+
+
+@dataclass(slots=True)
+class HttpResponse:
+    """The head of an answer, as it stands in the operation's context under ``response``.
+
+    Attributes:
+        status: The HTTP status.
+        headers: The headers; the case of a name does not matter.
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+
+
+class Sender:
+    """Sends the requests of a link, on whichever loop they are subscribed.
+
+    Attributes:
+        is_closed: Whether it was closed: nothing is sent any more.
+        is_closed: Whether it was closed.
+        running: What runs, by loop.
+        sessions: The aiohttp sessions that it sends with.
+    """
+
+    __slots__ = ("_decode", "_link", "_max_response_size", "_timeout", "is_closed", "running", "sessions")
+
+    def __init__(
+        self,
+        link: str,
+        *,
+        sessions: Sessions,
+        timeout: float | None,
+        decode: JsonDecoder | None,
+        max_response_size: int | None,
+    ) -> None:
+        self._link = link
+        self._timeout = timeout
+        self._decode = decode
+        self._max_response_size = max_response_size
+        self.is_closed = False
+        self.sessions = sessions
+        self.running: dict[asyncio.AbstractEventLoop, Running] = {}
+
+    async def run(
+        self, observer: ResultObserver, operation: Operation, request: HttpRequest, root: Subscription
+    ) -> None:
+        """Send a request, and tell the observer its result or its error."""
+        task = asyncio.current_task()
+        assert task is not None, "this runs in a task of its own"
+        running = self._running_on(task.get_loop())
+        running.enter(task)
+        try:
+            outcome: FetchResult | Exception = await self._fetch(operation, request)
+        except BaseException as error:  # noqa: BLE001 - middleware of a given session may raise anything
+            if task.get_loop().is_closed():  # it is being collected: nobody is called from there
+                return
+            outcome = _final(self._failure(error, request, running, task), operation)
+        finally:
+            running.leave(task)
+        root.release()
+        if isinstance(outcome, Exception):
+            try:
+                observer.on_error(outcome)
+            finally:
+                del outcome  # its traceback holds this frame: no cycles
+            return
+        try:
+            observer.on_next(outcome)
+        finally:
+            observer.on_completed()
+
+    async def aclose(self) -> None:
+        """End what runs on this loop, and close the link's own sessions."""
+        self.is_closed = True
+        running = self.running.get(asyncio.get_running_loop())
+        if running is not None:
+            await running.close()
+        await self.sessions.aclose()
+
+    def _failure(
+        self, error: BaseException, request: HttpRequest, running: Running, task: asyncio.Task[None]
+    ) -> Exception:
+        """Return what the operation gets for what has just been caught; raise it again if that is no answer."""
+        if isinstance(error, (aiohttp.ClientError, OSError)):
+            unread = None if request.files is None else request.files.failure
+            return network_error(error, request) if unread is None else unread
+        if isinstance(error, Exception):
+            return error
+        if not isinstance(error, asyncio.CancelledError):
+            raise error
+        ended = running.why_cancelled(task)
+        if ended is Ended.BY_TIMEOUT and self._timeout is not None:
+            return NetworkTimeout(str(request), seconds=self._timeout)
+        if ended is Ended.BY_CLOSING:
+            return ClientClosed(self._link)
+        raise error
+
+    async def _fetch(self, operation: Operation, request: HttpRequest) -> FetchResult:
+        if self.is_closed:  # meanwhile
+            raise ClientClosed(self._link)
+        session = self.sessions.opened(request.credentials) or await self.sessions.open(request.credentials)
+        body, files = request.body, request.files
+        is_logged = logger.isEnabledFor(logging.DEBUG)
+        if is_logged:
+            sent = len(body) if files is None else files.size or "streamed"
+            logger.debug(">>> %s: %s, %s bytes; %s", request, request.method, sent, described(request.headers))
+        response = await session.request(
+            request.method,
+            request.target.url,
+            data=files or (body if len(body) <= LARGE_BODY else io.BytesIO(body)) or None,
+            headers=request.headers,
+            timeout=NO_TIMEOUTS,
+            raise_for_status=False,
+            auto_decompress=True,
+        )
+        operation.set_context({"response": HttpResponse(response.status, response.headers)})
+        limit, content = self._max_response_size, response.content
+        is_single = response.headers.get("content-type", "")[:12] == "application/"  # and not in parts
+        if is_single and content.is_eof() and (limit is None or content.total_bytes <= limit):
+            answer = await response.read()  # which has come with its head, as most do
+        else:
+            answer = await read_body(response, operation, limit=limit, what=request)
+        if is_logged:
+            size, headers = len(answer), described(response.headers)
+            logger.debug("<<< %s: %d, %d bytes; %s", request, response.status, size, headers)
+        return result_of(response, answer, operation, self._decode)
+
+    def _running_on(self, loop: asyncio.AbstractEventLoop) -> Running:
+        running = self.running.get(loop)
+        if running is None:
+            self.running = {known: running for known, running in self.running.items() if not known.is_closed()}
+            running = self.running[loop] = Running(loop, self._timeout)
+        return running
+
+
+def _final(failure: Exception, operation: Operation) -> Exception:
+    """Say of the failure of an operation that cannot be sent again that trying again makes no sense."""
+    if operation.is_spent and isinstance(failure, RxlinkError):
+        failure.retryable = False
+    return failure
