@@ -1,0 +1,189 @@
+"""What several operations become as one request, and what becomes of its answer.
+
+Ports: ``@apollo/client`` 4.3.8 ``src/link/batch-http/BaseBatchHttpLink.ts``, its ``batchHandler``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, Final, cast
+
+from rxlink.core.operation import Operation
+from rxlink.core.result import FetchResult
+from rxlink.core.subscription import Observer, ResultObserver
+from rxlink.errors import ServerError
+from rxlink.transport._request import HttpRequest
+from rxlink.transport._response import (
+    JsonDecoder,
+    decode_strictly,
+)
+from rxlink.transport._sending import HttpResponse
+
+__all__ = ["AnswerReader", "AtTheEnd", "BatchedOperation", "BatchedRequest", "batch_decoder"]
+
+SHOWN_NAMES: Final = 10
+"""How many operations of a batch an error message names."""
+
+
+class BatchedOperation(Operation):
+    """An operation and the request that it would be by itself; made for each subscription.
+
+    Attributes:
+        original: The operation, as the links above know it.
+        request: Its request.
+    """
+
+    __slots__ = ("original", "request")
+
+    def __init__(self, original: Operation, request: HttpRequest) -> None:
+        # All of it has been checked.
+        for name in Operation.__slots__:
+            setattr(self, name, getattr(original, name))
+        self.original = original
+        self.request = request
+
+
+class BatchedRequest(HttpRequest):
+    """The request of a batch: address, headers and cookies are the first one's, the body is a list of all bodies.
+
+    To those who send it, it stands for its operations as well.
+
+    Attributes:
+        operations: The operations, as the links above know them.
+        response: The head of the answer, once it is there.
+    """
+
+    __slots__ = ("operations", "response")
+
+    is_spent = False  # files do not go in batches
+
+    def __init__(self, batched: Sequence[BatchedOperation]) -> None:
+        first = batched[0].request
+        names = [operation.operation_name or "(anonymous)" for operation in batched]
+        more = [f"{len(names) - SHOWN_NAMES} more"] if len(names) > SHOWN_NAMES else []
+        body = b"[" + b",".join([operation.request.body for operation in batched]) + b"]"
+        super().__init__(", ".join([*names[:SHOWN_NAMES], *more]), first.target, first.headers, body, first.credentials)
+        self.operations = [operation.original for operation in batched]
+        self.response: HttpResponse | None = None
+
+    def set_context(self, values: Mapping[str, Any]) -> None:
+        """Put the head of the answer into the context of each operation."""
+        self.response = values["response"]
+        for operation in self.operations:
+            operation.set_context(values)
+
+    def __str__(self) -> str:
+        return f"batch of {self.operation_name} to {self.target}"
+
+
+class _Answer(dict[str, Any]):
+    """What JSON says, in the shape of a result, so that it passes where a single one is expected.
+
+    Attributes:
+        value: What it says.
+        body: The JSON.
+    """
+
+    def __init__(self, value: object, body: bytes) -> None:
+        super().__init__(data=None)
+        self.value = value
+        self.body = body
+
+
+def batch_decoder(decode: JsonDecoder | None) -> JsonDecoder:
+    """Return a decoder of answers that :class:`AnswerReader` reads; None as in HttpLink."""
+    return partial(_decode, decode or decode_strictly)
+
+
+def _decode(decode: JsonDecoder, body: bytes) -> _Answer:
+    return _Answer(decode(body), body)
+
+
+class AnswerReader:
+    """Makes a list of results of the answer to a batch."""
+
+    __slots__ = ("_batch", "_observer")
+
+    def __init__(self, batch: BatchedRequest, observer: Observer[Any]) -> None:
+        self._batch = batch
+        self._observer = observer
+
+    def on_next(self, answer: FetchResult) -> None:
+        assert isinstance(answer, _Answer), "the link decodes with `batch_decoder`"
+        try:
+            results = self._results_of(answer)
+        except ServerError as error:
+            self._observer.on_error(error)
+        else:
+            self._observer.on_next(results)
+
+    def on_error(self, error: Exception) -> None:
+        if isinstance(error, ServerError) and isinstance(error.result, _Answer):
+            value = error.result.value
+            error.result = cast("dict[str, Any]", value) if isinstance(value, dict) else None
+        self._observer.on_error(error)
+
+    def on_completed(self) -> None:
+        self._observer.on_completed()
+
+    def _results_of(self, answer: _Answer) -> list[FetchResult | Exception]:
+        batch, value = self._batch, answer.value
+        count = len(batch.operations)
+        if not isinstance(value, list) and not _is_result(value):
+            raise self._error(answer, f"Server response was malformed for query '{batch.operation_name}'.")
+        results = cast("list[object]", value) if isinstance(value, list) else [value]
+        if len(results) != count:
+            message = f"server returned results with length {len(results)}, expected length of {count}"
+            raise self._error(answer, f"{batch}: {message}; does it take batches?")
+        return [
+            cast("FetchResult", result) if _is_result(result) else self._malformed(answer, operation)
+            for result, operation in zip(results, batch.operations, strict=True)
+        ]
+
+    def _malformed(self, answer: _Answer, operation: Operation) -> ServerError:
+        name = operation.operation_name
+        return self._error(answer, f"Server response was malformed for query '{name or '(anonymous)'}'.", name)
+
+    def _error(self, answer: _Answer, message: str, operation_name: str | None = None) -> ServerError:
+        response, value = self._batch.response, answer.value
+        assert response is not None, "an answer has a head"
+        headers: dict[str, str] = {}
+        for name, text in response.headers.items():
+            key = name.lower()
+            headers[key] = f"{headers[key]}, {text}" if key in headers else text
+        return ServerError(
+            message,
+            status_code=response.status,
+            headers=headers,
+            body_text=answer.body.decode(errors="replace"),
+            result=cast("dict[str, Any]", value) if isinstance(value, dict) else None,
+            operation_name=operation_name or self._batch.operation_name,
+        )
+
+
+class AtTheEnd:
+    """Keeps a result until its batch has ended: it ends the wait for a signal, and with that the place in the batch."""
+
+    __slots__ = ("_observer", "_result")
+
+    def __init__(self, observer: ResultObserver) -> None:
+        self._observer = observer
+        self._result: FetchResult | None = None
+
+    def on_next(self, result: FetchResult) -> None:
+        self._result = result
+
+    def on_error(self, error: Exception) -> None:
+        self._observer.on_error(error)
+
+    def on_completed(self) -> None:
+        assert self._result is not None, "an answer comes before the end"
+        try:
+            self._observer.on_next(self._result)
+        finally:
+            self._observer.on_completed()
+
+
+def _is_result(value: object) -> bool:
+    return isinstance(value, dict) and ("data" in value or "errors" in value)
