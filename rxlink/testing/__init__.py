@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 from rxlink.testing.auth_server import AuthServer, Fault
-from rxlink.testing.mock_link import MockedResponse, MockLink
+from rxlink.testing.mock_link import MockLink
+from rxlink.testing.mock_subscription_link import MockSubscriptionLink
+from rxlink.testing.mocked_response import MockedResponse, realistic_delay
 from rxlink.testing.observable_stream import ObservableStream
 from rxlink.testing.virtual_time import VirtualTime, virtual
 
-__all__ = ["AuthServer", "Fault", "MockLink", "MockedResponse", "ObservableStream", "VirtualTime", "virtual"]
+__all__ = [
+    "AuthServer",
+    "Fault",
+    "MockLink",
+    "MockSubscriptionLink",
+    "MockedResponse",
+    "ObservableStream",
+    "VirtualTime",
+    "realistic_delay",
+    "virtual",
+]

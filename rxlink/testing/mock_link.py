@@ -1,111 +1,28 @@
 """A terminating link that answers from a list, in place of a server.
 
-Ports: ``@apollo/client`` 4.3.8 ``src/testing/core/mocking/mockLink.ts``.
+Ports: ``@apollo/client`` 4.3.8 ``src/testing/core/mocking/mockLink.ts``; its mocks are in
+:mod:`rxlink.testing.mocked_response`.
 Differs: a mock without a delay answers at once, before ``subscribe`` returns, which is the harder
-case for the links above (Apollo waits 20 to 50 ms at random); a mock may name an operation instead
-of a query, or neither; without ``variables`` it takes any (there: none); the function in ``result``
-gets the operation, not its variables.
+case for the links above (Apollo waits 20 to 50 ms at random; `realistic_delay` does that); a mock
+is chosen for each subscription (there when ``execute`` is called); where none is left the error
+says it all, and no warning is printed.
 """
 
 from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any, TypeAlias
+from collections.abc import Callable, Sequence
 
-from rxlink.core.documents import DocumentNode, document_of, parse_document
+from rxlink.core.documents import document_of
 from rxlink.core.link import ApolloLink, Forward
 from rxlink.core.operation import Operation
-from rxlink.core.result import FetchResult
 from rxlink.core.subscription import Cancellable, Connect, ResultObserver, Subscription
 from rxlink.core.timing import start_timer
 from rxlink.errors import InvariantError, InvariantTypeError
+from rxlink.testing.mocked_response import Delay, MockedResponse, seconds_of
 
-__all__ = ["MockLink", "MockedResponse"]
-
-VariableMatcher: TypeAlias = Callable[[Mapping[str, Any]], bool]
-ResultFunction: TypeAlias = Callable[[Operation], FetchResult]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MockedResponse:
-    """An answer, and the operations that it is for.
-
-    Attributes:
-        query: GraphQL text or a document, compared as graphql-core prints it; None for any.
-        operation_name: The operation's name; None for any.
-        variables: The very variables, or a function that tells whether it likes them; None for any.
-        result: The result, copied for each answer, or a function that gets the operation and
-            returns one. What it raises is the operation's error.
-        error: The error to end with, instead of a result.
-        delay: Seconds until the answer. None answers at once, before ``subscribe`` returns; 0 lets
-            the loop turn first; ``math.inf`` never answers.
-        max_usage: How often it answers, None for always.
-
-    Raises:
-        InvariantError: Both or neither of ``result`` and ``error``, or a ``max_usage`` below 1.
-    """
-
-    query: str | DocumentNode | None = None
-    operation_name: str | None = None
-    variables: Mapping[str, Any] | VariableMatcher | None = None
-    result: FetchResult | ResultFunction | None = None
-    error: Exception | None = None
-    delay: float | timedelta | None = None
-    max_usage: int | None = 1
-
-    def __post_init__(self) -> None:
-        if self.result is not None and self.error is not None:
-            raise InvariantError(f"{self} has both `result` and `error`; keep one of them")
-        if self.result is None and self.error is None and self.seconds != math.inf:
-            raise InvariantError(f"{self} has no answer; give `result`, `error`, or `delay=math.inf` for never")
-        if self.max_usage is not None and self.max_usage < 1:
-            raise InvariantError(f"{self}: `max_usage` is {self.max_usage}; give 1 or more, or None for always")
-
-    @property
-    def seconds(self) -> float | None:
-        """The delay in seconds, None for no delay."""
-        return self.delay.total_seconds() if isinstance(self.delay, timedelta) else self.delay
-
-    def matches(self, operation: Operation) -> bool:
-        """Tell whether it is for this operation."""
-        return (
-            (self.query is None or _text(self.query) == _text(operation.query))
-            and self.operation_name in (None, operation.operation_name)
-            and self._likes(operation.variables)
-        )
-
-    def answer(self, operation: Operation) -> FetchResult:
-        """Make the result for an operation.
-
-        Raises:
-            Exception: The mocked error, or what the function in ``result`` raises.
-            InvariantTypeError: That function returned something that is no dict.
-        """
-        if self.error is not None:
-            raise self.error
-        result = self.result(operation) if callable(self.result) else copy.deepcopy(self.result)
-        if not isinstance(result, dict):
-            raise InvariantTypeError(f"{self}: `result` returned a {type(result).__name__}; return a dict")
-        return result
-
-    def _likes(self, variables: Mapping[str, Any]) -> bool:
-        if callable(self.variables):
-            return self.variables(variables)
-        return self.variables is None or dict(self.variables) == variables
-
-    def __str__(self) -> str:
-        """Say which operations it is for."""
-        name = self.operation_name or ("any operation" if self.query is None else "")
-        query = "" if self.query is None else " ".join(_text(self.query).split())
-        if callable(self.variables):
-            variables = f"variables that {getattr(self.variables, '__qualname__', self.variables)} likes"
-        else:
-            variables = "any variables" if self.variables is None else f"variables {dict(self.variables)!r}"
-        return f"a mock for {' '.join(filter(None, (name, query)))} with {variables}"
+__all__ = ["MockLink"]
 
 
 class MockLink(ApolloLink):
@@ -130,16 +47,44 @@ class MockLink(ApolloLink):
 
     is_terminating = True
 
-    def __init__(self, mocked_responses: Sequence[MockedResponse]) -> None:
+    def __init__(self, mocked_responses: Sequence[MockedResponse] = (), *, default_delay: Delay | None = None) -> None:
         """Make the link.
 
         Args:
             mocked_responses: The mocks; the earlier one wins.
+            default_delay: Seconds until the answer of a mock without a ``delay``, or a function of
+                the operation, such as ``realistic_delay()`` returns; None answers at once, before
+                ``subscribe`` returns.
+
+        Raises:
+            InvariantError: The delay is negative.
+            InvariantTypeError: The delay is no duration, or something is no ``MockedResponse``.
         """
         super().__init__()
+        seconds_of("default_delay", default_delay, None)
+        self._default_delay = default_delay
         self.operations: list[Operation] = []
         self.unsubscribed: list[Operation] = []
-        self._mocks = [_Mock(response) for response in mocked_responses]
+        self._mocks: list[_Mock] = []
+        for response in mocked_responses:
+            self.add_mocked_response(response)
+
+    @property
+    def operation(self) -> Operation | None:
+        """The last operation that arrived, None before the first."""
+        return self.operations[-1] if self.operations else None
+
+    def add_mocked_response(self, mocked_response: MockedResponse) -> None:
+        """Add a mock behind the others.
+
+        Raises:
+            InvariantTypeError: It is no ``MockedResponse``.
+        """
+        if not isinstance(mocked_response, MockedResponse):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvariantTypeError(
+                f"a mocked response is a {type(mocked_response).__name__}; give a MockedResponse(...)"
+            )
+        self._mocks.append(_Mock(mocked_response))
 
     def connect(self, forward: Forward) -> Connect:
         """Prepare to run operations; see :meth:`ApolloLink.connect`."""
@@ -150,11 +95,14 @@ class MockLink(ApolloLink):
         self.operations.append(seen)
         try:
             mock = self._mock_for(operation)
+            seconds = seconds_of("delay", mock.delay, operation)
+            if seconds is None:
+                seconds = seconds_of("default_delay", self._default_delay, operation)
             pending = _Pending(mock, operation, observer, root, lambda: self.unsubscribed.append(seen))
         except Exception as error:  # noqa: BLE001 - no mock, or what a matcher raises
             observer.on_error(error)
             return
-        pending.start()
+        pending.start(seconds)
 
     def _mock_for(self, operation: Operation) -> MockedResponse:
         for mock in self._mocks:
@@ -166,7 +114,7 @@ class MockLink(ApolloLink):
     def _unmatched(self, operation: Operation) -> InvariantError:
         lines = [
             f"no mocked response for {operation!r} with variables {operation.variables!r}:",
-            f"  {' '.join(_text(operation.query).split())}",
+            f"  {' '.join(document_of(operation.query).text.split())}",
             "MockLink expected one of:" if self._mocks else "MockLink has no mocks at all",
         ]
         lines += [f"  {mock.response}{'' if mock.left > 0 else ' (used up)'}" for mock in self._mocks]
@@ -203,8 +151,7 @@ class _Pending:
         self._note_leaver = note_leaver
         self._timer: Cancellable | None = None
 
-    def start(self) -> None:
-        seconds = self._mock.seconds
+    def start(self, seconds: float | None) -> None:
         if seconds is None:
             self._answer()
             return
@@ -242,7 +189,3 @@ class _Pending:
             return
         self._observer.on_next(result)
         self._observer.on_completed()
-
-
-def _text(query: str | DocumentNode) -> str:
-    return document_of(parse_document(query)).text

@@ -12,9 +12,13 @@ from rxlink.core.documents import parse_document
 from rxlink.core.operation import GraphQLRequest
 from rxlink.errors import InvariantError, InvariantTypeError
 from rxlink.links.context import SetContextLink
-from rxlink.testing import MockedResponse, MockLink
+from rxlink.testing import MockedResponse, MockLink, realistic_delay
 from rxlink.testing.virtual_time import VirtualTime, virtual
 from tests.recording import DATA, END, REQUEST, answering, seen_of, subscribed
+
+
+def raising(operation):
+    raise OSError("no")
 
 
 class TestMatching:
@@ -52,6 +56,22 @@ class TestMatching:
         seen = seen_of(execute(link, request))
 
         assert answered == (seen == [DATA, END])
+
+    @pytest.mark.parametrize("mocked", [None, {}, {"n": 3}, {"n": 3, "e": "RED"}])
+    @pytest.mark.parametrize("given", [{}, {"n": 3}, {"n": 3, "e": "RED"}])
+    def test_lets_the_defaults_that_a_query_declares_count_on_both_sides(self, mocked, given):
+        query = "query ($n: Int = 3, $e: Color = RED, $x: Int) { a(n: $n, e: $e, x: $x) }"
+        link = MockLink([MockedResponse(query=query, variables=mocked, result=DATA)])
+
+        assert [DATA, END] == seen_of(execute(link, GraphQLRequest(query, given)))
+
+    def test_does_not_take_a_default_for_another_value(self):
+        query = "query ($n: Int = 3) { a(n: $n) }"
+        link = MockLink([MockedResponse(variables={}, result=DATA)])
+
+        [error] = seen_of(execute(link, GraphQLRequest(query, {"n": 4})))
+
+        assert InvariantError is type(error)
 
     def test_answers_with_mocks_of_one_query_in_their_order_each_once(self):
         link = MockLink([MockedResponse(result={"data": n}) for n in (1, 2)])
@@ -153,11 +173,39 @@ class TestAnswers:
             ({"delay": 3}, "has no answer"),
             ({"result": DATA, "error": OSError()}, "has both"),
             ({"result": DATA, "max_usage": 0}, "`max_usage` is 0"),
+            ({"result": DATA, "delay": -1}, "`delay` is -1"),
+            ({"result": DATA, "query": "{ a"}, "the query is no GraphQL"),
         ],
     )
     def test_refuses_a_mock_that_makes_no_sense(self, options, message):
         with pytest.raises(InvariantError, match=message):
             MockedResponse(**options)
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"query": 7}, "`query` of a mock is a int; give GraphQL text"),
+            ({"variables": [1]}, "`variables` of a mock is a list; give a mapping"),
+            ({"result": [DATA]}, "`result` of a mock is a list; give a dict"),
+            ({"error": "refused"}, "`error` of a mock is a str; give an exception"),
+            ({"max_usage": "2"}, "`max_usage` of a mock is a str; give a number"),
+            ({"delay": "2"}, "`delay` is a str; give seconds"),
+        ],
+    )
+    def test_refuses_a_mock_of_wrong_types(self, options, message):
+        with pytest.raises(InvariantTypeError, match=message):
+            MockedResponse(**{"result": DATA, **options})
+
+    def test_takes_mocks_that_are_added_later_behind_the_others(self):
+        link = MockLink([MockedResponse(result={"data": 1})])
+        link.add_mocked_response(MockedResponse(result={"data": 2}))
+        results = execute(link, REQUEST)
+
+        assert [{"data": 1}, {"data": 2}] == [seen_of(results)[0] for _ in range(2)]
+
+    def test_refuses_what_is_no_mock(self):
+        with pytest.raises(InvariantTypeError, match=r"a mocked response is a dict; give a MockedResponse"):
+            MockLink([{"result": DATA}])
 
     def test_lets_nothing_stand_behind_it(self):
         with pytest.raises(InvariantError, match="never forwards"):
@@ -210,6 +258,57 @@ class TestDelay:
 
         assert ([], ["Viewer"]) == (recorder.seen, [left.operation_name for left in link.unsubscribed])
 
+    def test_may_be_a_function_of_the_operation(self):
+        scheduler = TestScheduler()
+        link = MockLink([MockedResponse(result=DATA, delay=lambda operation: operation.variables["wait"])])
+        recorder = subscribed(execute(link, GraphQLRequest("query Q($wait: Int) { a }", {"wait": 5})), scheduler)
+
+        scheduler.advance_by(4.9)
+        before = list(recorder.seen)
+        scheduler.advance_by(0.1)
+
+        assert ([], [DATA, END]) == (before, recorder.seen)
+
+    @pytest.mark.parametrize(
+        ("function", "failure"),
+        [(lambda operation: -1, InvariantError), (lambda operation: "1", InvariantTypeError), (raising, OSError)],
+    )
+    def test_of_a_function_that_fails_is_the_operations_error(self, function, failure):
+        seen = seen_of(execute(MockLink([MockedResponse(result=DATA, delay=function)]), REQUEST))
+
+        assert [failure] == list(map(type, seen))
+
+    @pytest.mark.parametrize("default", [5, lambda operation: 5, timedelta(seconds=5)])
+    def test_has_a_default_for_mocks_without_one(self, default):
+        scheduler = TestScheduler()
+        own = MockedResponse(operation_name="Own", result=DATA, delay=1)
+        link = MockLink([own, MockedResponse(result=DATA)], default_delay=default)
+        without, with_own = [
+            subscribed(execute(link, GraphQLRequest(query)), scheduler) for query in ("{ a }", "query Own { a }")
+        ]
+
+        scheduler.advance_by(1)
+        before = (list(without.seen), list(with_own.seen))
+        scheduler.advance_by(4)
+
+        assert (([], [DATA, END]), [DATA, END]) == (before, without.seen)
+
+    @pytest.mark.parametrize(("default", "error"), [(-1, InvariantError), ("1", InvariantTypeError)])
+    def test_refuses_a_default_that_makes_no_sense(self, default, error):
+        with pytest.raises(error, match="`default_delay`"):
+            MockLink([], default_delay=default)
+
+    def test_may_be_as_random_as_apollos(self):
+        delays = [realistic_delay()(None) for _ in range(100)] + [realistic_delay(1, timedelta(seconds=2))(None)]
+
+        assert all(0.02 <= delay <= 0.05 for delay in delays[:100])
+        assert (True, True) == (1 <= delays[100] <= 2, len(set(delays)) > 50)
+
+    @pytest.mark.parametrize(("minimum", "maximum"), [(2, 1), (1, 1), (-1, 1)])
+    def test_may_not_be_random_between_limits_that_make_no_sense(self, minimum, maximum):
+        with pytest.raises(InvariantError, match="`minimum` is"):
+            realistic_delay(minimum, maximum)
+
     def test_needs_a_loop_or_a_scheduler(self):
         link = MockLink([MockedResponse(result=DATA, delay=1)])
 
@@ -228,6 +327,14 @@ class TestNotes:
         seen_of(results)
 
         assert ["a", "b"] == [operation.get_context()["attempt"] for operation in mocks.operations]
+
+    def test_tells_the_last_operation(self):
+        link = MockLink([MockedResponse(result=DATA)])
+        before = link.operation
+
+        seen_of(execute(link, REQUEST))
+
+        assert (None, "Viewer") == (before, link.operation.operation_name)
 
     def test_keeps_an_operation_that_no_mock_was_for(self):
         link = MockLink([])
