@@ -19,6 +19,7 @@ from rxlink.auth.events import (
 from rxlink.auth.link import AuthLink
 from rxlink.auth.session import AuthSession
 from rxlink.auth.storage import MemoryTokenStorage, TokenStorage
+from rxlink.auth.token_refresh import TokenRefreshLink
 from rxlink.auth.tokens import TokenSet
 from rxlink.core.chain import concat, empty, execute, from_, split
 from rxlink.core.link import ApolloLink
@@ -26,6 +27,7 @@ from rxlink.core.observables import from_error, from_future
 from rxlink.core.operation import GraphQLRequest, Operation
 from rxlink.core.result import FetchResult
 from rxlink.errors import (
+    AbortError,
     AuthError,
     ClientClosed,
     CombinedGraphQLErrors,
@@ -44,15 +46,29 @@ from rxlink.errors import (
     TokenRefreshError,
     TokenRefreshTimeout,
     TokenStorageError,
+    UploadError,
+)
+from rxlink.links.batch import BatchHandler, BatchKey, BatchLink
+from rxlink.links.client_awareness import (
+    ClientAwarenessLink,
+    ClientAwarenessOptions,
+    EnhancedClientAwarenessOptions,
 )
 from rxlink.links.context import SetContextLink, set_context
 from rxlink.links.dedup import DedupLink
 from rxlink.links.error import ErrorLink, ErrorResponse, on_error
+from rxlink.links.persisted_queries import ErrorMeta, PersistedQueryLink, RetryFunctionOptions
 from rxlink.links.polling import PollingLink
+from rxlink.links.remove_typename import KEEP, RemoveTypenameFromVariablesLink
 from rxlink.links.retry import AttemptsOptions, DelayOptions, RetryLink
+from rxlink.transport.batch_http import BatchHttpLink
 from rxlink.transport.http import HttpLink
+from rxlink.transport.schema import SchemaLink
+from rxlink.transport.upload import Upload
 
 __all__ = [
+    "KEEP",
+    "AbortError",
     "ApolloLink",
     "AttemptsOptions",
     "AuthError",
@@ -61,13 +77,21 @@ __all__ = [
     "AuthSession",
     "AuthState",
     "AuthStatus",
+    "BatchHandler",
+    "BatchHttpLink",
+    "BatchKey",
+    "BatchLink",
+    "ClientAwarenessLink",
+    "ClientAwarenessOptions",
     "ClientClosed",
     "CombinedGraphQLErrors",
     "CombinedProtocolErrors",
     "DedupLink",
     "DelayOptions",
     "Ended",
+    "EnhancedClientAwarenessOptions",
     "ErrorLink",
+    "ErrorMeta",
     "ErrorResponse",
     "FetchResult",
     "GraphQLRequest",
@@ -81,27 +105,34 @@ __all__ = [
     "OperationCancelled",
     "OperationQueued",
     "OperationRetried",
+    "PersistedQueryLink",
     "PollingLink",
     "RefreshFailed",
     "RefreshReason",
     "RefreshStarted",
     "RefreshSucceeded",
     "RefreshTryFailed",
+    "RemoveTypenameFromVariablesLink",
     "ResponseTooLarge",
+    "RetryFunctionOptions",
     "RetryLink",
     "RxlinkError",
     "SaveFailed",
+    "SchemaLink",
     "SerializationError",
     "ServerError",
     "ServerParseError",
     "SessionEnded",
     "SetContextLink",
     "TokenRefreshError",
+    "TokenRefreshLink",
     "TokenRefreshTimeout",
     "TokenSet",
     "TokenStorage",
     "TokenStorageError",
     "TokensSaved",
+    "Upload",
+    "UploadError",
     "concat",
     "empty",
     "execute",
