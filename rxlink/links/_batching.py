@@ -12,12 +12,13 @@ from typing import Any, TypeAlias, cast
 from reactivex import Observable, abc
 
 from rxlink.core.chain_observable import subscribe_foreign
+from rxlink.core.fan_out import own_error
 from rxlink.core.link import Forward, ForwardFunction, name_of
 from rxlink.core.operation import Operation
 from rxlink.core.result import FetchResult
 from rxlink.core.subscription import Cancellable, ResultObserver, Subscription, report_callback_error
 from rxlink.core.timing import start_timer
-from rxlink.errors import InvariantError, InvariantTypeError, RxlinkError
+from rxlink.errors import InvariantError, InvariantTypeError
 
 __all__ = ["Batch", "BatchHandler", "BatchOptions", "Member"]
 
@@ -159,7 +160,7 @@ class Batch:
 
     def _fail(self, error: Exception) -> None:
         for member in self._ended_members():
-            member.end(member.observer.on_error, _own_error(error))
+            member.end(member.observer.on_error, own_error(error))
 
     def _complete(self) -> None:
         for member in self._ended_members():
@@ -193,17 +194,3 @@ def _checked(source: object, handler: BatchHandler) -> Observable[Any]:
         f"`batch_handler` {name_of(handler)} returned a {type(source).__name__} instead of an Observable; "
         "wrap what has to be awaited: from_future(...)"
     )
-
-
-def _own_error(error: Exception) -> Exception:
-    """Make an error of ours anew for one of the members: each raise of a shared one would add to its traceback."""
-    if not isinstance(error, RxlinkError):
-        return error
-    try:
-        own = type(error).__new__(type(error))
-    except TypeError:  # a user's own subclass, which is not made like ours
-        return error
-    own.args = error.args
-    own.__dict__.update(error.__dict__)
-    own.__cause__ = error.__cause__
-    return own.with_traceback(error.__traceback__)

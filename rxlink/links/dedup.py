@@ -19,11 +19,12 @@ from typing import Any, cast
 from reactivex.internal import noop
 
 from rxlink.core.documents import OperationType, document_of
+from rxlink.core.fan_out import own_error
 from rxlink.core.link import ApolloLink, Forward
 from rxlink.core.operation import Operation
 from rxlink.core.result import FetchResult
 from rxlink.core.subscription import Connect, ResultObserver, Subscription, report_callback_error
-from rxlink.errors import InvariantError, RxlinkError
+from rxlink.errors import InvariantError
 
 __all__ = ["DedupLink"]
 
@@ -126,7 +127,7 @@ class _Flight(Subscription):
 
     def on_error(self, error: Exception) -> None:
         # The last one gets the original.
-        self._end(lambda one: one.tell(one.observer.on_error, _own_error(error) if self._passengers else error))
+        self._end(lambda one: one.tell(one.observer.on_error, own_error(error) if self._passengers else error))
 
     def on_completed(self) -> None:
         self._end(lambda passenger: passenger.tell(passenger.observer.on_completed))
@@ -175,20 +176,6 @@ class _Passenger:
             except Exception as raised:  # noqa: BLE001 - as above
                 error = raised
         report_callback_error(error)
-
-
-def _own_error(error: Exception) -> Exception:
-    """Make an error of ours anew for one more who waits: each raise of a shared one would add to its traceback."""
-    if not isinstance(error, RxlinkError):
-        return error
-    try:
-        own = type(error).__new__(type(error))
-    except Exception:  # noqa: BLE001 - a user's own subclass may not be made like ours
-        return error
-    own.args = error.args
-    own.__dict__.update(error.__dict__)
-    own.__cause__ = error.__cause__
-    return own.with_traceback(error.__traceback__)
 
 
 class _Same:
