@@ -4,7 +4,8 @@ Ports: ``@apollo/client`` 4.3.8 ``src/link/error/index.ts``; the handler's argum
 Client 3, in which the token refresh recipes are written.
 Differs: a handler may be a coroutine function or return an awaitable; what it raises is the operation's error (there
 the operation completes empty, or hangs); what a later link raises at once can be answered like any other error;
-leaving or answering also stops the first stream.
+leaving or answering also stops the first stream, and an answer comes once (there each further result of the first
+stream subscribes to the answer once more).
 """
 
 from __future__ import annotations

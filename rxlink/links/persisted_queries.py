@@ -6,7 +6,8 @@ Differs: SHA-256 comes with Python, so neither hash function has to be given; bo
 failed is computed anew by the next operation (there the failure is kept). Once disabled, persisted queries stay
 disabled (there one unrelated error enables them again), for operations too that were under way or are subscribed again.
 An operation that went out with its text is not sent a second time (there ``retry`` is asked after that as well). What
-``disable`` or ``retry`` raise is the operation's error (there it completes empty, or hangs). ``GET`` is decided by the
+``disable`` or ``retry`` raise is the operation's error (there it completes empty, or hangs). Who leaves while the hash
+is made is not sent (there it is). ``GET`` is decided by the
 operation to run, not by all those of its document, and a text goes by POST also where the operation is subscribed again
 (there by GET). The text is as graphql-core prints it: 3.2 as graphql-js 16 does, 3.3 as graphql-js 17, whose texts and
 so hashes differ where a document has object literals.

@@ -9,9 +9,9 @@ on and fails on ``null``). A declared charset is honoured, and text that is not 
 no JSON (fetch reads UTF-8 always and puts in replacement characters). Variables that JSON would
 change, such as ``nan``, are an error. Options and headers in the context are checked. Cookies are
 kept only where ``credentials`` asks for them: many users of a service share one link, while a
-browser has one user (fetch in Node keeps none either). Subscribing again is a new request (in
-Apollo one with GET has each parameter twice, and after leaving the first it ends with an
-``AbortError``). Of ``fetch_options`` there are ``method``, in capitals, and ``signal``, an
+browser has one user (fetch in Node keeps none either). Each subscription is a request of its own
+and aborts no other (in Apollo one operation has one controller: leaving one subscription aborts
+another, and each later one gets an ``AbortError``; with GET it has each parameter twice). Of ``fetch_options`` there are ``method``, in capitals, and ``signal``, an
 Observable; others are an error, not ignored. A signal that has come before the request is obeyed
 (Apollo sends all the same). Files in variables are sent as forms, for which Apollo users take
 ``apollo-upload-client``. Not here yet, and errors: multipart answers, subscriptions.

@@ -1,0 +1,100 @@
+"""What a scenario has in it: where an accepted difference may appear."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from tests.oracle.scenario import Scenario, links_of
+
+__all__ = [
+    "both",
+    "error_handler_does",
+    "handler_does",
+    "has",
+    "has_default_attempts",
+    "has_no_end",
+    "has_signal",
+    "is_subscribed_again",
+    "sends_several",
+    "server_knows_no_hashes",
+    "server_says",
+    "thrown_by_batch_handlers",
+    "waits_for_a_promise",
+]
+
+
+def has(*words: str) -> Callable[[Scenario], bool]:
+    return lambda scenario: any(link["link"] in words for link in links_of(scenario))
+
+
+def both(*conditions: Callable[[Scenario], bool]) -> Callable[[Scenario], bool]:
+    return lambda scenario: all(condition(scenario) for condition in conditions)
+
+
+def handler_does(*actions: str) -> Callable[[Scenario], bool]:
+    """Some plain handler does one of these."""
+    return lambda scenario: any(link.get("do") in actions for link in links_of(scenario))
+
+
+def error_handler_does(*actions: str) -> Callable[[Scenario], bool]:
+    """Some rule of an error link does one of these."""
+    return lambda scenario: any(rule["do"] in actions for rule in _rules(scenario))
+
+
+def _rules(scenario: Scenario) -> list[Any]:
+    return [rule for link in links_of(scenario) if link["link"] == "error" for rule in link["handler"]]
+
+
+def sends_several(scenario: Scenario) -> bool:
+    return any(len(link.get("values", [])) > 1 for link in links_of(scenario) if link["link"] == "handler")
+
+
+def has_no_end(scenario: Scenario) -> bool:
+    return all(link["link"] in ("observe", "split") for link in links_of(scenario)) and bool(scenario["chain"])
+
+
+def is_subscribed_again(scenario: Scenario) -> bool:
+    return any(operation.get("resubscribe") for operation in scenario["operations"])
+
+
+def server_says(test: Callable[[Any], bool]) -> Callable[[Scenario], bool]:
+    """Some answer's body passes a test."""
+
+    def says(scenario: Scenario) -> bool:
+        answers = [answer for answers in (scenario.get("server") or {}).values() for answer in answers]
+        bodies = [
+            json.loads(answer["text"]) if answer.get("text") == "null" else answer.get("body", {}) for answer in answers
+        ]
+        return any(test(body) for body in bodies)
+
+    return says
+
+
+def has_signal(scenario: Scenario) -> bool:
+    contexts = [operation.get("context") or {} for operation in scenario["operations"]]
+    return any("signal" in context.get("fetchOptions", {}) for context in contexts)
+
+
+def has_default_attempts(link: Any) -> bool:
+    attempts = link.get("attempts", {})
+    return isinstance(attempts, dict) and "retryIf" not in attempts
+
+
+def waits_for_a_promise(scenario: Scenario) -> bool:
+    """Some retry link asks an asynchronous predicate, or a hash takes its time."""
+    return any(
+        (link["link"] == "persisted-queries" and "after" in link)
+        or (link["link"] == "retry" and '"after"' in json.dumps(link.get("attempts")))
+        for link in links_of(scenario)
+    )
+
+
+def server_knows_no_hashes(scenario: Scenario) -> bool:
+    said = json.dumps(scenario.get("server"))
+    return "PersistedQueryNotSupported" in said or "PERSISTED_QUERY_NOT_SUPPORTED" in said
+
+
+def thrown_by_batch_handlers(scenario: Scenario) -> list[str]:
+    return [link["batchHandler"].get("throws") for link in links_of(scenario) if link["link"] == "batch"]
