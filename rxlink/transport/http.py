@@ -4,17 +4,18 @@ Ports: ``@apollo/client`` 4.3.8 ``src/link/http/HttpLink.ts`` and ``BaseHttpLink
 they are made of, which here are the private modules beside this one. ``BaseHttpLink`` is this link
 with ``transport`` False in both options about awareness.
 Differs: ``uri`` has no default, because there is no page whose server it could be on. There is a
-timeout, and a largest response. JSON that is no object is a ``ServerError`` (Apollo passes lists
-on and fails on ``null``). A declared charset is honoured, and text that is not valid in UTF-8 is
-no JSON (fetch reads UTF-8 always and puts in replacement characters). Variables that JSON would
+timeout, and a largest response. JSON that is no object is a ``ServerError`` (Apollo passes lists on
+and fails on ``null``). A declared charset is honoured, and text that is not valid in UTF-8 is no
+JSON (fetch reads UTF-8 always and puts in replacement characters). Variables that JSON would
 change, such as ``nan``, are an error. Options and headers in the context are checked. Cookies are
 kept only where ``credentials`` asks for them: many users of a service share one link, while a
 browser has one user (fetch in Node keeps none either). Each subscription is a request of its own
 and aborts no other (in Apollo one operation has one controller: leaving one subscription aborts
-another, and each later one gets an ``AbortError``; with GET it has each parameter twice). Of ``fetch_options`` there are ``method``, in capitals, and ``signal``, an
-Observable; others are an error, not ignored. A signal that has come before the request is obeyed
-(Apollo sends all the same). Files in variables are sent as forms, for which Apollo users take
-``apollo-upload-client``. Not here yet, and errors: multipart answers, subscriptions.
+another, and each later one gets an ``AbortError``; with GET it has each parameter twice). Of
+``fetch_options`` there are ``method``, in capitals, and ``signal``, an Observable; others are an
+error, not ignored. A signal that has come before the request is obeyed (Apollo sends all the same).
+Files in variables are sent as forms, for which Apollo users take ``apollo-upload-client``. Not here
+yet, and errors: multipart answers, subscriptions.
 """
 
 from __future__ import annotations
