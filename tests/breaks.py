@@ -11,20 +11,13 @@ found exactly once is a failure too, so that this list cannot rot. Exits with 1 
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
-import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from time import perf_counter
 
-ROOT = Path(__file__).resolve().parent.parent
-COPIED = ("rxlink", "tests", "pyproject.toml")
+from broken_copies import AT_A_TIME, broken_copy, check_unbroken, run_python, run_tests, why_not_red
+
 STORIES = "tests/auth/test_promise_by_promise.py"
 MACHINE = """
 from hypothesis import Phase, settings
@@ -34,9 +27,6 @@ from tests.auth.test_promises import AuthPromises
 quick = settings(derandomize=True, database=None, deadline=None, phases=[Phase.generate], report_multiple_bugs=False)
 run_state_machine_as_test(AuthPromises, settings=settings(quick, max_examples=400, stateful_step_count=30))
 """
-AT_A_TIME = 2
-TIME_LIMIT = 120  # seconds for one run of pytest
-RED = 1  # pytest's exit code for failed tests; others mean that it did not get that far
 
 
 @dataclass(frozen=True)
@@ -343,62 +333,17 @@ class Verdict:
     seconds: float
 
 
-@contextmanager
-def copy_of_the_tree() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="rxlink-break-") as folder:
-        copy = Path(folder)
-        for name in COPIED:
-            source = ROOT / name
-            if source.is_dir():
-                shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
-            else:
-                shutil.copy(source, copy / name)
-        yield copy
-
-
-def run_python(copy: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run Python against the package in the copy; hypothesis draws the same examples in each run."""
-    environment = os.environ | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1", "CI": "true"}
-    command = [sys.executable, *arguments]
-    return subprocess.run(
-        command, cwd=copy, env=environment, capture_output=True, text=True, timeout=TIME_LIMIT, check=False
-    )
-
-
-def run_tests(copy: Path, tests: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    return run_python(copy, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--no-header", *tests)
-
-
-def check_unbroken(tests: Sequence[str]) -> str | None:
-    """Return what is wrong before anything is broken."""
-    with copy_of_the_tree() as copy:
-        found = run_python(copy, "-c", "import rxlink; print(rxlink.__file__)").stdout
-        if not found.startswith(str(copy)):
-            return f"the tests would run against {found.strip()}, not against the copy"
-        run = run_tests(copy, tests)
-        return None if run.returncode == 0 else f"the unbroken copy is not green:\n{run.stdout}{run.stderr}"
-
-
 def try_break(broken: Break, *, with_machine: bool) -> Verdict:
     begin = perf_counter()
-    with copy_of_the_tree() as copy:
-        file = copy / "rxlink" / broken.file
-        text = file.read_text()
-        problem, machine = None, ""
-        if text.count(broken.old) != 1:
-            problem = f"the old text is found {text.count(broken.old)} times in rxlink/{broken.file}"
-        else:
-            file.write_text(text.replace(broken.old, broken.new))
-            problem = _not_red(run_tests(copy, [f"{STORIES}::{broken.test}"]))
+    machine = ""
+    try:
+        with broken_copy(broken.file, broken.old, broken.new) as copy:
+            problem = why_not_red(run_tests(copy, [f"{STORIES}::{broken.test}"]))
             if with_machine:
                 machine = "red" if run_python(copy, "-W", "ignore", "-c", MACHINE).returncode else "green"
+    except LookupError as error:
+        problem = str(error)
     return Verdict(broken, problem, machine, perf_counter() - begin)
-
-
-def _not_red(run: subprocess.CompletedProcess[str]) -> str | None:
-    if run.returncode == RED:
-        return None
-    return "survived" if run.returncode == 0 else f"pytest did not run:\n{run.stdout}{run.stderr}"
 
 
 def report(verdict: Verdict) -> None:

@@ -3,7 +3,8 @@
 Ports: ``@apollo/client`` 3 ``fromPromise`` and ``fromError`` (``src/link/utils``), which every token refresh tutorial
 uses; rxjs ``from`` and ``throwError`` took their places in Apollo Client 4.
 Differs: ``from_future`` also takes a function, and then runs it once for each subscription (a Promise has always
-started already); RxPY's own ``from_future`` starts the coroutine at once and lets one leaver cancel it for all.
+started already); RxPY's own ``from_future`` takes only a future or a task, which runs although nobody has subscribed,
+and lets one leaver cancel it for all.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from typing import NoReturn
 
 import pytest
 
-__all__ = ["CannotInstall", "installed", "node_in"]
+__all__ = ["CannotInstall", "installed", "node_in", "one_at_a_time", "skip_or_fail"]
 
 OLDEST_NODE = 20
 INSTALLATION_LIMIT = 300  # seconds
@@ -33,7 +33,7 @@ def node_in(folder: Path) -> str:
     try:
         return installed(folder)
     except CannotInstall as reason:
-        _skip_or_fail(str(reason))
+        skip_or_fail(str(reason))
 
 
 def installed(folder: Path) -> str:
@@ -49,7 +49,7 @@ def installed(folder: Path) -> str:
     lock_file = (folder / "package-lock.json").read_bytes()
     wanted = hashlib.sha256(lock_file).hexdigest()
     stamp = folder / "node_modules" / STAMP
-    with _one_at_a_time(folder):
+    with one_at_a_time(folder):
         if not stamp.exists() or stamp.read_text() != wanted:
             _install(npm, folder)
             stamp.write_text(wanted)
@@ -76,7 +76,7 @@ def _install(npm: str, folder: Path) -> None:
 
 
 @contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
+def one_at_a_time(folder: Path) -> Iterator[None]:
     """Let other processes wait, such as those of pytest-xdist."""
     try:
         import fcntl
@@ -89,7 +89,7 @@ def _one_at_a_time(folder: Path) -> Iterator[None]:
         yield
 
 
-def _skip_or_fail(reason: str) -> NoReturn:
+def skip_or_fail(reason: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)

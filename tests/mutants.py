@@ -1,0 +1,183 @@
+"""Break the code at random, one operator at a time, and see how much of it the tests notice.
+
+    python tests/mutants.py                       # 300 mutants of links, auth and transport
+    python tests/mutants.py --seed 7 --count 50   # others
+    python tests/mutants.py --module links/retry  # of one module; `transport` for a whole folder
+
+Each mutant is tried in a copy of the tree, with the tests that mirror its module and those of what the module is a
+private part of. One dies if a test fails, or if the tests take more than a minute. Prints how many died in each module,
+and the survivors: lines that a test should pin, or that make no difference. Exits with 1 if fewer than 85 % died.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+
+from broken_copies import AT_A_TIME, copy_of_the_tree, replaced, run_tests, why_not_red
+from mutations import Mutation, mutations_of
+
+FOLDERS = ("links", "auth", "transport")
+COUNT = 300
+SEED = 3
+TIME_LIMIT = 60  # seconds for the tests of one mutant
+BASELINE_LIMIT = 300  # seconds for the same tests on the unbroken copy
+FLOOR = 0.85
+UPLOADS = ("transport/test_upload*.py", "transport/test_multipart.py")
+STORIES = "auth/test_promise_by_promise.py"
+ALSO = {
+    "auth/clock": ("auth/test_hostile.py", "auth/test_link_hostile.py"),
+    "auth/failures": ("auth/test_refresher.py",),
+    "auth/link": (STORIES,),
+    "auth/pending": (STORIES,),
+    "auth/refresher": (STORIES,),
+    "auth/session": (STORIES,),
+    "auth/single_flight": (STORIES,),
+    "auth/token_renewal": ("auth/test_token_refresh*.py",),
+    "auth/token_response": ("auth/test_token_renewal*.py",),
+    "auth/tokens": ("auth/test_secrets.py",),
+    "auth/vault": ("auth/test_session.py", "auth/test_secrets.py", STORIES),
+    "links/_batching": ("links/test_batch.py",),
+    "links/_persisted_query_form": ("links/test_persisted_queries.py",),
+    "links/persisted_queries": ("links/test_persisted_query_*.py",),
+    "transport/_batched": ("transport/test_batch_http.py",),
+    "transport/_body": ("transport/test_fetch_options.py", *UPLOADS),
+    "transport/_execution": ("transport/test_schema*.py",),
+    "transport/_files": UPLOADS,
+    "transport/_headers": ("transport/test_request.py", "transport/test_http.py", "transport/test_secrets.py"),
+    "transport/_multipart": UPLOADS,
+    "transport/_request": ("transport/test_fetch_options.py", "transport/test_http.py", *UPLOADS),
+    "transport/_sending": ("transport/test_http.py", "transport/test_edges.py", "transport/test_secrets.py", *UPLOADS),
+    "transport/_uri": ("transport/test_request.py", "transport/test_http.py", "transport/test_secrets.py"),
+    "transport/http": ("transport/test_edges.py", "transport/test_fetch_options.py"),
+}
+"""Which tests a module has beside those that are named after it: of what it is a part of, and of promises."""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A module, such as `links/retry`, with one mistake in it."""
+
+    module: str
+    mutation: Mutation
+
+    def __str__(self) -> str:
+        return f"rxlink/{self.module}.py:{self.mutation.line}: {self.mutation}"
+
+
+def modules(tree: Path, chosen: Sequence[str]) -> list[str]:
+    """Return the modules of a tree that can be broken, or those of them that were chosen."""
+    root = tree / "rxlink"
+    files = [file for folder in FOLDERS for file in sorted((root / folder).rglob("*.py"))]
+    names = [file.relative_to(root).with_suffix("").as_posix() for file in files if file.name != "__init__.py"]
+    return [name for name in names if not chosen or any(f"{name}/".startswith(f"{start}/") for start in chosen)]
+
+
+def tests_of(tree: Path, module: str) -> list[str]:
+    """Return the files of a module's tests.
+
+    Raises:
+        LookupError: It has none.
+    """
+    folder, _, name = module.rpartition("/")
+    patterns = [f"{folder}/test_{name.removeprefix('_')}*.py", *ALSO.get(module, ())]
+    files = [file for pattern in patterns for file in sorted((tree / "tests").glob(pattern))]
+    if not files:
+        raise LookupError(f"rxlink/{module}.py has no tests; say in ALSO which are its")
+    return list(dict.fromkeys(file.relative_to(tree).as_posix() for file in files))
+
+
+def sample(tree: Path, names: Sequence[str], *, count: int, seed: int) -> list[Mutant]:
+    """Return some mutants of these modules, in the order of the sources."""
+    everything = [
+        Mutant(name, mutation)
+        for name in names
+        for mutation in mutations_of((tree / "rxlink" / f"{name}.py").read_text(encoding="utf-8"))
+    ]
+    dice = random.Random(seed)  # noqa: S311 - a sample, no secret
+    chosen = dice.sample(range(len(everything)), min(count, len(everything)))
+    return [everything[number] for number in sorted(chosen)]
+
+
+class Laboratory:
+    """Copies of the tree, as many as are used at a time."""
+
+    def __init__(self, copies: Sequence[Path]) -> None:
+        self._free: SimpleQueue[Path] = SimpleQueue()
+        for copy in copies:
+            self._free.put(copy)
+
+    def survives(self, mutant: Mutant) -> bool:
+        copy = self._free.get()
+        try:
+            with replaced(copy / "rxlink" / f"{mutant.module}.py", mutant.mutation.source):
+                run = run_tests(copy, tests_of(copy, mutant.module), time_limit=TIME_LIMIT)
+        except subprocess.TimeoutExpired:
+            return False
+        finally:
+            self._free.put(copy)
+        return run.returncode == 0
+
+    def baseline(self, module: str) -> str | None:
+        """Return what is wrong with a module's tests before anything is broken."""
+        copy = self._free.get()
+        try:
+            run = run_tests(copy, tests_of(copy, module), time_limit=BASELINE_LIMIT)
+        finally:
+            self._free.put(copy)
+        return (
+            None if run.returncode == 0 else f"the tests of {module} are not green:\n{why_not_red(run) or run.stdout}"
+        )
+
+
+def report(mutants: Sequence[Mutant], survivors: Sequence[Mutant]) -> float:
+    """Print what came out, and return the share of mutants that died."""
+    made, left = (Counter(mutant.module for mutant in some) for some in (mutants, survivors))
+    print(f"\n{'module':36} killed survived")
+    for module in made:
+        print(f"{module:36} {made[module] - left[module]:6} {left[module]:8}")
+    share = 1 - len(survivors) / len(mutants)
+    print(f"\n{len(mutants) - len(survivors)} of {len(mutants)} killed: {share:.1%}")
+    if survivors:
+        print("\nsurvivors:")
+    for survivor in survivors:
+        print(f"  {survivor}")
+    return share
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Break the code at random and count what the tests notice.")
+    parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--count", type=int, default=COUNT)
+    parser.add_argument("--module", action="append", default=[], help="such as links/retry, or a folder; repeatable")
+    parser.add_argument("--jobs", type=int, default=AT_A_TIME)
+    options = parser.parse_args()
+    with ExitStack() as stack, ThreadPoolExecutor(options.jobs) as threads:
+        tree = stack.enter_context(copy_of_the_tree())  # nobody works on it meanwhile
+        mutants = sample(tree, modules(tree, options.module), count=options.count, seed=options.seed)
+        if not mutants:
+            parser.error(f"there is nothing to break in {', '.join(options.module)}")
+        laboratory = Laboratory([stack.enter_context(copy_of_the_tree(tree)) for _ in range(options.jobs)])
+        broken = dict.fromkeys(mutant.module for mutant in mutants)
+        problems = list(filter(None, threads.map(laboratory.baseline, broken)))
+        if problems:
+            print("\n".join(problems))
+            return 1
+        survivors = []
+        for mutant, survives in zip(mutants, threads.map(laboratory.survives, mutants), strict=True):
+            print("s" if survives else ".", end="", flush=True)
+            survivors += [mutant] if survives else []
+    return 0 if report(mutants, survivors) >= FLOOR else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,434 @@
+"""Mistakes that were once made at random and are now made on every run of CI: each must turn its test red.
+
+    python tests/mutants_fixed.py                # all, two at a time
+    python tests/mutants_fixed.py links/retry    # those of some modules; `transport` for a whole folder
+
+`mutants.py` says what there could be. Each mistake is made in a copy of the tree; first the unbroken copy must be
+green. Old text that is no longer found exactly once is a failure too. Exits with 1 if anything failed, or if a link
+module has fewer than two.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from time import perf_counter
+
+from broken_copies import AT_A_TIME, ROOT, broken_copy, check_unbroken, run_tests, why_not_red
+
+AT_LEAST = 2
+"""For each public module in `links` and `transport`, and for those of `auth` that are links."""
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """One mistake.
+
+    Attributes:
+        module: Where, such as `links/retry`.
+        old: The text as it is; with a neighbouring line where it is not unique.
+        new: The text that takes its place.
+        test: The test that must turn red, below `tests`.
+    """
+
+    module: str
+    old: str
+    new: str
+    test: str
+
+    def __str__(self) -> str:
+        old, new = (" ".join(text.split()) for text in (self.old, self.new))
+        return f"{self.module}: {old} -> {new}"
+
+
+MUTANTS: tuple[Fixed, ...] = (
+    Fixed(
+        "auth/credential",
+        "self.epoch += 1",
+        "self.epoch += 2",
+        "auth/test_credential.py::TestGenerations::test_a_new_epoch_parts_with_all_that_was_learned",
+    ),
+    Fixed(
+        "auth/credential",
+        "lifetime.advisory_at is not None and now",
+        "lifetime.advisory_at is None and now",
+        "auth/test_credential.py::TestDue::test_a_token_is_due_by_its_windows_and_by_the_clock_at_that_moment",
+    ),
+    Fixed(
+        "auth/expiry",
+        "life * ADVISORY_SHARE",
+        "life / ADVISORY_SHARE",
+        "auth/test_expiry.py::TestWindows::test_the_windows_are_capped_by_the_life_of_the_token",
+    ),
+    Fixed(
+        "auth/link",
+        "if name.lower() != self._name:",
+        "if name.lower() == self._name:",
+        "auth/test_link.py::TestHeader::test_other_headers_stay_on_the_first_send_and_on_the_retry",
+    ),
+    Fixed(
+        "auth/link",
+        "elif session.wallet.credential is sent:",
+        "elif session.wallet.credential is not sent:",
+        "auth/test_link.py::TestOneRefreshForAll::test_a_late_refusal_of_the_old_token_starts_no_second_refresh",
+    ),
+    Fixed(
+        "auth/link",
+        "if self._answered or self._credential is None:",
+        "if not (self._answered or self._credential is None):",
+        "auth/test_link.py::TestRetry::test_fresh_tokens_that_keep_being_refused_start_a_pause",
+    ),
+    Fixed(
+        "auth/pacing",
+        "LONGEST_DELAY = 10.0",
+        "LONGEST_DELAY = 11.0",
+        "auth/test_pacing.py::TestBackoff::test_the_pauses_double_up_to_ten_seconds",
+    ),
+    Fixed(
+        "auth/pending",
+        "        del self._places[place]",
+        "        pass",
+        "auth/test_pending.py::TestPlaces::test_who_waits_is_counted",
+    ),
+    Fixed(
+        "auth/refresher",
+        "isinstance(error, TimeoutError) and not",
+        "isinstance(error, TimeoutError) or not",
+        "auth/test_refresher.py::TestFinalFailures::test_what_would_fail_again_is_tried_once_and_keeps_the_session",
+    ),
+    Fixed(
+        "auth/session",
+        "refresh_timeout: Duration = 30.0",
+        "refresh_timeout: Duration = 31.0",
+        "auth/test_session.py::TestLoad::test_a_load_that_hangs_ends_at_the_time_limit",
+    ),
+    Fixed(
+        "auth/session",
+        "(has_waited and reason is not",
+        "(has_waited or reason is not",
+        "auth/test_session.py::TestLoad::test_a_token_that_ended_while_it_was_stored_is_refreshed_before_it_is_used",
+    ),
+    Fixed(
+        "auth/signals",
+        "self._is_telling = True",
+        "pass",
+        "auth/test_signals.py::test_all_hear_the_same_order_of_what_one_of_them_sets_off",
+    ),
+    Fixed(
+        "auth/token_refresh",
+        "        if is_waiting:",
+        "        if not is_waiting:",
+        "auth/test_token_refresh.py::TestContexts",
+    ),
+    Fixed(
+        "auth/token_refresh",
+        "if is_good or (is_outdated",
+        "if is_good and (is_outdated",
+        "auth/test_token_refresh.py::TestOneRefresh",
+    ),
+    Fixed(
+        "auth/token_response",
+        "token is not None and token is not False",
+        "token is not None and token is False",
+        "auth/test_token_response.py::TestLookingForTheToken::test_it_is_found",
+    ),
+    Fixed(
+        "auth/tokens",
+        ".hexdigest()[:8]",
+        ".hexdigest()[:9]",
+        "auth/test_tokens.py::test_neither_token_is_printed_but_tokens_can_be_told_apart",
+    ),
+    Fixed(
+        "links/_batching",
+        "self._sent[0].context.copy().run(self._run)",
+        "pass",
+        "links/test_batch.py::TestContexts",
+    ),
+    Fixed(
+        "links/_persisted_query_errors",
+        "if result is None or not _is_whole(result):",
+        "if result is None and not _is_whole(result):",
+        "links/test_persisted_query_errors.py::TestMisses::test_are_no_other_errors_which_change_nothing",
+    ),
+    Fixed(
+        "links/_persisted_query_form",
+        '_change(operation, "fetch_options", method="POST")',
+        '_change(operation, "fetch_options", method="GET")',
+        "links/test_persisted_query_form.py::TestATextAfterAHash::test_takes_the_hash_with_it_whatever_else_was_done_to_the_context",
+    ),
+    Fixed(
+        "links/batch",
+        "self._batch_for(key, time).add(member)",
+        "pass",
+        "links/test_batch.py::TestABatch::test_goes_out_an_interval_after_its_first_operation",
+    ),
+    Fixed(
+        "links/batch",
+        "if isinstance(value, bool) or not isinstance(value, int):",
+        "if isinstance(value, bool) and not isinstance(value, int):",
+        "links/test_batch.py::TestBadOptions",
+    ),
+    Fixed(
+        "links/client_awareness",
+        "if own is not None or usual_headers:",
+        "if own is not None and usual_headers:",
+        "links/test_client_awareness.py::TestTheApplication::test_is_named_in_the_headers",
+    ),
+    Fixed(
+        "links/client_awareness",
+        '{"clientLibrary": library, **operation.extensions}',
+        '{"XXclientLibrary": library, **operation.extensions}',
+        "links/test_client_awareness.py::TestTheLibrary::test_is_named_where_the_option_says",
+    ),
+    Fixed(
+        "links/context",
+        "is_waiting = type(update) is not dict and (",
+        "is_waiting = type(update) is not dict or (",
+        "links/test_context.py::TestSetters::test_give_values_at_once_or_later",
+    ),
+    Fixed(
+        "links/context",
+        "setter(operation, context))",
+        "setter(context, operation))",
+        "links/test_context.py::TestSetters::test_of_the_older_order_get_the_operation_first",
+    ),
+    Fixed(
+        "links/dedup",
+        "and self._thing is other._thing",
+        "and self._thing is not other._thing",
+        "links/test_dedup.py::TestAnswers::test_reach_each_who_waits_to_the_end",
+    ),
+    Fixed(
+        "links/dedup",
+        "if kind is dict or kind is MappingProxyType:",
+        "if kind is not dict or kind is MappingProxyType:",
+        "links/test_dedup.py::TestAnswers::test_reach_an_error_link_of_each",
+    ),
+    Fixed(
+        "links/error",
+        "if not isinstance(answer, Observable) and inspect.isawaitable(answer):",
+        "if not isinstance(answer, Observable) or inspect.isawaitable(answer):",
+        "links/test_error.py::TestWhatTheHandlerSees::test_of_a_result_with_errors_in_both_vocabularies",
+    ),
+    Fixed(
+        "links/error",
+        "subscribe_foreign(answer, self._observer, self._root)",
+        "pass",
+        "links/test_error.py::TestAnswers::test_take_the_place_of_the_error",
+    ),
+    Fixed(
+        "links/error",
+        "self._root.cancel_resource()",
+        "pass",
+        "links/test_error.py::TestStreams::test_are_cancelled_and_muted_when_the_handler_answers_in_the_midst",
+    ),
+    Fixed(
+        "links/persisted_queries",
+        "not_supported or options.meta.persisted_query_not_found",
+        "not_supported and options.meta.persisted_query_not_found",
+        "links/test_persisted_queries.py::TestDisabled::test_links_send_the_text_alone_for_those_under_way",
+    ),
+    Fixed(
+        "links/persisted_queries",
+        "        answer.close()",
+        "        pass",
+        "links/test_persisted_query_errors.py::TestRetryAndDisable::test_that_return_awaitables_are_named_and_nothing_is_left_unawaited",
+    ),
+    Fixed(
+        "links/polling",
+        "given, may_be_zero=False)",
+        "given, may_be_zero=True)",
+        "links/test_polling.py::TestTheInterval::test_that_cannot_be_is_the_operations_error_and_nothing_is_sent",
+    ),
+    Fixed(
+        "links/polling",
+        "if timer is not None:",
+        "if timer is None:",
+        "links/test_polling.py::TestErrors::test_of_the_first_attempt_leave_nothing_behind",
+    ),
+    Fixed(
+        "links/remove_typename",
+        "all(copied[name] is value for",
+        "all(copied[name] is not value for",
+        "links/test_remove_typename.py::TestWithoutExceptions::test_every_typename_goes_at_any_depth",
+    ),
+    Fixed(
+        "links/remove_typename",
+        "if not isinstance(config, Mapping):",
+        "if isinstance(config, Mapping):",
+        "links/test_remove_typename.py::TestWithoutExceptions::test_a_typename_beside_the_variables_goes_too",
+    ),
+    Fixed(
+        "links/retry",
+        'return cast("DelayFunction", delay)',
+        "return None",
+        "links/test_retry_leaving.py::TestLeaving::test_while_a_function_is_awaited_stops_it_and_sends_nothing",
+    ),
+    Fixed(
+        "links/retry",
+        "self._attempt += 1",
+        "pass",
+        "links/test_retry.py::TestAttempts::test_end_with_the_first_answer",
+    ),
+    Fixed(
+        "links/retry",
+        "if not self._root.is_stopped:  # it may",
+        "if self._root.is_stopped:  # it may",
+        "links/test_retry_leaving.py::TestLeaving::test_sends_nothing_even_where_the_function_swallows_its_cancellation",
+    ),
+    Fixed(
+        "transport/_body",
+        'members["extensions"] = operation.extensions',
+        'members["XXextensions"] = operation.extensions',
+        "transport/test_body.py::test_has_apollos_parts_in_apollos_order",
+    ),
+    Fixed(
+        "transport/_fetch_options",
+        'method: Method = "POST"',
+        'method: Method = "GET"',
+        "transport/test_fetch_options.py::TestOptions::test_that_say_nothing_change_nothing",
+    ),
+    Fixed(
+        "transport/_files",
+        "inspect.isasyncgen(source) and source.ag_frame is None",
+        "inspect.isasyncgen(source) or source.ag_frame is None",
+        "transport/test_uploads_again.py::TestAfterARefresh::test_what_can_be_read_again_is_sent_whole",
+    ),
+    Fixed(
+        "transport/_headers",
+        "application/json;q=0.9",
+        "application/json;q=1.9",
+        "transport/test_request.py::TestHeaders::test_start_from_apollos",
+    ),
+    Fixed(
+        "transport/_multipart",
+        "if not part.is_replayable:",
+        "if part.is_replayable:",
+        "transport/test_uploads_again.py::TestAfterARefresh::test_what_can_be_read_again_is_sent_whole",
+    ),
+    Fixed(
+        "transport/_request",
+        "include_query: bool = True",
+        "include_query: bool = False",
+        "transport/test_request.py::TestHttpOptions::test_leave_out_query_and_extensions",
+    ),
+    Fixed(
+        "transport/batch_http",
+        'if method != "POST":',
+        'if method == "POST":',
+        "transport/test_batch_http.py::TestARequest",
+    ),
+    Fixed(
+        "transport/batch_http",
+        "if name.lower() in IDENTITY]",
+        "if name.lower() not in IDENTITY]",
+        "transport/test_batch_http.py::TestSharing",
+    ),
+    Fixed(
+        "transport/http",
+        "            if self._sender.is_closed:",
+        "            if not self._sender.is_closed:",
+        "transport/test_http.py::TestClosing",
+    ),
+    Fixed(
+        "transport/http",
+        "if operation.operation_type is OperationType.SUBSCRIPTION:",
+        "if operation.operation_type is not OperationType.SUBSCRIPTION:",
+        "transport/test_http.py::TestOneOperation",
+    ),
+    Fixed(
+        "transport/schema",
+        "if link.validate else None",
+        "if not link.validate else None",
+        "transport/test_schema.py::TestErrors::test_of_validation_are_only_looked_for_when_asked",
+    ),
+    Fixed(
+        "transport/schema",
+        "        if callable(context):",
+        "        if not callable(context):",
+        "transport/test_schema.py::TestContext::test_is_made_for_each_attempt",
+    ),
+    Fixed(
+        "transport/upload",
+        'and hasattr(source, "read")',
+        'and not hasattr(source, "read")',
+        "transport/test_upload.py::TestNameAndType::test_come_from_an_open_file",
+    ),
+    Fixed(
+        "transport/upload",
+        "if isinstance(source, io.TextIOBase):",
+        "if isinstance(source, io.TextIOBase) and source.closed:",
+        "transport/test_upload.py::TestSource::test_opened_as_text_is_refused",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one mistake."""
+
+    fixed: Fixed
+    problem: str | None
+    seconds: float
+
+
+def try_mutant(fixed: Fixed) -> Verdict:
+    begin = perf_counter()
+    try:
+        with broken_copy(f"{fixed.module}.py", fixed.old, fixed.new) as copy:
+            problem = why_not_red(run_tests(copy, [f"tests/{fixed.test}"]))
+    except LookupError as error:
+        problem = str(error)
+    return Verdict(fixed, problem, perf_counter() - begin)
+
+
+def report(verdict: Verdict) -> None:
+    outcome = "ok  " if verdict.problem is None else "FAIL"
+    print(f"{outcome} {verdict.seconds:5.1f} s  {verdict.fixed}", flush=True)
+    if verdict.problem is not None:
+        print(f"     {verdict.fixed.test}: {verdict.problem}", flush=True)
+
+
+def neglected() -> list[str]:
+    """Return the modules of links that have too few mistakes."""
+    counts = Counter(fixed.module for fixed in MUTANTS)
+    root = ROOT / "rxlink"
+    files = [*(root / "links").glob("[!_]*.py"), *(root / "transport").glob("[!_]*.py")]
+    names = [file.relative_to(root).with_suffix("").as_posix() for file in sorted(files)]
+    return [name for name in [*names, "auth/link", "auth/token_refresh"] if counts[name] < AT_LEAST]
+
+
+def chosen_from(mutants: Sequence[Fixed], starts: Sequence[str]) -> list[Fixed]:
+    """Return the mistakes in these modules and folders; all where none is named."""
+    return [
+        fixed for fixed in mutants if not starts or any(f"{fixed.module}/".startswith(f"{start}/") for start in starts)
+    ]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Make known mistakes and see their tests turn red.")
+    parser.add_argument("modules", nargs="*", metavar="links/retry", help="only those of these modules or folders")
+    options = parser.parse_args()
+    chosen = chosen_from(MUTANTS, options.modules)
+    problem = check_unbroken(sorted({f"tests/{fixed.test}" for fixed in chosen}))
+    if problem is not None:
+        print(problem)
+        return 1
+    failed = 0
+    with ThreadPoolExecutor(AT_A_TIME) as threads:
+        for verdict in threads.map(try_mutant, chosen):
+            report(verdict)
+            failed += verdict.problem is not None
+    missing = neglected()
+    if missing:
+        print(f"fewer than {AT_LEAST} mistakes in: {', '.join(missing)}")
+    print(f"{len(chosen) - failed} passed, {failed} failed")
+    return 1 if failed or missing or not chosen else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
