@@ -36,6 +36,13 @@ def busy(retry_after: float | None) -> TokenRefreshError:
     return TokenRefreshError("busy", retryable=True, retry_after=retry_after)
 
 
+def of_a_library(**fields: int) -> Exception:
+    """An error that carries a status as HTTP libraries have it."""
+    error = Exception(fields)
+    vars(error).update(fields)
+    return error
+
+
 @pytest.fixture
 def longest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(random, "uniform", lambda _, most: most)
@@ -57,6 +64,8 @@ def longest(monkeypatch: pytest.MonkeyPatch) -> None:
         TokenStorageError("loaded"),
         json.JSONDecodeError("an outage page", "<html>", 0),
         Exception("whatever a library raises"),
+        of_a_library(status=429),
+        of_a_library(status_code=429),
     ],
     ids=repr,
 )
@@ -82,6 +91,8 @@ def test_what_may_pass_is_transient(error: Exception) -> None:
         ClientClosed("the session"),
         TokenRefreshError("no client", retryable=False),
         server_error(400),
+        of_a_library(status=400),
+        of_a_library(status_code=400),
         RxlinkError(),
     ],
     ids=repr,

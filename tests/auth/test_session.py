@@ -26,6 +26,7 @@ from rxlink.errors import (
     ClientClosed,
     InvariantError,
     InvariantTypeError,
+    OperationCancelled,
     SessionEnded,
     TokenRefreshError,
     TokenRefreshTimeout,
@@ -215,6 +216,16 @@ class TestLoad:
 
         assert ("another login", "B0") == (caught.value.reason, await session.get_token())
 
+    @virtual
+    async def test_signing_in_before_anybody_asked_makes_the_load_needless(self, time: VirtualTime) -> None:
+        """E80: also where the storage still holds another login."""
+        storage = ScriptedStorage(A0, save=[OSError("disk full")])
+        session = session_of(Issuer(), time, storage=storage)
+        with pytest.raises(TokenStorageError):
+            await session.set_tokens(B0)
+
+        assert ("B0", ["save"]) == (await session.get_token(), storage.log)
+
 
 class TestSave:
     @virtual
@@ -271,6 +282,21 @@ class TestSave:
         assert (30, "A1", "A2") == (at, tokens and tokens.access_token, again and again.access_token)
         assert ["SaveFailed", "RefreshStarted", "RefreshSucceeded", "TokensSaved"] == names_of(events.seen)[2:]
         assert again == storage.tokens
+
+    @virtual
+    async def test_a_save_that_somebody_cancels_ends_the_refresh(self, time: VirtualTime) -> None:
+        """E49: from outside, such as a program that ends."""
+        session = session_of(Issuer(), time, storage=ScriptedStorage(A0, save=[never]))
+        await session.get_token()
+        call = task(session.refresh(force=True))
+        await asyncio.sleep(1)
+
+        [save] = asyncio.all_tasks() - {call, asyncio.current_task()}
+        save.cancel()
+
+        with pytest.raises(TokenRefreshError) as caught:
+            await call
+        assert isinstance(caught.value.__cause__, OperationCancelled)
 
     @virtual
     async def test_signing_in_saves_and_says_so(self, time: VirtualTime) -> None:
@@ -466,6 +492,24 @@ class TestManualControl:
             await session.set_tokens(tokens)
 
         assert "A0" == await session.get_token()
+
+    @pytest.mark.parametrize(
+        ("name", "arguments"),
+        [("get_token", []), ("refresh", []), ("set_tokens", [B0]), ("clear", []), ("aclose", [])],
+    )
+    @virtual
+    async def test_a_call_from_inside_the_refresh_is_refused_by_its_name(
+        self, name: str, arguments: list[TokenSet], time: VirtualTime
+    ) -> None:
+        async def refresh(tokens: TokenSet | None, reason: RefreshReason) -> str:
+            with pytest.raises(InvariantError, match=f"`{name}` was called from inside the session's own refresh"):
+                await getattr(session, name)(*arguments)
+            return "A1"
+
+        session = session_of(refresh, time, tokens=A0)
+        await session.refresh(force=True)
+
+        assert "A1" == await session.get_token()
 
     def test_the_first_tokens_are_judged_by_their_end_and_not_as_just_issued(self) -> None:
         """S41: they may have been kept by the application."""

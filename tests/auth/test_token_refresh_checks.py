@@ -17,7 +17,7 @@ from rxlink.core.link import ApolloLink, Forward
 from rxlink.core.observables import from_future
 from rxlink.core.operation import Operation
 from rxlink.core.subscription import Connect, ResultObserver, Subscription
-from rxlink.errors import InvariantError, TokenRefreshError
+from rxlink.errors import InvariantError, InvariantTypeError, TokenRefreshError
 from rxlink.testing.virtual_time import virtual
 from tests.auth.scripted import ScriptedServer, good, never, request
 from tests.auth.token_desk import Desk, expire, later
@@ -105,6 +105,13 @@ class TestChecks:
         gc.collect()  # a warning "was never awaited" would fail the test
 
         assert [InvariantError] == list(map(type, seen))
+
+    @pytest.mark.parametrize("check", [None, True, "token"])
+    def test_that_are_no_function_are_refused(self, check: Any) -> None:
+        message = f"`is_token_valid_or_undefined` is a {type(check).__name__}; give a function"
+
+        with pytest.raises(InvariantTypeError, match=message):
+            Desk(is_token_valid_or_undefined=check)
 
     @virtual
     async def test_get_the_operation_with_its_context(self) -> None:

@@ -23,7 +23,9 @@ from rxlink.errors import (
 )
 from rxlink.links.context import SetContextLink
 from rxlink.links.error import ErrorLink, ErrorResponse, on_error
+from rxlink.links.retry import DelayOptions, RetryLink
 from rxlink.testing import MockedResponse, MockLink
+from rxlink.testing.virtual_time import virtual
 from tests.recording import (
     DATA,
     END,
@@ -53,6 +55,10 @@ def retry(response):
 async def retry_later(response):
     await asyncio.sleep(0)
     return response.forward(response.operation)
+
+
+async def pass_later(response):
+    await asyncio.sleep(0)
 
 
 def twice(first, second):
@@ -232,6 +238,18 @@ class TestAnswers:
         await turns()
 
         assert expected == recorder.seen
+
+    @pytest.mark.parametrize("query", ["query Q { a }", "subscription S { a }"])
+    @pytest.mark.parametrize("handler", [lambda _: None, pass_later])
+    @virtual
+    async def test_of_none_leave_the_slot_to_a_retry_link_above(self, query, handler):
+        terminal = twice({"error": OSError("down")}, {"result": DATA})
+        link = from_([RetryLink(delay=DelayOptions(initial=0.5)), ErrorLink(handler), terminal])
+        recorder = subscribed(execute(link, GraphQLRequest(query)))
+
+        await asyncio.sleep(2)
+
+        assert [DATA, END] == recorder.seen
 
     def test_need_no_loop_where_nothing_waits(self):
         terminal = twice({"result": FAILED}, {"result": DATA})

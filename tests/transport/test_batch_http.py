@@ -361,6 +361,14 @@ class TestFailures:
         assert first is not second
         assert "A, B" in str(first)
 
+    async def test_of_the_network_may_be_retried(self, server: ScriptedServer):
+        server.answer = drop_connection
+
+        async with BatchHttpLink(server.uri) as link:
+            errors = await outcomes(link, query("A"), query("B"))
+
+        assert [True, True] == [error.retryable for error in errors]
+
     @pytest.mark.parametrize("status", [200, 400])
     @pytest.mark.parametrize(
         ("value", "result"), [([{"data": 1}], None), ({"errors": ["x"]}, {"errors": ["x"]}), (7, None)]

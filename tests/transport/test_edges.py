@@ -14,12 +14,13 @@ from rxlink.auth.tokens import TokenSet
 from rxlink.core.chain import execute, from_
 from rxlink.core.link import ApolloLink
 from rxlink.core.operation import GraphQLRequest
-from rxlink.errors import ClientClosed, InvariantTypeError, SerializationError, ServerError
+from rxlink.errors import ClientClosed, InvariantTypeError, ResponseTooLarge, SerializationError, ServerError
 from rxlink.links.error import ErrorLink
 from rxlink.transport._headers import KNOWN_NAMES, with_headers
 from rxlink.transport.http import HttpLink
 from tests.recording import Recorder
 from tests.transport.scripted_server import (
+    VIEWER,
     ScriptedServer,
     answer_in_chunks,
     answer_json,
@@ -151,6 +152,15 @@ class TestAnswers:
 
         async with HttpLink(server.uri) as link:
             with pytest.raises(ServerError, match=r"Viewer to http://.* was answered in parts"):
+                await execute(link, QUERY)
+
+    async def test_may_have_any_size_where_there_is_no_limit(self, server: ScriptedServer):
+        async with HttpLink(server.uri, max_response_size=None) as link:
+            assert VIEWER == await execute(link, QUERY)
+
+    async def test_that_come_with_their_head_are_held_to_the_limit_too(self, server: ScriptedServer):
+        async with HttpLink(server.uri, max_response_size=9) as link:
+            with pytest.raises(ResponseTooLarge, match="longer than 9 bytes"):
                 await execute(link, QUERY)
 
     async def test_are_read_in_the_charset_parameter_not_in_one_that_ends_like_it(self, server: ScriptedServer):

@@ -490,8 +490,19 @@ def test_serves_one_loop_after_another():
 
 @pytest.mark.parametrize("name", ["print", "encode", "decode"])
 def test_options_that_are_functions_are_checked(name: str):
-    with pytest.raises(InvariantTypeError, match=name):
+    with pytest.raises(InvariantTypeError, match=f"`{name}` of HttpLink is a str"):
         HttpLink("http://localhost/", **{name: "text"})
+
+
+async def test_a_session_that_keeps_cookies_is_refused_with_credentials_omit(server: ScriptedServer):
+    omitting = GraphQLRequest("{ a }", context={"credentials": "omit"})
+    async with aiohttp.ClientSession() as session:
+        with pytest.raises(InvariantError, match="keeps cookies"):
+            HttpLink(server.uri, session=session, credentials="omit")
+        with pytest.raises(InvariantError, match="keeps cookies"):
+            await execute(HttpLink(server.uri, session=session), omitting)
+
+    assert [] == server.requests
 
 
 def test_is_terminating():

@@ -1,6 +1,7 @@
 """What is decided about a request before it is sent: address, headers, options, cookies."""
 
 import json
+from base64 import b64encode
 from importlib.metadata import version
 
 import pytest
@@ -182,6 +183,15 @@ class TestUri:
             assert "Bearer 1" == server.headers["authorization"]
 
         assert f"<HttpLink {server.uri}>" == repr(link)
+
+    @pytest.mark.parametrize(("userinfo", "plain"), [("ada", "ada:"), (":love", ":love")])
+    async def test_with_one_of_user_and_password_has_nothing_for_the_other(
+        self, server: ScriptedServer, userinfo: str, plain: str
+    ):
+        async with HttpLink(server.uri.replace("http://", f"http://{userinfo}@")) as link:
+            await execute(link, request_with())
+
+        assert f"Basic {b64encode(plain.encode()).decode()}" == server.headers["authorization"]
 
     def test_with_a_colon_in_the_user_name_is_refused(self):
         with pytest.raises(InvariantError, match="colon"):

@@ -105,7 +105,7 @@ async def test_frames_say_what_was_sent_and_what_came(server: ScriptedServer, ca
     assert sent.startswith(
         f">>> operation Q to {server.uri}: POST, {len(server.bodies[0])} bytes; accept: application/"
     )
-    assert "x-api-key: ***" in sent
+    assert sent.endswith(", content-type: application/json, x-api-key: ***")
     assert received.startswith(f"<<< operation Q to {server.uri}: 200, ")
 
 
