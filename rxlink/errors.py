@@ -175,9 +175,11 @@ class SerializationError(RxlinkError):
     """
 
     def __init__(self, *, path: str, type_name: str, operation_name: str | None) -> None:
+        is_file = type_name == "Upload"
+        cure = "convert it to text or a number, or give the link an `encode` that knows it"
         super().__init__(
             f"operation {operation_name or '(anonymous)'}: {path} is a {type_name}, which JSON cannot carry; "
-            "convert it to text or a number, or give HttpLink an `encode` that knows it"
+            + ("files do not go in batches: `split` them off to an HttpLink" if is_file else cure)
         )
         self.path = path
 

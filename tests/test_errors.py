@@ -128,7 +128,7 @@ class TestMessages:
                 SerializationError(path="variables.since", type_name="datetime", operation_name=None),
                 (
                     "operation (anonymous): variables.since is a datetime, which JSON cannot carry; convert it to "
-                    "text or a number, or give HttpLink an `encode` that knows it"
+                    "text or a number, or give the link an `encode` that knows it"
                 ),
             ),
             (

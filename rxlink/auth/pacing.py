@@ -22,11 +22,14 @@ COOL_DOWN = 30.0
 """After so many fresh tokens in a row were rejected, so many seconds without a refresh."""
 
 _PROGRAMMING_ERRORS = (
+    ArithmeticError,
     AssertionError,
     AttributeError,
+    ImportError,
     LookupError,
     NameError,
     NotImplementedError,
+    RecursionError,
     TypeError,
     ValueError,
 )

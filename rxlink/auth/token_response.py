@@ -62,15 +62,15 @@ def token_in(body: object, field: str) -> Any:
     token: Any = body if isinstance(body, str) else inner.get(field, fields.get(field))
     if token is not None and token is not False and token != "":
         return token
+    if errors := graphql_errors(dict(fields)):
+        refused = CombinedGraphQLErrors(dict(fields), errors)
+        raise TokenRefreshError(f"the token refresh was answered with errors: {refused}", retryable=False) from refused
     kind = "" if isinstance(body, Mapping) else f" (a {type(body).__name__})"
-    missing = TokenRefreshError(
+    raise TokenRefreshError(
         f"the answer to the token refresh{kind} holds no {field!r}; name the field with `access_token_field`, or make "
         "a mapping with it in `handle_response`",
         retryable=False,
     )
-    if errors := graphql_errors(dict(fields)):
-        missing.__cause__ = CombinedGraphQLErrors(dict(fields), errors)
-    raise missing
 
 
 def _is_response(answer: object) -> TypeGuard[Response]:

@@ -19,6 +19,7 @@ from reactivex.scheduler.eventloop import AsyncIOScheduler
 
 from rxlink.core.link import ApolloLink, Forward, name_of
 from rxlink.core.operation import Operation
+from rxlink.core.options import checked_flag
 from rxlink.core.subscription import Connect, ResultObserver, Subscription
 from rxlink.core.timing import Duration, to_seconds
 from rxlink.errors import ClientClosed, InvariantError, InvariantTypeError
@@ -91,7 +92,7 @@ class BatchLink(ApolloLink):
             handler=batch_handler,
             interval=to_seconds("batch_interval", batch_interval),
             max_size=_checked_max(batch_max),
-            is_debounced=batch_debounce,
+            is_debounced=checked_flag("batch_debounce", batch_debounce),
         )
         self._key = checked_batch_key(batch_key)
         self._waiting: dict[Time, dict[str, Batch]] = {}

@@ -202,7 +202,9 @@ def _may_share(operation: Operation) -> bool:
 
 def _key(operation: Operation, forward: Forward, root: Subscription) -> Hashable | None:
     """Return what two operations have in common if they may share a request; None if that cannot be told."""
-    parts = (operation.variables, operation.extensions, operation.get_context())
+    # The head of an answer is what a transport wrote: who is sent again still asks what the others ask.
+    context = {name: value for name, value in operation.get_context().items() if name != "response"}
+    parts = (operation.variables, operation.extensions, context)
     try:
         contents = tuple(map(_content, parts))
     except RecursionError:  # something holds itself

@@ -47,6 +47,7 @@ class VirtualTime:
 
     Raises:
         ValueError: `start` has no time zone.
+        RuntimeError: an event loop runs already.
 
     Example:
         >>> import asyncio
@@ -57,6 +58,11 @@ class VirtualTime:
     """
 
     def __init__(self, *, start: datetime = START, io_grace: float = IO_GRACE, patience: float = PATIENCE) -> None:
+        if asyncio._get_running_loop() is not None:
+            raise RuntimeError(
+                "an event loop runs here already, and VirtualTime runs one of its own: make it in a plain function, or "
+                "let `@virtual` run the whole test"
+            )
         if start.tzinfo is None:
             raise ValueError(f"start={start.isoformat()} has no time zone; write datetime(..., tzinfo=UTC)")
         self._start = start.astimezone(UTC)

@@ -46,12 +46,15 @@ class FilePart:
 
         Raises:
             OSError: There is no such file, or it cannot be read.
+            ValueError: The file is closed.
         """
         source = self.upload.source
         if _is_in_memory(source):
             return memoryview(source).nbytes
         if _is_path(source):
             return Path(source).stat().st_size
+        if _is_closed(source):
+            raise ValueError("the file is closed")
         if self._start is None:
             return None
         size = source.seek(0, os.SEEK_END) - self._start
@@ -143,9 +146,13 @@ def _is_stream(value: object) -> bool:
     return isinstance(value, AsyncIterable)
 
 
+def _is_closed(source: object) -> bool:
+    return getattr(source, "closed", False) is True
+
+
 def _position(source: Any) -> int | None:
     """Return where a file stands that can be read from there again."""
-    if not hasattr(source, "read") or not hasattr(source, "seekable") or not source.seekable():
+    if not hasattr(source, "read") or not hasattr(source, "seekable") or _is_closed(source) or not source.seekable():
         return None
     return source.tell()
 

@@ -245,6 +245,9 @@ def _http_of(context: Context, options: HttpOptions) -> HttpOptions:
     unknown = sorted(map(str, said.keys() - set(known)))
     if unknown:
         raise InvariantError(f"`http` of the context has no option {unknown[0]!r}; it has {', '.join(known)}")
+    for name in said.keys() - {"accept"}:
+        if not isinstance(said[name], bool):
+            raise InvariantTypeError(f"`http` of the context has {said[name]!r} as `{name}`; give True or False")
     if "accept" in said:
         said["accept"] = tuple(checked_accept(said["accept"]))
     return replace(options, **said)

@@ -26,6 +26,7 @@ from rxlink.core.chain_observable import ChainObservable
 from rxlink.core.documents import OperationType
 from rxlink.core.link import ApolloLink, Forward, ForwardFunction
 from rxlink.core.operation import Operation
+from rxlink.core.options import checked_flag
 from rxlink.core.subscription import Connect, Observer, ResultObserver, Subscription
 from rxlink.core.timing import Duration, to_seconds
 from rxlink.errors import InvariantError
@@ -150,11 +151,12 @@ class BatchHttpLink(ApolloLink):
         for name, function in (("print", print), ("encode", encode), ("decode", decode)):
             checked_function(name, function)
         http = HttpOptions(
-            include_extensions=include_extensions is not False, preserve_header_case=preserve_header_case
+            include_extensions=include_extensions is None or checked_flag("include_extensions", include_extensions),
+            preserve_header_case=checked_flag("preserve_header_case", preserve_header_case),
         )
         fetch = fetch_options_over(FetchOptions(), fetch_options, "BatchHttpLink")
         _check_method(fetch.method)
-        body = BodyWriter(print, encode, include_unused_variables)
+        body = BodyWriter(print, encode, checked_flag("include_unused_variables", include_unused_variables))
         self._requests = RequestBuilder(
             uri, headers=headers, credentials=credentials, http=http, body=body, fetch=fetch
         )
@@ -167,7 +169,9 @@ class BatchHttpLink(ApolloLink):
             batch_interval=batch_interval,
             batch_max=batch_max,
             batch_debounce=batch_debounce,
-            batch_key=_RequestKey(checked_batch_key(batch_key), is_hybrid=batch_hybrid_requests),
+            batch_key=_RequestKey(
+                checked_batch_key(batch_key), is_hybrid=checked_flag("batch_hybrid_requests", batch_hybrid_requests)
+            ),
         )
         self._sender = Sender(
             repr(self),

@@ -28,6 +28,7 @@ import aiohttp
 from rxlink.core.documents import OperationType
 from rxlink.core.link import ApolloLink, Forward
 from rxlink.core.operation import Operation
+from rxlink.core.options import checked_flag
 from rxlink.core.subscription import Connect, ResultObserver, Subscription
 from rxlink.core.timing import Duration, to_seconds
 from rxlink.errors import ClientClosed, InvariantError
@@ -169,12 +170,12 @@ class HttpLink(ApolloLink):
             headers=headers,
             credentials=credentials,
             http=HttpOptions(
-                include_extensions=include_extensions is not False,
-                preserve_header_case=preserve_header_case,
+                include_extensions=include_extensions is None or checked_flag("include_extensions", include_extensions),
+                preserve_header_case=checked_flag("preserve_header_case", preserve_header_case),
             ),
-            body=BodyWriter(print, encode, include_unused_variables),
+            body=BodyWriter(print, encode, checked_flag("include_unused_variables", include_unused_variables)),
             fetch=fetch_options_over(FetchOptions(), fetch_options, "HttpLink"),
-            uses_get_for_queries=use_get_for_queries,
+            uses_get_for_queries=checked_flag("use_get_for_queries", use_get_for_queries),
             takes_files=True,
         )
         self._awareness = ClientAwarenessLink(

@@ -119,6 +119,7 @@ class TestLookingForTheToken:
         with pytest.raises(TokenRefreshError) as raised:
             token_in({"data": None, "errors": [{"message": "revoked"}]}, "access_token")
 
+        assert "the token refresh was answered with errors: revoked" in str(raised.value)
         assert isinstance(raised.value.__cause__, CombinedGraphQLErrors)
         assert "revoked" == str(raised.value.__cause__)
 

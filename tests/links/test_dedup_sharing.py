@@ -52,6 +52,7 @@ class TestOneRequest:
             ({"context": {"headers": {"x": "1", "y": "2"}}}, {"context": {"headers": {"y": "2", "x": "1"}}}),
             ({"context": {"headers": {"x": "1"}}}, {"context": {"headers": MappingProxyType({"x": "1"})}}),
             ({"context": {}}, {"context": None}),
+            ({"context": {"response": "the head of an answer before"}}, {}),
             ({"variables": {"a": float("nan")}}, {"variables": {"a": float("nan")}}),
         ],
     )

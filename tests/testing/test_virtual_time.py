@@ -750,3 +750,8 @@ class TestVirtual:
 
         with pytest.raises(TypeError, match="@virtual needs an async def function"):
             virtual(plain)  # type: ignore[arg-type]
+
+
+async def test_in_a_loop_that_runs_it_says_where_to_make_it() -> None:
+    with pytest.raises(RuntimeError, match="an event loop runs here already.* let `@virtual` run the whole test"):
+        VirtualTime()

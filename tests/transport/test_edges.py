@@ -14,10 +14,19 @@ from rxlink.auth.tokens import TokenSet
 from rxlink.core.chain import execute, from_
 from rxlink.core.link import ApolloLink
 from rxlink.core.operation import GraphQLRequest
-from rxlink.errors import ClientClosed, InvariantTypeError, ResponseTooLarge, SerializationError, ServerError
+from rxlink.errors import (
+    ClientClosed,
+    InvariantTypeError,
+    ResponseTooLarge,
+    SerializationError,
+    ServerError,
+    UploadError,
+)
 from rxlink.links.error import ErrorLink
 from rxlink.transport._headers import KNOWN_NAMES, with_headers
+from rxlink.transport.batch_http import BatchHttpLink
 from rxlink.transport.http import HttpLink
+from rxlink.transport.upload import Upload
 from tests.recording import Recorder
 from tests.transport.scripted_server import (
     VIEWER,
@@ -217,3 +226,22 @@ async def test_variables_that_are_no_json_stay_an_error(server: ScriptedServer):
     async with HttpLink(server.uri) as link:
         with pytest.raises(SerializationError):
             await execute(link, GraphQLRequest("query($a: String) { b(a: $a) }", {"a": object()}))
+
+
+async def test_a_file_that_is_closed_is_an_upload_error_with_its_place(server: ScriptedServer, tmp_path: Path):
+    path = tmp_path / "closed"
+    path.write_bytes(b"1")
+    with path.open("rb") as file:
+        pass
+
+    async with HttpLink(server.uri) as link:
+        with pytest.raises(UploadError, match=r"Put: the file variables\.f could not be read \(ValueError\)"):
+            await execute(link, GraphQLRequest("mutation Put($f: Upload) { put(f: $f) }", {"f": file}))
+
+    assert [] == server.requests
+
+
+async def test_a_file_in_a_batch_is_told_where_it_goes(server: ScriptedServer):
+    async with BatchHttpLink(server.uri) as link:
+        with pytest.raises(SerializationError, match="files do not go in batches: `split` them off to an HttpLink"):
+            await execute(link, GraphQLRequest("mutation Put($f: Upload) { put(f: $f) }", {"f": Upload(b"1")}))
