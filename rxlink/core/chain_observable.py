@@ -166,13 +166,15 @@ class _Border(Generic[T]):
 
     def cancel(self) -> None:
         self._is_over = True
-        if self._disposable is not None:
-            self._disposable.dispose()
+        disposable, self._disposable = self._disposable, None
+        if disposable is not None:
+            disposable.dispose()
 
     def fill(self, disposable: abc.DisposableBase) -> None:
-        self._disposable = disposable
         if self._is_over:
             disposable.dispose()
+        else:
+            self._disposable = disposable
 
     def on_next(self, value: T) -> None:
         if not self._is_over:
@@ -185,6 +187,7 @@ class _Border(Generic[T]):
     def on_error(self, error: Exception) -> None:
         if not self._is_over:
             self._is_over = True
+            self._disposable = None  # RxPY disposes what has ended; keeping it would be a cycle
             self._root.release()
             callback_error, self._callback_error = self._callback_error, None
             # A consumer's exception comes back as if the source had failed: no worker may retry on it.
@@ -194,6 +197,7 @@ class _Border(Generic[T]):
     def on_completed(self) -> None:
         if not self._is_over:
             self._is_over = True
+            self._disposable = None
             self._root.release()
             self._observer.on_completed()
 

@@ -177,7 +177,8 @@ class Batch:
     def _withdraw(self) -> None:
         """Stop waiting: who comes now begins another batch."""
         self._stop_timer()
-        del self._waiting[self._key]
+        if self._waiting.get(self._key) is self:  # not one that has gone out, of which the last is leaving
+            del self._waiting[self._key]
 
     def _stop_timer(self) -> None:
         timer, self._timer = self._timer, None

@@ -12,7 +12,7 @@ ends). An answer without a result completes (there it never does). One whose cal
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from types import MappingProxyType, NoneType
 from typing import Any, cast
 
@@ -202,12 +202,14 @@ def _may_share(operation: Operation) -> bool:
 
 def _key(operation: Operation, forward: Forward, root: Subscription) -> Hashable | None:
     """Return what two operations have in common if they may share a request; None if that cannot be told."""
-    # The head of an answer is what a transport wrote: who is sent again still asks what the others ask.
+    # What transports write into an operation says nothing about what it asks, also when it is sent again.
     context = {name: value for name, value in operation.get_context().items() if name != "response"}
-    parts = (operation.variables, operation.extensions, context)
+    extensions = {name: value for name, value in operation.extensions.items() if name != "clientLibrary"}
     try:
-        contents = tuple(map(_content, parts))
+        contents = _content(operation.variables), _content(extensions), _content(context)
     except RecursionError:  # something holds itself
+        return None
+    if _holds_a_stream(operation.variables):
         return None
     try:
         loop = root.event_loop()
@@ -215,6 +217,16 @@ def _key(operation: Operation, forward: Forward, root: Subscription) -> Hashable
         loop = None
     # No request can serve another event loop, nor one that comes after it has closed.
     return _Same(forward), _Same(loop), document_of(operation.query).text, operation.operation_name, contents
+
+
+def _holds_a_stream(value: object) -> bool:
+    """Tell whether there is something to read in variables: who shares it could not send it again."""
+    if isinstance(value, Mapping):
+        return any(map(_holds_a_stream, cast("Mapping[object, object]", value).values()))
+    if isinstance(value, (list, tuple)):
+        return any(map(_holds_a_stream, cast("Sequence[object]", value)))
+    source: object = getattr(value, "source", value)
+    return hasattr(source, "__aiter__") or hasattr(source, "read")
 
 
 def _content(value: object) -> Hashable:

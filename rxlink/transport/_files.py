@@ -6,9 +6,10 @@ import asyncio
 import inspect
 import os
 from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack, aclosing, suppress
 from pathlib import Path
 from typing import Any, Final, TypeAlias, cast
+from weakref import WeakSet
 
 from rxlink.transport.upload import Upload, is_source
 
@@ -39,7 +40,7 @@ class FilePart:
         self._start = _position(source)
         is_stream = _is_stream(source) or hasattr(source, "read")
         self.is_replayable = self._start is not None or not is_stream
-        self.is_spent = inspect.isasyncgen(source) and source.ag_frame is None
+        self.is_spent = (inspect.isasyncgen(source) and source.ag_frame is None) or _is_used_up(source)
 
     def size(self) -> int | None:
         """Return how many bytes will be sent, None where only the end will tell.
@@ -73,6 +74,8 @@ class FilePart:
         """
         self.is_spent = not self.is_replayable
         source = self.upload.source
+        if self.is_spent:
+            _use_up(source)
         if _is_in_memory(source):
             view = memoryview(source).cast("B")
             for at in range(0, len(view), CHUNK):
@@ -144,6 +147,22 @@ def _is_path(value: object) -> bool:
 
 def _is_stream(value: object) -> bool:
     return isinstance(value, AsyncIterable)
+
+
+_used_up: WeakSet[Any] = WeakSet()
+"""The streams that were read, by whichever operation: most cannot tell themselves."""
+
+
+def _is_used_up(source: object) -> bool:
+    try:
+        return source in _used_up
+    except TypeError:  # it has no hash, or no weak references
+        return False
+
+
+def _use_up(source: object) -> None:
+    with suppress(TypeError):
+        _used_up.add(source)
 
 
 def _is_closed(source: object) -> bool:

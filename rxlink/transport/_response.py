@@ -113,13 +113,16 @@ def result_of(
     if is_successful and isinstance(result, dict) and ("data" in result or "errors" in result):
         return cast("FetchResult", result)
     name = operation.operation_name or "(anonymous)"
-    if not is_successful:
-        message = f"Response not successful: Received status code {response.status} (operation {name})"
-    elif failure is None:
-        message = f"Server response was malformed for query '{name}'."
-    else:
-        raise _parse_error(response, body, operation, failure)
-    raise _server_error(response, body, operation, message, cast("object", result))
+    try:
+        if not is_successful:
+            message = f"Response not successful: Received status code {response.status} (operation {name})"
+        elif failure is None:
+            message = f"Server response was malformed for query '{name}'."
+        else:
+            raise _parse_error(response, body, operation, failure)
+        raise _server_error(response, body, operation, message, cast("object", result))
+    finally:
+        del failure  # its traceback leads to this frame: no cycles
 
 
 def _server_error(

@@ -16,6 +16,7 @@ HttpLink.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
@@ -264,7 +265,7 @@ class _RequestKey:
         self._is_hybrid = is_hybrid
 
     def __call__(self, operation: Operation) -> str:
-        """Return text with secrets in it, which is not to be shown."""
+        """Return a digest: what is compared has secrets in it, and keys may be shown."""
         assert isinstance(operation, BatchedOperation), "the link makes one for each subscription"
         request = operation.request
         headers = sorted(request.headers.items())
@@ -273,7 +274,8 @@ class _RequestKey:
             rest: object = checked_key(self._key(operation.original), self._key)
         else:
             rest = None if self._is_hybrid else _shape(operation)
-        return repr((str(request.target.url), request.credentials, headers, rest))
+        compared = repr((str(request.target.url), request.credentials, headers, rest))
+        return hashlib.sha256(compared.encode(errors="backslashreplace")).hexdigest()
 
 
 def _shape(operation: Operation) -> tuple[object, ...]:

@@ -989,3 +989,22 @@ def test_a_source_that_answers_through_the_trampoline_is_heard():
     scheduler.start()
 
     assert [DATA, END] == recorder.seen
+
+
+class TestAStrangersBatch:
+    @virtual
+    async def test_is_not_withdrawn_when_the_end_of_one_makes_its_last_member_leave(self):
+        async def fail():
+            await asyncio.sleep(1)
+            raise OSError("down")
+
+        link = BatchLink(batch_handler=lambda operations, forwards: from_future(fail))
+        one, two, three = (execute(link, GraphQLRequest(f"{{ {name} }}")) for name in "abc")
+        reactivex.zip(one, two).subscribe(on_error=lambda error: None)
+        await asyncio.sleep(1.005)
+        ends = []
+
+        three.subscribe(ends.append, ends.append)
+        await asyncio.sleep(3600)
+
+        assert [OSError] == [type(end) for end in ends]

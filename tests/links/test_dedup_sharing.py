@@ -53,6 +53,7 @@ class TestOneRequest:
             ({"context": {"headers": {"x": "1"}}}, {"context": {"headers": MappingProxyType({"x": "1"})}}),
             ({"context": {}}, {"context": None}),
             ({"context": {"response": "the head of an answer before"}}, {}),
+            ({"extensions": {"clientLibrary": {"name": "rxlink"}}}, {}),
             ({"variables": {"a": float("nan")}}, {"variables": {"a": float("nan")}}),
         ],
     )
@@ -231,3 +232,18 @@ def test_contents_ask_no_users_class_what_equal_means():
     first, second = (Operation(GraphQLRequest("{ a }", {"a": Sly()})) for _ in range(2))
 
     assert _content(first.variables) != _content(second.variables)
+
+
+@virtual
+async def test_what_holds_a_stream_is_never_shared():
+    class Stream:
+        def __aiter__(self):
+            return self
+
+    class Wrapped:
+        def __init__(self, source):
+            self.source = source
+
+    stream = Stream()
+    for value in (stream, Wrapped(stream), [{"b": stream}]):
+        assert 2 == await sent_for(*[GraphQLRequest(QUERY, {"a": value})] * 2)

@@ -753,5 +753,5 @@ class TestVirtual:
 
 
 async def test_in_a_loop_that_runs_it_says_where_to_make_it() -> None:
-    with pytest.raises(RuntimeError, match="an event loop runs here already.* let `@virtual` run the whole test"):
+    with pytest.raises(RuntimeError, match=r"an event loop runs here already.* let `@virtual` run the whole test"):
         VirtualTime()

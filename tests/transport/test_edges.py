@@ -3,10 +3,13 @@
 import asyncio
 import gc
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
 import pytest
+import reactivex
+from reactivex import operators as ops
 
 from rxlink.auth.link import AuthLink
 from rxlink.auth.session import AuthSession
@@ -18,6 +21,7 @@ from rxlink.errors import (
     ClientClosed,
     InvariantTypeError,
     ResponseTooLarge,
+    RxlinkError,
     SerializationError,
     ServerError,
     UploadError,
@@ -245,3 +249,77 @@ async def test_a_file_in_a_batch_is_told_where_it_goes(server: ScriptedServer):
     async with BatchHttpLink(server.uri) as link:
         with pytest.raises(SerializationError, match="files do not go in batches: `split` them off to an HttpLink"):
             await execute(link, GraphQLRequest("mutation Put($f: Upload) { put(f: $f) }", {"f": Upload(b"1")}))
+
+
+async def test_the_key_of_a_batch_shows_no_secret(server: ScriptedServer):
+    async with BatchHttpLink(server.uri, batch_interval=0.01) as link:
+        request = GraphQLRequest("{ a }", context={"headers": {"authorization": "Bearer s3cret"}})
+        subscription = execute(link, request).subscribe()
+        held = [repr(value) for value in gc.get_objects() if type(value) is str and "s3cret" in value]
+        subscription.dispose()
+
+    assert not [text for text in held if "http" in text]
+
+
+@pytest.mark.parametrize("answer", [answer_text("", 500), answer_text("<html>"), answer_text("no", 401)])
+async def test_an_answer_that_is_no_json_leaves_no_cycles(server: ScriptedServer, answer):
+    server.answer = answer
+    async with HttpLink(server.uri) as link:
+        for _ in range(2):
+            gc.collect()
+            gc.disable()
+            try:
+                with suppress(Exception):
+                    await execute(link, QUERY)
+                left = [thing for thing in _collected() if isinstance(thing, RxlinkError)]
+            finally:
+                gc.enable()
+
+    assert [] == left
+
+
+def _collected() -> list[object]:
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        gc.collect()
+        return list(gc.garbage)
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+
+
+async def test_a_foreign_observable_leaves_no_cycles(server: ScriptedServer):
+    handler = ApolloLink(lambda operation, forward: forward(operation).pipe(ops.map(lambda result: result)))
+    async with from_([handler, ApolloLink(lambda operation, forward: reactivex.of({"data": {}}))]) as link:
+        await execute(link, QUERY)
+        gc.collect()
+        gc.disable()
+        try:
+            await execute(link, QUERY)
+            left = gc.collect()
+        finally:
+            gc.enable()
+
+    assert 0 == left
+
+
+async def test_a_stream_that_another_operation_has_read_is_not_sent_empty(server: ScriptedServer):
+    class Rows:
+        def __init__(self) -> None:
+            self.left = [b"a", b"b"]
+
+        def __aiter__(self):
+            return self
+
+        async def __anext__(self) -> bytes:
+            if not self.left:
+                raise StopAsyncIteration
+            return self.left.pop(0)
+
+    request = GraphQLRequest("mutation Put($f: Upload) { put(f: $f) }", {"f": Rows()})
+    async with HttpLink(server.uri) as link:
+        await execute(link, request)
+        with pytest.raises(UploadError, match="used up"):
+            await execute(link, request)
+
+    assert 1 == len(server.requests)
