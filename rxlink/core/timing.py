@@ -34,7 +34,7 @@ def to_seconds(name: str, value: Duration, *, may_be_zero: bool = True) -> float
     """
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InvariantTypeError(f"`{name}` is a {type(value).__name__}; give seconds or a timedelta")
+        raise InvariantTypeError(f"`{name}` is {value!r}; give seconds or a timedelta")
     if not math.isfinite(seconds) or seconds < 0 or (seconds == 0 and not may_be_zero):
         least = "0 or more" if may_be_zero else "more than 0"
         raise InvariantError(f"`{name}` is {seconds!r}; give {least} seconds")

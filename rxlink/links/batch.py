@@ -140,14 +140,14 @@ class BatchLink(ApolloLink):
 
 def _check_function(name: str, function: object, *, cure: str) -> None:
     if not callable(function):
-        raise InvariantTypeError(f"`{name}` is a {type(function).__name__}; give a function")
+        raise InvariantTypeError(f"`{name}` is {function!r}; give a function")
     if inspect.iscoroutinefunction(function):
         raise InvariantTypeError(f"`{name}` is the coroutine function {name_of(function)}; {cure}")
 
 
 def _checked_max(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise InvariantTypeError(f"`batch_max` is a {type(value).__name__}; give a whole number, 0 for any")
+        raise InvariantTypeError(f"`batch_max` is {value!r}; give a whole number, 0 for any")
     if value < 0:
         raise InvariantError(f"`batch_max` is {value}; give 1 or more, or 0 for any number of operations")
     return value

@@ -12,6 +12,7 @@ ends). An answer without a result completes (there it never does). One whose cal
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from types import MappingProxyType, NoneType
 from typing import Any, cast
@@ -66,17 +67,18 @@ class DedupLink(ApolloLink):
         """Make the link."""
         super().__init__()
         # On the link, as in Apollo: `request` connects it anew each time. The rest of the chain is in the key.
-        self._in_flight: dict[Hashable, _Flight] = {}
+        self._in_flight: dict[asyncio.AbstractEventLoop | None, dict[Hashable, _Flight]] = {}
 
     def connect(self, forward: Forward) -> Connect:
         """Prepare to run operations; see :meth:`ApolloLink.connect`."""
-        in_flight, proceed = self._in_flight, forward.connect
+        proceed = forward.connect
 
         def start(operation: Operation, observer: ResultObserver, root: Subscription) -> None:
-            key = _key(operation, forward, root) if _may_share(operation) else None
+            key = _key(operation, forward) if _may_share(operation) else None
             if key is None:
                 proceed(operation, observer, root)
                 return
+            in_flight = self._flights_on(_loop_of(root))
             flight = in_flight.get(key)
             if flight is not None:
                 flight.join(observer, root)
@@ -87,6 +89,15 @@ class DedupLink(ApolloLink):
                 proceed(operation, flight, flight)
 
         return start
+
+    def _flights_on(self, loop: asyncio.AbstractEventLoop | None) -> dict[Hashable, _Flight]:
+        """Return those of one event loop: no request can serve another, nor one that comes after it has closed."""
+        flights = self._in_flight.get(loop)
+        if flights is None:
+            for closed in [known for known in self._in_flight if known is not None and known.is_closed()]:
+                del self._in_flight[closed]
+            flights = self._in_flight[loop] = {}
+        return flights
 
 
 class _Flight(Subscription):
@@ -200,7 +211,14 @@ def _may_share(operation: Operation) -> bool:
     return context.get("query_deduplication") is not False and not context.get("force_fetch")
 
 
-def _key(operation: Operation, forward: Forward, root: Subscription) -> Hashable | None:
+def _loop_of(root: Subscription) -> asyncio.AbstractEventLoop | None:
+    try:
+        return root.event_loop()
+    except InvariantError:  # a chain that needs none
+        return None
+
+
+def _key(operation: Operation, forward: Forward) -> Hashable | None:
     """Return what two operations have in common if they may share a request; None if that cannot be told."""
     # What transports write into an operation says nothing about what it asks, also when it is sent again.
     context = {name: value for name, value in operation.get_context().items() if name != "response"}
@@ -211,12 +229,7 @@ def _key(operation: Operation, forward: Forward, root: Subscription) -> Hashable
         return None
     if _holds_a_stream(operation.variables):
         return None
-    try:
-        loop = root.event_loop()
-    except InvariantError:  # a chain that needs none
-        loop = None
-    # No request can serve another event loop, nor one that comes after it has closed.
-    return _Same(forward), _Same(loop), document_of(operation.query).text, operation.operation_name, contents
+    return _Same(forward), document_of(operation.query).text, operation.operation_name, contents
 
 
 def _holds_a_stream(value: object) -> bool:

@@ -61,9 +61,7 @@ class PollingLink(ApolloLink):
         """
         super().__init__()
         if not callable(poll_interval):
-            raise InvariantTypeError(
-                f"`poll_interval` is a {type(poll_interval).__name__}; give a function of the operation"
-            )
+            raise InvariantTypeError(f"`poll_interval` is {poll_interval!r}; give a function of the operation")
         if inspect.iscoroutinefunction(poll_interval):
             raise InvariantTypeError(
                 f"`poll_interval`, {name_of(poll_interval)}, is a coroutine function; give a plain one"

@@ -300,5 +300,5 @@ def _takes(function: object, *arguments: str) -> bool:
 
 def _check(option: str, function: object, *arguments: str, or_else: str = "") -> None:
     if not _takes(function, *arguments):
-        got = f"is {name_of(function)}" if callable(function) else f"is a {type(function).__name__}"
+        got = f"is {name_of(function) if callable(function) else repr(function)}"
         raise InvariantTypeError(f"`{option}` {got}; give a function of ({', '.join(arguments)}){or_else}")

@@ -139,7 +139,7 @@ def checked_function(name: str, function: object) -> None:
         InvariantTypeError: It is something else.
     """
     if function is not None and not callable(function):
-        raise InvariantTypeError(f"`{name}` of HttpLink is a {type(function).__name__}; give a function, or None")
+        raise InvariantTypeError(f"`{name}` of HttpLink is {function!r}; give a function, or None")
 
 
 def _default_printer(document: DocumentNode) -> str:

@@ -45,7 +45,7 @@ def checked_size(size: object) -> int | None:
     if size is None:
         return None
     if isinstance(size, bool) or not isinstance(size, int):
-        raise InvariantTypeError(f"`max_response_size` is a {type(size).__name__}; give bytes, or None for any")
+        raise InvariantTypeError(f"`max_response_size` is {size!r}; give bytes, or None for any")
     if size <= 0:
         raise InvariantError(f"`max_response_size` is {size}; give bytes above 0, or None for any")
     return size

@@ -4,7 +4,8 @@ Ports: ``@apollo/client`` 4.3.8 ``src/link/schema/index.ts``.
 Differs: subscriptions run, through graphql-core's ``subscribe`` (there they are executed like queries); where neither
 the context nor a resolver waits, the answer arrives before ``subscribe`` returns, and no event loop is needed;
 leaving cancels the resolvers that still run (there they go on); results are the wire's dicts, so of what a resolver
-raised the message and the ``extensions`` remain; an operation type that the schema does not have is a request error,
+raised the message, the ``path`` and the ``extensions`` remain (no ``locations``: documents are parsed without them);
+an operation type that the schema does not have is a request error,
 without ``data`` (there with ``data: null``); a schema that is not valid is refused when the link is made.
 """
 

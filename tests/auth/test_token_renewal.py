@@ -42,7 +42,7 @@ class TestOptions:
             ({"access_token_field": ""}, InvariantError, "`access_token_field` is ''; give the name"),
             ({"refresh_timeout": 0}, InvariantError, "`refresh_timeout` is 0; give more than 0 seconds"),
             ({"refresh_timeout": -1.5}, InvariantError, "`refresh_timeout` is -1.5"),
-            ({"refresh_timeout": "30"}, InvariantTypeError, "`refresh_timeout` is a str"),
+            ({"refresh_timeout": "30"}, InvariantTypeError, "`refresh_timeout` is .30.; give seconds"),
         ],
     )
     def test_that_cannot_work_are_refused_at_once(self, options: Any, error: type[Exception], message: str) -> None:

@@ -932,11 +932,11 @@ class TestBadOptions:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"batch_interval": "1"}, "`batch_interval` is a str; give seconds or a timedelta"),
-            ({"batch_max": 2.5}, "`batch_max` is a float; give a whole number"),
-            ({"batch_max": True}, "`batch_max` is a bool; give a whole number"),
-            ({"batch_key": "key"}, "`batch_key` is a str; give a function"),
-            ({"batch_handler": None}, "`batch_handler` is a NoneType; give a function"),
+            ({"batch_interval": "1"}, "`batch_interval` is '1'; give seconds or a timedelta"),
+            ({"batch_max": 2.5}, "`batch_max` is 2.5; give a whole number"),
+            ({"batch_max": True}, "`batch_max` is True; give a whole number"),
+            ({"batch_key": "key"}, "`batch_key` is 'key'; give a function"),
+            ({"batch_handler": None}, "`batch_handler` is None; give a function"),
         ],
     )
     def test_of_a_wrong_type_are_refused(self, options, message):

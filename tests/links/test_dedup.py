@@ -195,4 +195,4 @@ def test_a_request_is_kept_no_longer_than_it_is_under_way():
 
     seen_of(execute(chain, GraphQLRequest("{ a }")))
 
-    assert {} == link._in_flight
+    assert [{}] == list(link._in_flight.values())

@@ -247,3 +247,18 @@ async def test_what_holds_a_stream_is_never_shared():
     stream = Stream()
     for value in (stream, Wrapped(stream), [{"b": stream}]):
         assert 2 == await sent_for(*[GraphQLRequest(QUERY, {"a": value})] * 2)
+
+
+def test_what_a_closed_loop_left_behind_is_forgotten():
+    link = DedupLink()
+    chain = from_([link, slow()])
+
+    async def begin():
+        execute(chain, GraphQLRequest(QUERY, {"a": 1})).subscribe()
+
+    for _ in range(5):
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(begin())
+        loop.close()
+
+    assert 1 == len(link._in_flight)

@@ -171,7 +171,7 @@ class TestTheInterval:
 
     @pytest.mark.parametrize(
         ("poll_interval", "message"),
-        [(None, "`poll_interval` is a NoneType; give a function"), (2, "`poll_interval` is a int; give a function")],
+        [(None, "`poll_interval` is None; give a function"), (2, "`poll_interval` is 2; give a function")],
     )
     def test_is_a_function(self, poll_interval, message):
         with pytest.raises(InvariantTypeError, match=message):

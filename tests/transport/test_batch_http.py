@@ -616,7 +616,7 @@ class TestBadOptions:
         [
             ({"batch_interval": -1}, "`batch_interval` is -1"),
             ({"batch_max": -1}, "`batch_max` is -1"),
-            ({"batch_key": 7}, "`batch_key` is a int"),
+            ({"batch_key": 7}, "`batch_key` is 7"),
             ({"batch_key": answer_never}, "`batch_key` is the coroutine function answer_never"),
             ({"fetch_options": {"method": "GET"}}, "`method` in `fetch_options` is 'GET'"),
             ({"fetch_options": {"mode": "cors"}}, "`fetch_options` of BatchHttpLink has no option 'mode'"),

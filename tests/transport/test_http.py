@@ -490,7 +490,7 @@ def test_serves_one_loop_after_another():
 
 @pytest.mark.parametrize("name", ["print", "encode", "decode"])
 def test_options_that_are_functions_are_checked(name: str):
-    with pytest.raises(InvariantTypeError, match=f"`{name}` of HttpLink is a str"):
+    with pytest.raises(InvariantTypeError, match=f"`{name}` of HttpLink is 'text'; give a function"):
         HttpLink("http://localhost/", **{name: "text"})
 
 
