@@ -174,14 +174,14 @@ MUTANTS: tuple[Fixed, ...] = (
     ),
     Fixed(
         "links/client_awareness",
-        "if own is not None or usual_headers:",
-        "if own is not None and usual_headers:",
+        "        elif self._usual_headers:",
+        "        elif not self._usual_headers:",
         "links/test_client_awareness.py::TestTheApplication::test_is_named_in_the_headers",
     ),
     Fixed(
         "links/client_awareness",
-        '{"clientLibrary": library, **operation.extensions}',
-        '{"XXclientLibrary": library, **operation.extensions}',
+        '{"clientLibrary": {**self._library}, **operation.extensions}',
+        '{"XXclientLibrary": {**self._library}, **operation.extensions}',
         "links/test_client_awareness.py::TestTheLibrary::test_is_named_where_the_option_says",
     ),
     Fixed(
@@ -311,7 +311,7 @@ MUTANTS: tuple[Fixed, ...] = (
         "transport/test_uploads_again.py::TestAfterARefresh::test_what_can_be_read_again_is_sent_whole",
     ),
     Fixed(
-        "transport/_request",
+        "transport/_body",
         "include_query: bool = True",
         "include_query: bool = False",
         "transport/test_request.py::TestHttpOptions::test_leave_out_query_and_extensions",

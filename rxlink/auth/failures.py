@@ -8,7 +8,7 @@ from reactivex import operators as ops
 
 from rxlink.auth.pending import PendingRequests
 from rxlink.core.observables import from_error
-from rxlink.core.subscription import report_callback_error
+from rxlink.core.work import report_callback_error
 from rxlink.errors import AuthError, ClientClosed
 
 __all__ = ["outcome_of", "own_error"]

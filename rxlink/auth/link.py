@@ -25,15 +25,18 @@ from rxlink.auth.failures import own_error
 from rxlink.auth.session import AuthSession
 from rxlink.auth.single_flight import flights_here
 from rxlink.core.link import ApolloLink, Forward
-from rxlink.core.operation import Operation
+from rxlink.core.operation import Context, Operation
 from rxlink.core.result import FetchResult
-from rxlink.core.subscription import Connect, ResultObserver, Subscription, report_callback_error
+from rxlink.core.subscription import Connect, ResultObserver, Subscription
+from rxlink.core.work import report_callback_error
 from rxlink.errors import InvariantError, InvariantTypeError, SessionEnded
 
 __all__ = ["AuthLink"]
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """What a header's name and its scheme are made of (RFC 9110 section 5.6.2)."""
+
+_usual_predicate = is_auth_error
 
 
 class AuthLink(ApolloLink):
@@ -97,6 +100,7 @@ class AuthLink(ApolloLink):
         self._name = header.lower()
         self.login = f"rxlink.auth.login.{id(session):x}"
         self._is_auth_error = is_auth_error
+        self.refuses_only_errors = is_auth_error is _usual_predicate  # it refuses no result without errors
 
     def connect(self, forward: Forward) -> Connect:
         """Prepare to run operations; see :meth:`ApolloLink.connect`."""
@@ -108,25 +112,27 @@ class AuthLink(ApolloLink):
                 proceed(operation, observer, root)
                 return
             wallet = session.wallet
-            epoch: int = operation.get_context().get(self.login, wallet.epoch)
+            context = operation.get_context()
+            epoch: int = context.get(self.login, wallet.epoch)
             worker = _AuthWorker(self, operation, observer, root, proceed, epoch)
             try:
                 credential = None if session.is_closed or epoch != wallet.epoch else wallet.at_hand()
-            except Exception as error:  # noqa: BLE001 - the clock is a user's function
+                if credential is not None:
+                    self.authorize(operation, context, credential)
+            except Exception as error:  # noqa: BLE001 - the clock is a user's function, and a context may hold anything
                 worker.fail(None, error)
                 return
             if credential is None:
                 worker.admit()
             else:
-                worker.send(credential)
+                worker.credential = credential
+                proceed(operation, worker, root)
 
         return start
 
-    def authorize(self, operation: Operation, credential: Credential | None) -> None:
+    def authorize(self, operation: Operation, context: Context, credential: Credential) -> None:
         """Write the header into the operation's context, beside the other headers, and whose login it is."""
-        if credential is None:
-            return
-        given: Mapping[str, str] = operation.get_context().get("headers") or {}
+        given: Mapping[str, str] = context.get("headers") or {}
         headers: dict[str, str] = {}
         try:
             for name, value in given.items():
@@ -149,10 +155,14 @@ class AuthLink(ApolloLink):
 
 
 class _AuthWorker:
-    """One operation and its first attempt; the epoch is that of the login under which the operation began."""
+    """One operation and its first attempt; the epoch is that of the login under which the operation began.
 
-    __slots__ = ("_answered", "_credential", "_epoch", "_is_deaf", "_link", "_observer", "_operation", "_proceed",
-                 "_root")  # fmt: skip
+    Attributes:
+        credential: The tokens that the attempt was made with, None as nobody.
+    """
+
+    __slots__ = ("_answered", "_epoch", "_is_deaf", "_link", "_observer", "_operation", "_proceed", "_root",
+                 "credential")  # fmt: skip
 
     def __init__(
         self,
@@ -169,7 +179,7 @@ class _AuthWorker:
         self._root = root
         self._proceed = proceed
         self._epoch = epoch
-        self._credential: Credential | None = None
+        self.credential: Credential | None = None
         self._answered = False
         self._is_deaf = False
 
@@ -182,7 +192,7 @@ class _AuthWorker:
             self.fail(None, error)
             return
         if wave is None:
-            self.send(self._link.session.wallet.credential)
+            self._send()
         else:
             if self._link.session.wallet.credential is not None:
                 self._operation.set_context({self._link.login: self._epoch})
@@ -190,25 +200,27 @@ class _AuthWorker:
             has_waited = self._link.session.is_loaded  # the wait for the first load says nothing about a refresh
             wave.wait(self._root, lambda _: self.admit(has_waited=has_waited), partial(self.fail, None))
 
-    def send(self, credential: Credential | None) -> None:
-        """Make the first attempt, with these tokens or as nobody."""
-        self._credential = credential
-        try:
-            self._link.authorize(self._operation, credential)
-        except Exception as error:  # noqa: BLE001 - the context may hold anything as its headers
-            self.fail(None, error)
-            return
+    def _send(self) -> None:
+        """Make the first attempt, with the tokens that there are now or as nobody."""
+        credential = self.credential = self._link.session.wallet.credential
+        if credential is not None:
+            try:
+                self._link.authorize(self._operation, self._operation.get_context(), credential)
+            except Exception as error:  # noqa: BLE001 - the context may hold anything as its headers
+                self.fail(None, error)
+                return
         self._proceed(self._operation, self, self._root)
 
     def on_next(self, result: FetchResult) -> None:
         if self._is_deaf:
             return
-        if not self._answered and self._link.is_refused(result):
+        is_clean = self._link.refuses_only_errors and type(result) is dict and "errors" not in result
+        if not self._answered and not is_clean and self._link.is_refused(result):
             self._refused(result, partial(self._observer.on_next, result))
         else:
             self._answered = True
-            if self._credential is not None and self._credential.is_unproven:
-                self._link.session.wallet.accept(self._credential)
+            if self.credential is not None and self.credential.is_unproven:
+                self._link.session.wallet.accept(self.credential)
             self._observer.on_next(result)
 
     def on_error(self, error: Exception) -> None:
@@ -226,7 +238,7 @@ class _AuthWorker:
     def _refused(self, answer: FetchResult | Exception, deliver: Callable[[], None]) -> None:
         """Retry with a token that is newer than the refused one, or deliver what the server said."""
         session = self._link.session
-        sent = self._credential
+        sent = self.credential
         # Nobody was signed in when it was sent.
         is_of_nobody = sent is None and (session.wallet.credential is None or session.wallet.epoch != self._epoch)
         if is_of_nobody or self._is_spent():
@@ -258,8 +270,8 @@ class _AuthWorker:
         """Tell whether the operation cannot be sent again; a refresh then begins beside it, for those that can."""
         if self._operation.is_spent:
             with suppress(Exception):  # what keeps a refresh back is not what this operation has ended with
-                if self._credential is not None:
-                    self._link.session.wallet.reject(self._credential)
+                if self.credential is not None:
+                    self._link.session.wallet.reject(self.credential)
                 self._link.session.gate(is_retry=True)
         return self._operation.is_spent
 
@@ -281,11 +293,12 @@ class _AuthWorker:
             wave.wait(self._root, partial(self._go_again, answer), partial(self.fail, answer))
             return
         credential = session.wallet.credential
-        try:
-            self._link.authorize(self._operation, credential)
-        except Exception as error:  # noqa: BLE001 - as in `send`
-            self.fail(answer, error)
-            return
+        if credential is not None:
+            try:
+                self._link.authorize(self._operation, self._operation.get_context(), credential)
+            except Exception as error:  # noqa: BLE001 - as in `_send`
+                self.fail(answer, error)
+                return
         session.emit(OperationRetried, self._operation.operation_name)
         self._proceed(self._operation, _SecondAttempt(self._link, self._observer, credential), self._root)
 

@@ -22,7 +22,8 @@ from typing import Generic, TypeVar
 from reactivex import Subject, abc
 from reactivex.internal.exceptions import SequenceContainsNoElementsError
 
-from rxlink.core.subscription import Subscription, report_callback_error
+from rxlink.core.subscription import Subscription
+from rxlink.core.work import report_callback_error
 
 __all__ = ["PendingRequests"]
 

@@ -23,8 +23,8 @@ from rxlink.auth.pending import PendingRequests
 from rxlink.auth.single_flight import NothingReturned, SingleFlight
 from rxlink.auth.tokens import TokenSet
 from rxlink.core.observables import resolve
-from rxlink.core.subscription import report_callback_error
 from rxlink.core.timing import sleep
+from rxlink.core.work import report_callback_error
 from rxlink.errors import (
     AuthError,
     InvariantError,

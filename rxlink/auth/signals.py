@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from reactivex import Subject, abc
 
-from rxlink.core.subscription import report_callback_error
+from rxlink.core.work import report_callback_error
 
 __all__ = ["CurrentSignal", "Signal"]
 

@@ -17,8 +17,8 @@ from rxlink.auth.token_response import parse_and_check_response, token_in
 from rxlink.core.link import name_of
 from rxlink.core.observables import resolve
 from rxlink.core.operation import Operation
-from rxlink.core.subscription import report_callback_error
 from rxlink.core.timing import Duration, to_seconds
+from rxlink.core.work import report_callback_error
 from rxlink.errors import (
     AuthError,
     ClientClosed,

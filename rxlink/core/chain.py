@@ -54,8 +54,9 @@ def execute(link: ApolloLink, request: GraphQLRequest) -> ChainObservable[FetchR
         raise InvariantTypeError(
             f"execute got a {type(request).__name__} as its request; wrap it: GraphQLRequest(query, variables)"
         )
-    entry: Forward | None = _checked_link(link, "execute").__dict__.get("_entry")
+    entry: Forward | None = link.__dict__.get("_entry") if isinstance(link, ApolloLink) else None  # pyright: ignore[reportUnnecessaryIsInstance] - may be untyped
     if entry is None:
+        link = _checked_link(link, "execute")
         # It says nothing about the chains that the link may stand in: only that it may stand alone.
         entry = link.__dict__["_entry"] = _forward_to(link, EndOfChain(link))
     observable = entry(Operation(request))

@@ -30,7 +30,7 @@ from graphql import (
 
 from rxlink.errors import InvariantError, InvariantTypeError
 
-__all__ = ["Document", "DocumentNode", "OperationType", "document_of", "parse_document"]
+__all__ = ["Document", "DocumentNode", "OperationType", "document_of", "json_head", "parse_document", "parsed"]
 
 PARSED_TEXTS = 1000
 """How many query texts are remembered as parsed; a service has far fewer."""
@@ -59,9 +59,14 @@ class Document:
         return print_ast(self._held_node())
 
     @cached_property
-    def json_member(self) -> bytes:
-        """The end of a JSON object whose last member is the text: ``,"query":"..."}``, in ASCII."""
-        return b',"query":%b}' % json.dumps(self.text).encode()
+    def json_heads(self) -> Mapping[str | None, str]:
+        """For each operation, by its name, how the JSON begins that sends it; see :func:`json_head`."""
+        return {name: json_head(name) for name in self.operations}
+
+    @cached_property
+    def json_tail(self) -> str:
+        """How the JSON ends that sends it, with the text as its last member: ``,"query":"..."}``, in ASCII."""
+        return f',"query":{json.dumps(self.text)}}}'
 
     @cached_property
     def used_variables(self) -> frozenset[str]:
@@ -133,6 +138,12 @@ class _UsedVariables(Visitor):
             self.names.add(node.name.value)
 
 
+def json_head(operation_name: str | None) -> str:
+    """Return how JSON begins that sends an operation, up to the value of its variables."""
+    name = "" if operation_name is None else f'"operationName":{json.dumps(operation_name)},'
+    return f'{{{name}"variables":'
+
+
 _known: dict[int, tuple[ref[DocumentNode], Document]] = {}
 
 
@@ -146,10 +157,23 @@ def parse_document(query: str | DocumentNode) -> DocumentNode:
         InvariantError: The text is no GraphQL; the message holds line and column.
         InvariantTypeError: The query is neither text nor a document.
     """
-    if isinstance(query, DocumentNode):
-        return query
-    if isinstance(query, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may not be typed
+    return parsed(query)[0]
+
+
+def parsed(query: str | DocumentNode) -> tuple[DocumentNode, Document]:
+    """Return a query as a parsed document, and what is known of it.
+
+    Args:
+        query: GraphQL text, or a document that graphql-core has parsed.
+
+    Raises:
+        InvariantError: The text is no GraphQL; the message holds line and column.
+        InvariantTypeError: The query is neither text nor a document.
+    """
+    if isinstance(query, str):
         return _parse_text(query)
+    if isinstance(query, DocumentNode):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may not be typed
+        return query, document_of(query)
     raise InvariantTypeError(
         f"`query` is a {type(query).__name__}; give GraphQL text or a document parsed by graphql-core"
     )
@@ -167,13 +191,14 @@ def document_of(node: DocumentNode) -> Document:
 
 
 @lru_cache(maxsize=PARSED_TEXTS)
-def _parse_text(text: str) -> DocumentNode:
+def _parse_text(text: str) -> tuple[DocumentNode, Document]:
     try:
-        return parse(text, no_location=True)
+        node = parse(text, no_location=True)
     except GraphQLSyntaxError as error:
         where = error.locations[0] if error.locations else None
         place = f" at line {where.line}, column {where.column}" if where else ""
         raise InvariantError(f"the query is no GraphQL: {error.message}{place}") from error
+    return node, document_of(node)
 
 
 def _named_type(node: TypeNode) -> str:

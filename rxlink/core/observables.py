@@ -17,7 +17,8 @@ from typing import Any, Generic, TypeVar, cast
 from reactivex import Observable
 
 from rxlink.core.chain_observable import ChainObservable
-from rxlink.core.subscription import Observer, Subscription, report_callback_error
+from rxlink.core.subscription import Observer, Subscription
+from rxlink.core.work import report_callback_error
 from rxlink.errors import InvariantError, InvariantTypeError, OperationCancelled
 
 __all__ = ["from_error", "from_future", "own", "resolve"]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from rxlink.core.documents import DocumentNode, document_of, parse_document
+from rxlink.core.documents import DocumentNode, parsed
 from rxlink.errors import InvariantTypeError
 
 __all__ = ["Context", "ContextUpdate", "GraphQLRequest", "Operation"]
@@ -64,8 +64,8 @@ class Operation:
             InvariantError: The query is no GraphQL, or its operation cannot be chosen.
             InvariantTypeError: A part of the request has the wrong type.
         """
-        self.query = parse_document(request.query)
-        self.operation_name, self.operation_type = document_of(self.query).choose(request.operation_name)
+        self.query, document = parsed(request.query)
+        self.operation_name, self.operation_type = document.choose(request.operation_name)
         variables, extensions, context = request.variables, request.extensions, request.context
         # Most variables are a dict, and copied without a call.
         is_dict = type(variables) is dict

@@ -34,7 +34,6 @@ Subscribe and dispose on the thread of the event loop.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import copy_context
 from typing import Any, Protocol, TypeAlias, TypeVar
@@ -45,7 +44,8 @@ from reactivex.scheduler.eventloop import AsyncIOScheduler
 
 from rxlink.core.operation import Operation
 from rxlink.core.result import FetchResult
-from rxlink.errors import InvariantError, OperationCancelled
+from rxlink.core.work import Work, close_unawaited
+from rxlink.errors import InvariantError
 
 __all__ = [
     "Cancellable",
@@ -54,10 +54,7 @@ __all__ = [
     "ResultObserver",
     "Scope",
     "Subscription",
-    "report_callback_error",
 ]
-
-logger = logging.getLogger(__name__)
 
 T_contra = TypeVar("T_contra", contravariant=True)
 
@@ -225,7 +222,7 @@ class Subscription(abc.DisposableBase):
             try:
                 loop = self.event_loop()
             except InvariantError as error:
-                _close(awaits)
+                close_unawaited(awaits)
                 observer.on_error(error)
                 return
         coroutine = work(observer, *args)
@@ -233,20 +230,32 @@ class Subscription(abc.DisposableBase):
             task = loop.create_task(coroutine)
         except BaseException:  # such as a loop that is closed
             coroutine.close()
-            _close(awaits)
+            close_unawaited(awaits)
             raise
-        task.add_done_callback(_TaskEnd(self, observer, awaits), context=self._context)
+        running = Work(task, self, observer, awaits)
+        task.add_done_callback(running, context=self._context)
         if self.is_stopped:
             task.cancel()
             return
         if task.done():  # an eager one; what it began is in the slot already
             return
         assert self._resource is None, f"the slot is taken by {self._resource!r}: cancel it first"
-        self._resource = task
+        self._resource = running
 
-    def lose(self, task: asyncio.Task[None]) -> bool:
-        """Empty the slot if a task is still in it that has ended without a word, and tell whether it was."""
-        is_lost = self._resource is task
+    def finish(self) -> None:
+        """Empty the slot, as ``release()`` does, for work that catches what its observer raises from here on.
+
+        Nobody looks at the end of its task any more, so it gives such an exception to ``report_callback_error``
+        itself, and the loop has one callback less to run.
+        """
+        work = self._resource
+        self._resource = None
+        if type(work) is Work:
+            work.dismiss()
+
+    def lose(self, work: Work) -> bool:
+        """Empty the slot if work is still in it that has ended without a word, and tell whether it was."""
+        is_lost = self._resource is work
         if is_lost:
             self._resource = None
         return is_lost
@@ -304,58 +313,3 @@ class _Scopes:
     def cancel(self) -> None:
         for scope in self.open:
             scope.dispose()
-
-
-class _TaskEnd:
-    """What becomes of a subscription when the task that worked for it has ended."""
-
-    __slots__ = ("_awaits", "_observer", "_root")
-
-    def __init__(self, root: Subscription, observer: Observer[Any], awaits: Awaitable[object] | None) -> None:
-        self._root = root
-        self._observer = observer
-        self._awaits = awaits
-
-    def __call__(self, task: asyncio.Task[None]) -> None:
-        if task.cancelled():
-            _close(self._awaits)
-            if self._root.lose(task):
-                # Not the slot's doing: that would have emptied it first.
-                self._observer.on_error(OperationCancelled("the work of an operation"))
-            return
-        error = task.exception()
-        if error is None:
-            return
-        if not isinstance(error, Exception):
-            # Such as an exit: it is not an answer, but the operation has ended.
-            if self._root.lose(task):
-                cancelled = OperationCancelled("the work of an operation")
-                cancelled.__cause__ = error
-                self._observer.on_error(cancelled)
-            return
-        # From a callback of the subscriber: work passes its own failures on and does not raise them.
-        if self._root.lose(task):
-            # In the midst of a stream, which has died of it; the workers above have no part in that.
-            self._root.on_error(error)
-        else:
-            report_callback_error(error)
-
-
-def report_callback_error(error: Exception) -> None:
-    """Give an exception that a callback raised to the event loop's exception handler, as asyncio does.
-
-    For places where raising it further would stop others; without a running loop it is logged.
-    """
-    message = f"rxlink: a callback raised {type(error).__name__}"
-    try:
-        loop = asyncio.get_running_loop()
-    except RuntimeError:
-        logger.error(message, exc_info=error)
-        return
-    loop.call_exception_handler({"message": message, "exception": error})
-
-
-def _close(awaits: Awaitable[object] | None) -> None:
-    """Close a coroutine that was never awaited, which Python would warn of; closing a finished one does nothing."""
-    if asyncio.iscoroutine(awaits):
-        awaits.close()

@@ -16,8 +16,9 @@ from rxlink.core.fan_out import own_error
 from rxlink.core.link import Forward, ForwardFunction, name_of
 from rxlink.core.operation import Operation
 from rxlink.core.result import FetchResult
-from rxlink.core.subscription import Cancellable, ResultObserver, Subscription, report_callback_error
+from rxlink.core.subscription import Cancellable, ResultObserver, Subscription
 from rxlink.core.timing import start_timer
+from rxlink.core.work import report_callback_error
 from rxlink.errors import InvariantError, InvariantTypeError
 
 __all__ = ["Batch", "BatchHandler", "BatchOptions", "Member"]

@@ -19,7 +19,13 @@ from rxlink.core.operation import Operation
 from rxlink.core.subscription import Connect, ResultObserver, Subscription
 from rxlink.errors import InvariantError, InvariantTypeError
 
-__all__ = ["ClientAwarenessLink", "ClientAwarenessOptions", "EnhancedClientAwarenessOptions"]
+__all__ = [
+    "Awareness",
+    "ClientAwarenessLink",
+    "ClientAwarenessOptions",
+    "EnhancedClientAwarenessOptions",
+    "usual_extensions",
+]
 
 LIBRARY: Final = "rxlink"
 
@@ -125,44 +131,68 @@ class ClientAwarenessLink(ApolloLink):
             InvariantTypeError: A value has the wrong type.
         """
         super().__init__()
-        self._client = _options("client_awareness", client_awareness, ClientAwarenessOptions)
-        self._library = _options(
-            "enhanced_client_awareness", enhanced_client_awareness, EnhancedClientAwarenessOptions
-        ).transport
+        self._awareness = Awareness(client_awareness, enhanced_client_awareness)
 
     def connect(self, forward: Forward) -> Connect:
         """Prepare to run operations; see :meth:`ApolloLink.connect`."""
         proceed = forward.connect
-        library_version = _library_version()
-        is_in_extensions = self._library is None or self._library == "extensions"
-        library_headers = self._library_headers(library_version)
-        usual_headers = {**library_headers, **self._client.headers()}
+        awareness = self._awareness
 
         def start(operation: Operation, observer: ResultObserver, root: Subscription) -> None:
-            context = operation.get_context()
-            own = context.get("client_awareness")
-            if own is not None or usual_headers:
-                try:
-                    headers = usual_headers if own is None else {**library_headers, **self._headers_of(own)}
-                    _put(headers, operation)
-                except Exception as error:  # noqa: BLE001 - the context holds what somebody else put there
-                    observer.on_error(error)
-                    return
-            if is_in_extensions:
-                library = {"name": LIBRARY, "version": library_version}
-                operation.extensions = {"clientLibrary": library, **operation.extensions}
+            try:
+                awareness.add_to(operation)
+            except Exception as error:  # noqa: BLE001 - the context holds what somebody else put there
+                observer.on_error(error)
+                return
             proceed(operation, observer, root)
 
         return start
 
-    def _headers_of(self, own: object) -> dict[str, str]:
-        of_operation = _options("client_awareness", own, ClientAwarenessOptions)
-        return self._client.changed_by(of_operation).headers()
 
-    def _library_headers(self, library_version: str) -> dict[str, str]:
-        if self._library != "headers":
-            return {}
-        return {"apollographql-library-name": LIBRARY, "apollographql-library-version": library_version}
+class Awareness:
+    """What is added to each operation: by the link, and by the transports that do the same.
+
+    Args:
+        client: The application: its options, a mapping of them, or None.
+        library: How rxlink is named, likewise.
+
+    Raises:
+        InvariantError: An option is unknown, or has a value that it cannot have.
+        InvariantTypeError: A value has the wrong type.
+    """
+
+    __slots__ = ("_client", "_library", "_library_headers", "_library_in_extensions", "_usual_headers")
+
+    def __init__(self, client: object, library: object) -> None:
+        self._client = _options("client_awareness", client, ClientAwarenessOptions)
+        how = _options("enhanced_client_awareness", library, EnhancedClientAwarenessOptions).transport
+        self._library = {"name": LIBRARY, "version": _library_version()}
+        self._library_in_extensions = how is None or how == "extensions"
+        self._library_headers: dict[str, str] = {}
+        if how == "headers":
+            self._library_headers = {f"apollographql-library-{part}": said for part, said in self._library.items()}
+        self._usual_headers = {**self._library_headers, **self._client.headers()}
+
+    def add_to(self, operation: Operation) -> None:
+        """Add it to an operation's headers and extensions, below what is there.
+
+        Raises:
+            InvariantError: The context holds options that there are not.
+            InvariantTypeError: The context's options, or its headers, have the wrong type.
+        """
+        of_operation = operation.get_context().get("client_awareness")
+        if of_operation is not None:
+            options = self._client.changed_by(_options("client_awareness", of_operation, ClientAwarenessOptions))
+            _put({**self._library_headers, **options.headers()}, operation)
+        elif self._usual_headers:
+            _put(self._usual_headers, operation)
+        if self._library_in_extensions:
+            operation.extensions = {"clientLibrary": {**self._library}, **operation.extensions}
+
+
+def usual_extensions() -> dict[str, Any]:
+    """Return what most operations have as extensions, where nobody said how rxlink is to be named."""
+    return {"clientLibrary": {"name": LIBRARY, "version": _library_version()}}
 
 
 OptionsType = TypeVar("OptionsType", ClientAwarenessOptions, EnhancedClientAwarenessOptions)

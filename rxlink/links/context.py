@@ -79,7 +79,7 @@ class SetContextLink(ApolloLink):
                     isinstance(update, Observable) or inspect.isawaitable(update)
                 )
                 if not is_waiting:
-                    operation.set_context(_checked(update, setter))  # pyright: ignore[reportUnknownArgumentType]
+                    operation.set_context(update if type(update) is dict else _checked(update, setter))  # pyright: ignore[reportUnknownArgumentType] - untyped code may set anything
             except Exception as error:  # noqa: BLE001 - whatever the setter raises is the operation's error
                 observer.on_error(error)
                 return

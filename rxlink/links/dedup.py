@@ -24,7 +24,8 @@ from rxlink.core.fan_out import own_error
 from rxlink.core.link import ApolloLink, Forward
 from rxlink.core.operation import Operation
 from rxlink.core.result import FetchResult
-from rxlink.core.subscription import Connect, ResultObserver, Subscription, report_callback_error
+from rxlink.core.subscription import Connect, ResultObserver, Subscription
+from rxlink.core.work import report_callback_error
 from rxlink.errors import InvariantError
 
 __all__ = ["DedupLink"]

@@ -25,7 +25,8 @@ from rxlink.core.link import ApolloLink, Forward, ForwardFunction
 from rxlink.core.observables import from_future, own
 from rxlink.core.operation import Operation
 from rxlink.core.result import FetchResult, graphql_errors
-from rxlink.core.subscription import Connect, ResultObserver, Scope, Subscription, report_callback_error
+from rxlink.core.subscription import Connect, ResultObserver, Scope, Subscription
+from rxlink.core.work import report_callback_error
 from rxlink.errors import CombinedGraphQLErrors, CombinedProtocolErrors, InvariantTypeError
 
 __all__ = ["ErrorHandler", "ErrorLink", "ErrorResponse", "on_error"]

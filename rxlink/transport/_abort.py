@@ -12,7 +12,8 @@ from reactivex import Observable
 
 from rxlink.core.chain_observable import subscribe_foreign
 from rxlink.core.result import FetchResult
-from rxlink.core.subscription import ResultObserver, Subscription, report_callback_error
+from rxlink.core.subscription import ResultObserver, Subscription
+from rxlink.core.work import report_callback_error
 from rxlink.errors import AbortError
 
 __all__ = ["Abortable"]

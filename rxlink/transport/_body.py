@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple, TypeAlias, cast
 
-from rxlink.core.documents import Document, DocumentNode, document_of
+from rxlink.core.documents import Document, DocumentNode, document_of, json_head
 from rxlink.core.operation import Operation
 from rxlink.errors import InvariantTypeError, SerializationError
+from rxlink.links.client_awareness import usual_extensions
 from rxlink.transport._files import Files, find_files
 
-__all__ = ["BodyWriter", "JsonEncoder", "Printer", "checked_function"]
+__all__ = ["BodyWriter", "JsonEncoder", "Parts", "Printer", "checked_function"]
 
 Printer: TypeAlias = Callable[[DocumentNode, Callable[[DocumentNode], str]], str]
 JsonEncoder: TypeAlias = Callable[[Any], bytes | str]
@@ -21,6 +24,19 @@ Body: TypeAlias = dict[str, Any]
 
 _encode_compactly = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 _encode_for_address = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """Which parts of an operation are sent, beside its name and its variables.
+
+    Attributes:
+        include_extensions: Whether its extensions are sent, if it has any.
+        include_query: Whether its query is sent.
+    """
+
+    include_extensions: bool = True
+    include_query: bool = True
 
 
 class BodyWriter(NamedTuple):
@@ -36,44 +52,40 @@ class BodyWriter(NamedTuple):
     encode: JsonEncoder | None
     includes_unused_variables: bool
 
-    def write(self, operation: Operation, *, with_extensions: bool, with_query: bool) -> bytes:
+    def write(self, operation: Operation, parts: Parts) -> bytes:
         """Return the body that sends an operation; its parts are in Apollo's order.
 
         Args:
             operation: The operation.
-            with_extensions: Whether its extensions are sent, if it has any.
-            with_query: Whether its query is sent.
+            parts: Which parts of it.
 
         Raises:
             SerializationError: Variables or extensions hold what the encoder does not take.
             InvariantTypeError: The encoder or the printer returned no text.
         """
-        body, document = self._members(operation, with_extensions=with_extensions)
-        encode = self.encode or _encode_compactly
-        if not with_query:
-            return _encoded(encode, body, operation)
-        if self.print is None and self.encode is None:
-            # The query was escaped when its document was first sent: put it in as it is.
-            return _encoded(encode, body, operation)[:-1] + (document or document_of(operation.query)).json_member
-        body["query"] = self._printed(operation.query)
-        return _encoded(encode, body, operation)
+        if self.print is None and self.encode is None and parts.include_query:
+            try:
+                return self._assembled(operation, parts)
+            except Exception:  # noqa: BLE001, S110 - it is told below, with the place where it happened
+                pass
+        body = self._members(operation, parts)
+        if parts.include_query:
+            body["query"] = self._printed(operation.query)
+        return _encoded(self.encode or _encode_compactly, body, operation)
 
-    def write_parameters(
-        self, operation: Operation, *, with_extensions: bool, with_query: bool
-    ) -> list[tuple[str, str]]:
+    def write_parameters(self, operation: Operation, parts: Parts) -> list[tuple[str, str]]:
         """Return the same parts as parameters of an address, in Apollo's order for these.
 
         Args:
             operation: The operation.
-            with_extensions: Whether its extensions are sent, if it has any.
-            with_query: Whether its query is sent.
+            parts: Which parts of it.
 
         Raises:
             SerializationError: Variables or extensions hold what the encoder does not take.
             InvariantTypeError: The encoder or the printer returned no text.
         """
-        parameters = [("query", self._printed(operation.query))] if with_query else []
-        members, _ = self._members(operation, with_extensions=with_extensions)
+        parameters = [("query", self._printed(operation.query))] if parts.include_query else []
+        members = self._members(operation, parts)
         for name, part in members.items():
             if name == "operationName":
                 text = part
@@ -83,9 +95,7 @@ class BodyWriter(NamedTuple):
             parameters.append((name, text))
         return parameters
 
-    def write_with_files(
-        self, operation: Operation, known: Files, *, with_extensions: bool, with_query: bool
-    ) -> tuple[bytes, Files]:
+    def write_with_files(self, operation: Operation, known: Files, parts: Parts) -> tuple[bytes, Files]:
         """Return the body of an operation with None in the place of each file, and the files.
 
         Without files it returns no body. Where the link has an encoder of its own, only an ``Upload`` is a file: it
@@ -94,34 +104,46 @@ class BodyWriter(NamedTuple):
         Args:
             operation: The operation.
             known: The files that an earlier attempt has found.
-            with_extensions: Whether its extensions are sent, if it has any.
-            with_query: Whether its query is sent.
+            parts: Which parts of it.
 
         Raises:
             SerializationError: Variables or extensions hold what the encoder does not take, apart from files.
             InvariantTypeError: The encoder or the printer returned no text, or a file is opened as text.
         """
-        body, _ = self._members(operation, with_extensions=with_extensions)
+        body = self._members(operation, parts)
         body["variables"], files = find_files(body["variables"], known, only_marked=self.encode is not None)
         if not files:
             return b"", files
-        if with_query:
+        if parts.include_query:
             body["query"] = self._printed(operation.query)
         return _encoded(self.encode or _encode_compactly, body, operation), files
 
-    def _members(self, operation: Operation, *, with_extensions: bool) -> tuple[Body, Document | None]:
-        """Return all but the query, and what is known of the query if that was looked at."""
+    def _assembled(self, operation: Operation, parts: Parts) -> bytes:
+        """Return the usual body: what is the same each time was encoded when its document was first sent."""
+        document = document_of(operation.query)
+        variables: Mapping[str, Any] = operation.variables
+        if variables and not (self.includes_unused_variables or variables.keys() <= document.used_variables):
+            variables = _used(variables, document)
+        extensions = operation.extensions if parts.include_extensions else None
+        text = "{}" if variables == {} else _encode_compactly(variables)
+        if extensions:
+            usual, usual_text = _usual_extensions()
+            extensions_text = usual_text if extensions == usual else _encode_compactly(extensions)
+            text = f'{text},"extensions":{extensions_text}'
+        name = operation.operation_name
+        head = document.json_heads[name] if name in document.json_heads else json_head(name)
+        return f"{head}{text}{document.json_tail}".encode()
+
+    def _members(self, operation: Operation, parts: Parts) -> Body:
+        """Return all but the query."""
         members: Body = {} if operation.operation_name is None else {"operationName": operation.operation_name}
         variables: Mapping[str, Any] = operation.variables
-        document: Document | None = None
         if variables and not self.includes_unused_variables:
-            document = document_of(operation.query)
-            if not variables.keys() <= document.used_variables:
-                variables = {name: value for name, value in variables.items() if name in document.used_variables}
+            variables = _used(variables, document_of(operation.query))
         members["variables"] = variables
-        if with_extensions and operation.extensions:
+        if parts.include_extensions and operation.extensions:
             members["extensions"] = operation.extensions
-        return members, document
+        return members
 
     def _printed(self, document: DocumentNode) -> str:
         if self.print is None:
@@ -140,6 +162,17 @@ def checked_function(name: str, function: object) -> None:
     """
     if function is not None and not callable(function):
         raise InvariantTypeError(f"`{name}` of HttpLink is {function!r}; give a function, or None")
+
+
+@cache
+def _usual_extensions() -> tuple[Mapping[str, Any], str]:
+    """Return what most operations have as extensions, and that as JSON."""
+    extensions = usual_extensions()
+    return extensions, _encode_compactly(extensions)
+
+
+def _used(variables: Mapping[str, Any], document: Document) -> Mapping[str, Any]:
+    return {name: value for name, value in variables.items() if name in document.used_variables}
 
 
 def _default_printer(document: DocumentNode) -> str:

@@ -16,7 +16,7 @@ from reactivex import Observable
 from rxlink.core.documents import OperationType
 from rxlink.core.operation import Context, Operation
 from rxlink.errors import InvariantError, InvariantTypeError, SerializationError
-from rxlink.transport._body import BodyWriter
+from rxlink.transport._body import BodyWriter, Parts
 from rxlink.transport._fetch_options import FetchOptions, Method, fetch_options_over
 from rxlink.transport._files import Files
 from rxlink.transport._headers import (
@@ -44,7 +44,7 @@ FILES = "rxlink.transport.files"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HttpOptions:
+class HttpOptions(Parts):
     """What the context's ``http`` can change for one operation.
 
     Attributes:
@@ -54,8 +54,6 @@ class HttpOptions:
         accept: Media types to ask for before those that the ``accept`` header names.
     """
 
-    include_extensions: bool = True
-    include_query: bool = True
     preserve_header_case: bool = False
     accept: tuple[str, ...] = ()
 
@@ -140,32 +138,32 @@ class RequestBuilder:
             http = _http_of(context, http)
             credentials = _checked_credentials(context.get("credentials"), "the context") or credentials
             fetch = fetch_options_over(fetch, context.get("fetch_options"), "the context")
-        headers = self._request_headers(context, http, target)
-        parts = {"with_extensions": http.include_extensions, "with_query": http.include_query}
-        method = fetch.method
-        if method == "POST" and self._uses_get_for_queries and operation.operation_type is OperationType.QUERY:
-            method = "GET"
+        own = context.get("headers") or NO_HEADERS
+        if http is self._http and target.authorization is None and not http.preserve_header_case:
+            headers = with_headers(self._plain_headers, own, "the context")
+        else:
+            headers = self._special_headers(own, http, target)
+        is_get = self._uses_get_for_queries and operation.operation_type is OperationType.QUERY
+        method = "GET" if is_get else fetch.method
         request = HttpRequest(operation.operation_name, target, headers, b"", credentials, method, fetch.signal)
-        if self._body.encode is not None and self._add_files(request, operation, parts, fetch):
+        if self._body.encode is not None and self._add_files(request, operation, http, fetch):
             return request  # before an encoder that may write anything as text has seen an Upload
         try:
             if method == "GET":
-                request.target = with_parameters(target, self._body.write_parameters(operation, **parts))
+                request.target = with_parameters(target, self._body.write_parameters(operation, http))
             else:
-                request.body = self._body.write(operation, **parts)
+                request.body = self._body.write(operation, http)
         except SerializationError:
-            if not self._add_files(request, operation, parts, fetch):
+            if not self._add_files(request, operation, http, fetch):
                 raise
         return request
 
-    def _add_files(
-        self, request: HttpRequest, operation: Operation, parts: Mapping[str, bool], fetch: FetchOptions
-    ) -> bool:
+    def _add_files(self, request: HttpRequest, operation: Operation, parts: Parts, fetch: FetchOptions) -> bool:
         """Make a request of an operation with files, and tell whether it has any."""
         if not self._takes_files:
             return False
         known: Files = operation.get_context().get(FILES) or {}
-        body, files = self._body.write_with_files(operation, known, **parts)
+        body, files = self._body.write_with_files(operation, known, parts)
         if not files:
             return False
         if fetch.method == "GET":
@@ -194,8 +192,8 @@ class RequestBuilder:
             answer.close()
         return parse_uri(answer, f"what {self.shown_uri} returned as `uri`")
 
-    def _request_headers(self, context: Context, http: HttpOptions, target: Target) -> Mapping[str, str]:
-        own: Mapping[Any, Any] = context.get("headers") or NO_HEADERS
+    def _special_headers(self, own: Mapping[Any, Any], http: HttpOptions, target: Target) -> Mapping[str, str]:
+        """Return the headers where the context has options for them, their case stays, or the address has a user."""
         if http is not self._http or http.preserve_header_case:
             headers = _merged({**self._headers, **checked_headers(own, "the context")}, http)
         else:

@@ -91,7 +91,7 @@ async def read_body(
 
 
 def result_of(
-    response: aiohttp.ClientResponse, body: bytes, operation: Operation, decode: JsonDecoder | None
+    response: aiohttp.ClientResponse, content_type: str, body: bytes, operation: Operation, decode: JsonDecoder
 ) -> FetchResult:
     """Return a whole answer as a result.
 
@@ -99,16 +99,21 @@ def result_of(
 
     Args:
         response: Its head.
+        content_type: What that says of the body, as it stands there.
         body: Its body, decompressed.
         operation: The operation that it answers.
-        decode: Makes an object of JSON in UTF-8; None for a strict ``json.loads``.
+        decode: Makes an object of JSON in UTF-8.
 
     Raises:
         ServerError: The status or the content says that it is no GraphQL response.
         ServerParseError: It is no JSON.
     """
-    content_type = response.headers.get("content-type", "")
-    result, failure = _decoded(response, body, content_type, decode or decode_strictly)
+    result: Any = None
+    failure: Exception | None = None
+    try:
+        result = decode(body.removeprefix(BOM_UTF8) if content_type in IN_UTF8 else _utf8(response, body))
+    except Exception as error:  # noqa: BLE001 - a user's decoder may raise anything
+        failure = error
     is_successful = response.status < FIRST_UNSUCCESSFUL_STATUS or GRAPHQL_RESPONSE in content_type
     if is_successful and isinstance(result, dict) and ("data" in result or "errors" in result):
         return cast("FetchResult", result)
@@ -155,18 +160,6 @@ def _parse_error(
     return error
 
 
-def _decoded(
-    response: aiohttp.ClientResponse, body: bytes, content_type: str, decode: JsonDecoder
-) -> tuple[Any, Exception | None]:
-    """Return what the JSON says, or why it is none."""
-    try:
-        if content_type in IN_UTF8:
-            return decode(body.removeprefix(BOM_UTF8)), None
-        return decode(_utf8(response, body)), None
-    except Exception as error:  # noqa: BLE001 - a user's decoder may raise anything
-        return None, error
-
-
 def _utf8(response: aiohttp.ClientResponse, body: bytes) -> bytes:
     """Return a body in UTF-8 without a byte order mark, from the charset that it declares."""
     declares = "charset" in response.headers.get("content-type", "").lower()
@@ -200,4 +193,10 @@ _json = json.JSONDecoder(parse_constant=_refuse_constant)
 
 def decode_strictly(body: bytes) -> object:
     """Return what JSON in UTF-8 says; ``NaN`` and its like are none."""
-    return _json.decode(body.decode())
+    text = body.decode()
+    try:
+        value, end = _json.raw_decode(text)
+    except json.JSONDecodeError:
+        value, end = None, -1
+    # Most answers are JSON from their first character to their last; others may have blanks around it.
+    return value if end == len(text) else _json.decode(text)

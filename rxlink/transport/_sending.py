@@ -14,11 +14,12 @@ import aiohttp
 from rxlink.core.operation import Operation
 from rxlink.core.result import FetchResult
 from rxlink.core.subscription import ResultObserver, Subscription
+from rxlink.core.work import report_callback_error
 from rxlink.errors import ClientClosed, NetworkTimeout, RxlinkError
 from rxlink.transport._failures import network_error
 from rxlink.transport._headers import described
 from rxlink.transport._request import HttpRequest
-from rxlink.transport._response import JsonDecoder, read_body, result_of
+from rxlink.transport._response import JsonDecoder, decode_strictly, read_body, result_of
 from rxlink.transport._running import Ended, Running
 from rxlink.transport._sessions import Sessions
 
@@ -48,7 +49,6 @@ class Sender:
 
     Attributes:
         is_closed: Whether it was closed: nothing is sent any more.
-        is_closed: Whether it was closed.
         running: What runs, by loop.
         sessions: The aiohttp sessions that it sends with.
     """
@@ -66,39 +66,61 @@ class Sender:
     ) -> None:
         self._link = link
         self._timeout = timeout
-        self._decode = decode
+        self._decode = decode or decode_strictly
         self._max_response_size = max_response_size
         self.is_closed = False
         self.sessions = sessions
         self.running: dict[asyncio.AbstractEventLoop, Running] = {}
 
-    async def run(
+    async def run(  # noqa: PLR0915 - a coroutine for a part of it costs a step at each turn
         self, observer: ResultObserver, operation: Operation, request: HttpRequest, root: Subscription
     ) -> None:
         """Send a request, and tell the observer its result or its error."""
         task = asyncio.current_task()
         assert task is not None, "this runs in a task of its own"
-        running = self._running_on(task.get_loop())
+        loop = task.get_loop()
+        running = self.running[loop] if loop in self.running else self._running_on(loop)
         running.enter(task)
+        outcome: FetchResult | Exception
         try:
-            outcome: FetchResult | Exception = await self._fetch(operation, request)
+            if self.is_closed:  # meanwhile
+                raise ClientClosed(self._link)
+            session = self.sessions.opened(request.credentials) or await self.sessions.open(request.credentials)
+            body = request.body if len(request.body) <= LARGE_BODY else io.BytesIO(request.body)
+            is_logged = logger.isEnabledFor(logging.DEBUG)
+            if is_logged:
+                _log_request(request)
+            response = await session.request(
+                request.method,
+                request.target.url,
+                data=request.files or body or None,
+                headers=request.headers,
+                timeout=NO_TIMEOUTS,
+                raise_for_status=False,
+                auto_decompress=True,
+            )
+            operation.set_context({"response": HttpResponse(response.status, response.headers)})
+            limit, content = self._max_response_size, response.content
+            content_type = response.headers.get("content-type", "")
+            is_single = content_type[:12] == "application/"  # and not in parts
+            if is_single and content.is_eof() and (limit is None or content.total_bytes <= limit):
+                answer = await response.read()  # which has come with its head, as most do
+            else:
+                answer = await read_body(response, operation, limit=limit, what=request)
+            if is_logged:
+                _log_response(request, response, answer)
+            outcome = result_of(response, content_type, answer, operation, self._decode)
         except BaseException as error:  # noqa: BLE001 - middleware of a given session may raise anything
             if task.get_loop().is_closed():  # it is being collected: nobody is called from there
                 return
             outcome = _final(self._failure(error, request, running, task), operation)
         finally:
             running.leave(task)
-        root.release()
-        if isinstance(outcome, Exception):
-            try:
-                observer.on_error(outcome)
-            finally:
-                del outcome  # its traceback holds this frame: no cycles
-            return
+        root.finish()
         try:
-            observer.on_next(outcome)
+            _deliver(outcome, observer)
         finally:
-            observer.on_completed()
+            del outcome  # its traceback holds this frame: no cycles
 
     async def aclose(self) -> None:
         """End what runs on this loop, and close the link's own sessions."""
@@ -126,42 +148,35 @@ class Sender:
             return ClientClosed(self._link)
         raise error
 
-    async def _fetch(self, operation: Operation, request: HttpRequest) -> FetchResult:
-        if self.is_closed:  # meanwhile
-            raise ClientClosed(self._link)
-        session = self.sessions.opened(request.credentials) or await self.sessions.open(request.credentials)
-        body, files = request.body, request.files
-        is_logged = logger.isEnabledFor(logging.DEBUG)
-        if is_logged:
-            sent = len(body) if files is None else files.size or "streamed"
-            logger.debug(">>> %s: %s, %s bytes; %s", request, request.method, sent, described(request.headers))
-        response = await session.request(
-            request.method,
-            request.target.url,
-            data=files or (body if len(body) <= LARGE_BODY else io.BytesIO(body)) or None,
-            headers=request.headers,
-            timeout=NO_TIMEOUTS,
-            raise_for_status=False,
-            auto_decompress=True,
-        )
-        operation.set_context({"response": HttpResponse(response.status, response.headers)})
-        limit, content = self._max_response_size, response.content
-        is_single = response.headers.get("content-type", "")[:12] == "application/"  # and not in parts
-        if is_single and content.is_eof() and (limit is None or content.total_bytes <= limit):
-            answer = await response.read()  # which has come with its head, as most do
-        else:
-            answer = await read_body(response, operation, limit=limit, what=request)
-        if is_logged:
-            size, headers = len(answer), described(response.headers)
-            logger.debug("<<< %s: %d, %d bytes; %s", request, response.status, size, headers)
-        return result_of(response, answer, operation, self._decode)
-
     def _running_on(self, loop: asyncio.AbstractEventLoop) -> Running:
-        running = self.running.get(loop)
-        if running is None:
-            self.running = {known: running for known, running in self.running.items() if not known.is_closed()}
-            running = self.running[loop] = Running(loop, self._timeout)
+        self.running = {known: running for known, running in self.running.items() if not known.is_closed()}
+        running = self.running[loop] = Running(loop, self._timeout)
         return running
+
+
+def _deliver(outcome: FetchResult | Exception, observer: ResultObserver) -> None:
+    try:
+        if isinstance(outcome, Exception):
+            observer.on_error(outcome)
+            return
+        try:
+            observer.on_next(outcome)
+        finally:
+            observer.on_completed()
+    except Exception as error:  # noqa: BLE001 - of the subscriber's callback; nobody looks at the end of the task
+        report_callback_error(error)
+    finally:
+        del outcome  # as above
+
+
+def _log_request(request: HttpRequest) -> None:
+    size = len(request.body) if request.files is None else request.files.size or "streamed"
+    logger.debug(">>> %s: %s, %s bytes; %s", request, request.method, size, described(request.headers))
+
+
+def _log_response(request: HttpRequest, response: aiohttp.ClientResponse, answer: bytes) -> None:
+    headers = described(response.headers)
+    logger.debug("<<< %s: %d, %d bytes; %s", request, response.status, len(answer), headers)
 
 
 def _final(failure: Exception, operation: Operation) -> Exception:

@@ -33,7 +33,7 @@ from rxlink.core.timing import Duration, to_seconds
 from rxlink.errors import InvariantError
 from rxlink.links.batch import DEFAULT_INTERVAL, BatchKey, BatchLink, checked_batch_key, checked_key
 from rxlink.links.client_awareness import (
-    ClientAwarenessLink,
+    Awareness,
     ClientAwarenessOptions,
     EnhancedClientAwarenessOptions,
 )
@@ -161,9 +161,7 @@ class BatchHttpLink(ApolloLink):
         self._requests = RequestBuilder(
             uri, headers=headers, credentials=credentials, http=http, body=body, fetch=fetch
         )
-        self._awareness = ClientAwarenessLink(
-            client_awareness=client_awareness, enhanced_client_awareness=enhanced_client_awareness
-        )
+        self._awareness = Awareness(client_awareness, enhanced_client_awareness)
         self._batches = _Batches(
             repr(self),
             batch_handler=self._send,
@@ -202,7 +200,7 @@ class BatchHttpLink(ApolloLink):
                     request.signal, lambda observer, scope: enter(batched, AtTheEnd(observer), scope)
                 )
 
-        return self._awareness.connect(_Part(start))
+        return start
 
     async def aclose(self) -> None:
         """Close the link's sessions; operations that wait or run, or come later, get ``ClientClosed``.
@@ -221,6 +219,7 @@ class BatchHttpLink(ApolloLink):
                 f"{operation!r} came to {self!r}, which cannot carry subscriptions; "
                 "send them to another transport with `split`"
             )
+        self._awareness.add_to(operation)
         request = self._requests.build(operation)
         _check_method(request.method)
         if request.credentials is not None:
@@ -233,15 +232,6 @@ class BatchHttpLink(ApolloLink):
     def _post(self, batch: BatchedRequest, observer: Observer[Any], root: Subscription) -> None:
         # It has what the sender asks of an operation: names, and a context to put the answer's head into.
         root.spawn(self._sender.run, AnswerReader(batch, observer), cast("Operation", batch), batch, root)
-
-
-class _Part(Forward):
-    """What stands behind the part of the link that says who sends."""
-
-    __slots__ = ()
-
-    def __init__(self, connect: Connect) -> None:
-        self.connect = connect
 
 
 class _Batches(BatchLink):

@@ -33,7 +33,7 @@ from rxlink.core.subscription import Connect, ResultObserver, Subscription
 from rxlink.core.timing import Duration, to_seconds
 from rxlink.errors import ClientClosed, InvariantError
 from rxlink.links.client_awareness import (
-    ClientAwarenessLink,
+    Awareness,
     ClientAwarenessOptions,
     EnhancedClientAwarenessOptions,
 )
@@ -178,9 +178,7 @@ class HttpLink(ApolloLink):
             uses_get_for_queries=checked_flag("use_get_for_queries", use_get_for_queries),
             takes_files=True,
         )
-        self._awareness = ClientAwarenessLink(
-            client_awareness=client_awareness, enhanced_client_awareness=enhanced_client_awareness
-        )
+        self._awareness = Awareness(client_awareness, enhanced_client_awareness)
         self._sender = Sender(
             repr(self),
             sessions=OwnSessions() if session is None else GivenSession(session),
@@ -193,7 +191,7 @@ class HttpLink(ApolloLink):
 
     def connect(self, forward: Forward) -> Connect:
         """Prepare to run operations; see :meth:`ApolloLink.connect`."""
-        return self._awareness.connect(_Known(self._start))
+        return self._start
 
     async def aclose(self) -> None:
         """Close the link's sessions; operations that run, or come later, get ``ClientClosed``.
@@ -214,6 +212,7 @@ class HttpLink(ApolloLink):
                     f"{operation!r} came to {self!r}, which cannot carry subscriptions; "
                     "send them to another transport with `split`"
                 )
+            self._awareness.add_to(operation)
             request = self._requests.build(operation)
             if request.credentials is not None:
                 self._sender.sessions.check(request.credentials)
@@ -226,12 +225,3 @@ class HttpLink(ApolloLink):
                 )
         except Exception as error:  # noqa: BLE001 - users' functions run here
             observer.on_error(error)
-
-
-class _Known(Forward):
-    """What stands behind the part of the link that says who sends: the part that sends."""
-
-    __slots__ = ()
-
-    def __init__(self, connect: Connect) -> None:
-        self.connect = connect

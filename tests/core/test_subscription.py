@@ -20,7 +20,8 @@ from rxlink.core.chain import execute, from_
 from rxlink.core.chain_observable import ChainObservable, subscribe_foreign
 from rxlink.core.link import ApolloLink
 from rxlink.core.observables import from_future
-from rxlink.core.subscription import Subscription, report_callback_error
+from rxlink.core.subscription import Subscription
+from rxlink.core.work import report_callback_error
 from rxlink.errors import InvariantError, OperationCancelled
 from rxlink.links.context import SetContextLink
 from rxlink.links.error import ErrorLink
@@ -583,6 +584,55 @@ class TestSpawning:
         await asyncio.sleep(0.01)
 
         assert [1, END] == recorder.seen
+
+
+class TestFinishing:
+    async def test_empties_the_slot_and_leaves_the_end_of_the_task_to_the_work(self):
+        complaints = []
+        loop = asyncio.get_running_loop()
+        before = loop.get_exception_handler()
+        loop.set_exception_handler(lambda _, complaint: complaints.append(complaint["message"]))
+
+        async def work(observer):
+            root.finish()
+            assert not root.is_busy
+            raise LookupError("nobody looks")
+
+        root = root_for(Recorder())
+        root.spawn(work, root)
+        for _ in range(3):
+            await turn()
+        gc.collect()
+        loop.set_exception_handler(before)
+
+        assert ["Task exception was never retrieved"] == complaints
+
+    def test_empties_the_slot_whatever_is_in_it(self):
+        root, resource = root_for(Recorder()), Resource()
+        root.hold(resource)
+
+        root.finish()
+
+        assert (False, 0) == (root.is_busy, resource.cancelled)
+
+    async def test_after_the_subscriber_has_left_finds_nothing_to_do(self):
+        gate, recorder = Gate(), Recorder()
+
+        async def work(observer):
+            try:
+                await gate.wait()
+            except asyncio.CancelledError:
+                root.finish()
+                observer.on_next(1)
+
+        root = root_for(recorder)
+        root.spawn(work, root)
+        await gate.reached.wait()
+        root.dispose()
+        for _ in range(3):
+            await turn()
+
+        assert ([], False) == (recorder.seen, root.is_busy)
 
 
 class TestAwaiting:

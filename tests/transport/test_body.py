@@ -5,11 +5,15 @@ from datetime import UTC, datetime
 
 import pytest
 from graphql import parse
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rxlink.core.chain import execute
 from rxlink.core.documents import document_of
-from rxlink.core.operation import GraphQLRequest
+from rxlink.core.operation import GraphQLRequest, Operation
 from rxlink.errors import InvariantTypeError, SerializationError
+from rxlink.links.client_awareness import usual_extensions
+from rxlink.transport._body import BodyWriter, Parts
 from rxlink.transport.http import HttpLink
 from tests.transport.scripted_server import ScriptedServer
 
@@ -41,6 +45,51 @@ async def test_has_apollos_parts_in_apollos_order(server: ScriptedServer, encode
         f'{{"operationName":"Q","variables":{{"a":1}},"extensions":{{"k":"v"}},"query":"{PRINTED}"}}',
         r'{"variables":{},"query":"{\n  a\n}"}',
     ] == [body.decode() for body in server.bodies]
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=3),
+    lambda values: st.lists(values, max_size=3) | st.dictionaries(st.text(max_size=2), values, max_size=2),
+    max_leaves=5,
+)
+
+
+@given(
+    query=st.sampled_from(["query Q($a: Int) { f(a: $a) }", "query ($a: Int) { f(a: $a) }"]),
+    variables=st.none() | st.dictionaries(st.sampled_from(["a", "unused"]), JSON_VALUES),
+    extensions=st.none() | st.just(usual_extensions()) | st.dictionaries(st.text(max_size=2), JSON_VALUES, max_size=2),
+    include_extensions=st.booleans(),
+    include_unused_variables=st.booleans(),
+)
+def test_is_what_one_encoder_would_write_of_all_parts(
+    query, variables, extensions, include_extensions, include_unused_variables
+):
+    operation = Operation(GraphQLRequest(query, variables, extensions=extensions))
+    parts = Parts(include_extensions=include_extensions)
+    assembled = BodyWriter(None, None, include_unused_variables).write(operation, parts)
+
+    encoded = BodyWriter(None, compact, include_unused_variables).write(operation, parts)
+
+    assert encoded == assembled
+
+
+@pytest.mark.parametrize("name", ["R", None, 'd\u00e9j\u00e0 "vu"'])
+def test_has_the_name_that_a_link_gave_the_operation(name):
+    operation = Operation(GraphQLRequest(QUERY, {"a": 1}))
+    operation.operation_name = name
+
+    body = json.loads(BodyWriter(None, None, False).write(operation, Parts()))
+
+    assert name == body.get("operationName")
+    assert document_of(operation.query).text == body["query"]
+
+
+@pytest.mark.parametrize("variables", [None, [], {}])
+def test_has_the_variables_that_a_link_gave_the_operation(variables):
+    operation = Operation(GraphQLRequest(QUERY, {"a": 1}))
+    operation.variables = variables
+
+    assert variables == json.loads(BodyWriter(None, None, False).write(operation, Parts()))["variables"]
 
 
 async def test_survives_every_kind_of_text(server: ScriptedServer):
