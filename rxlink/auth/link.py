@@ -23,9 +23,9 @@ from rxlink.auth.credential import Credential
 from rxlink.auth.events import OperationQueued, OperationRetried
 from rxlink.auth.failures import own_error
 from rxlink.auth.session import AuthSession
-from rxlink.auth.single_flight import flights_here
 from rxlink.core.link import ApolloLink, Forward
 from rxlink.core.operation import Context, Operation
+from rxlink.core.refreshes import refreshes_here
 from rxlink.core.result import FetchResult
 from rxlink.core.subscription import Connect, ResultObserver, Subscription
 from rxlink.core.work import report_callback_error
@@ -108,7 +108,7 @@ class AuthLink(ApolloLink):
 
         def start(operation: Operation, observer: ResultObserver, root: Subscription) -> None:
             session = self.session
-            if flights_here.get() and session.is_inside_refresh():
+            if refreshes_here.get() and session.is_inside_refresh():
                 proceed(operation, observer, root)
                 return
             wallet = session.wallet

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextvars import ContextVar, copy_context
+from contextvars import copy_context
 from typing import Generic, TypeVar
 
 from reactivex import abc
@@ -24,16 +24,14 @@ from reactivex.disposable import SingleAssignmentDisposable
 from rxlink.auth.clock import running_loop
 from rxlink.auth.pending import PendingRequests
 from rxlink.core.observables import from_future
+from rxlink.core.refreshes import refreshes_here
 from rxlink.core.subscription import Cancellable
 from rxlink.core.timing import start_timer
 
-__all__ = ["NothingReturned", "SingleFlight", "flights_here"]
+__all__ = ["NothingReturned", "SingleFlight"]
 
 A = TypeVar("A")
 T = TypeVar("T")
-
-flights_here: ContextVar[tuple[object, ...]] = ContextVar("rxlinkflights_here", default=())
-"""The waves whose runs the current code is part of, through any number of calls and tasks."""
 
 
 class NothingReturned(Exception):
@@ -74,7 +72,7 @@ class SingleFlight(Generic[A, T]):
 
     def is_inside(self) -> bool:
         """Tell whether the caller is part of the run itself, and so must not wait for it."""
-        return self._flight is not None and self._flight.wave in flights_here.get()
+        return self._flight is not None and self._flight.wave in refreshes_here.get()
 
     def join(self, argument: A) -> PendingRequests[T]:
         """Return those who wait, to wait with them; start a flight, on the running loop, where none is under way."""
@@ -97,7 +95,7 @@ class SingleFlight(Generic[A, T]):
 
     def _fly(self, flight: _Flight[T], argument: A) -> None:
         """Start the stream, in a context of its own."""
-        flights_here.set((*flights_here.get(), flight.wave))
+        refreshes_here.set((*refreshes_here.get(), flight.wave))
         flight.timer = start_timer(self._time_limit, lambda: self._expire(flight), self._scheduler)
         self._flight = flight
         flight.stream.disposable = (

@@ -32,7 +32,6 @@ from typing import Any, TypeAlias
 from reactivex import Observable, abc
 
 from rxlink.auth.failures import own_error
-from rxlink.auth.single_flight import flights_here
 from rxlink.auth.token_renewal import (
     FetchAccessToken,
     HandleError,
@@ -44,6 +43,7 @@ from rxlink.auth.token_renewal import (
 )
 from rxlink.core.link import ApolloLink, Forward
 from rxlink.core.operation import Operation
+from rxlink.core.refreshes import refreshes_here
 from rxlink.core.subscription import Connect, ResultObserver, Subscription
 from rxlink.core.timing import Duration
 from rxlink.errors import ClientClosed, InvariantTypeError
@@ -141,7 +141,7 @@ class TokenRefreshLink(ApolloLink):
         flight = self.renewal.flight
 
         def start(operation: Operation, observer: ResultObserver, root: Subscription) -> None:
-            if flights_here.get() and flight.is_inside():
+            if refreshes_here.get() and flight.is_inside():
                 proceed(operation, observer, root)
             else:
                 _Attempt(self, operation, observer, root, proceed).ask()

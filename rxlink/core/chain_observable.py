@@ -152,7 +152,8 @@ class _Border(Generic[T]):
     """The place of a foreign Observable in the slot, and the observer at the border to it.
 
     The slot is taken before the Observable is subscribed: it may answer before ``subscribe`` returns, and what
-    answers may already have put the next thing into the slot.
+    answers may already have put the next thing into the slot. It may also answer from anywhere: from somebody else's
+    event, or from RxPY's trampoline, which whoever came first runs for all.
     """
 
     __slots__ = ("_callback_error", "_disposable", "_is_over", "_observer", "_root")
@@ -179,7 +180,7 @@ class _Border(Generic[T]):
     def on_next(self, value: T) -> None:
         if not self._is_over:
             try:
-                self._observer.on_next(value)
+                self._root.resume(self._observer.on_next, value)
             except Exception as error:
                 self._callback_error = error
                 raise
@@ -192,14 +193,14 @@ class _Border(Generic[T]):
             callback_error, self._callback_error = self._callback_error, None
             # A consumer's exception comes back as if the source had failed: no worker may retry on it.
             observer = self._root if error is callback_error else self._observer
-            observer.on_error(error)
+            self._root.resume(observer.on_error, error)
 
     def on_completed(self) -> None:
         if not self._is_over:
             self._is_over = True
             self._disposable = None
             self._root.release()
-            self._observer.on_completed()
+            self._root.resume(self._observer.on_completed)
 
 
 def subscribe_foreign(source: Observable[T], observer: Observer[T], root: Subscription) -> None:

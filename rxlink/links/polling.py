@@ -116,8 +116,13 @@ class _Polling:
             timer.cancel()
 
     def take(self, result: FetchResult) -> None:
-        """Hand on a result of the attempt that is under way."""
-        self._observer.on_next(result)
+        """Hand on a result of the attempt that is under way; of what the subscriber raises the stream dies."""
+        try:
+            self._observer.on_next(result)
+        except Exception as error:
+            if self._root.is_stopped:
+                raise
+            self._root.on_error(error)
 
     def fail(self, error: Exception) -> None:
         """End with the error of an attempt."""

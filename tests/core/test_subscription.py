@@ -748,6 +748,26 @@ class TestContexts:
 
         assert ["a", "b"] == seen
 
+    @pytest.mark.parametrize("event", ["on_next", "on_error", "on_completed"])
+    def test_what_a_foreign_observable_sends_arrives_in_the_context_of_the_subscription(self, event):
+        variable = ContextVar("variable", default="somebody else")
+        subject, seen = reactivex.Subject(), []
+        link = ApolloLink(lambda operation, forward: subject)
+
+        def subscribe(name):
+            variable.set(name)
+
+            def look(*_):
+                seen.append(variable.get())
+
+            execute(link, REQUEST).subscribe(look, look, look)
+
+        for name in "ab":
+            copy_context().run(subscribe, name)
+        getattr(subject, event)(*{"on_next": [1], "on_error": [FAILED], "on_completed": []}[event])
+
+        assert ["a", "b"] == seen
+
     def test_resume_does_nothing_for_who_has_left(self):
         root, seen = root_for(Recorder()), []
         root.dispose()

@@ -18,8 +18,9 @@ from rxlink.links.context import SetContextLink
 from rxlink.links.dedup import DedupLink, _content
 from rxlink.testing import MockedResponse, MockLink
 from rxlink.testing.virtual_time import virtual
-from tests.recording import DATA, END, subscribed
+from tests.recording import DATA, END, REQUEST, subscribed
 
+REFUSED = {"data": None, "errors": [{"message": "no", "extensions": {"code": "UNAUTHENTICATED"}}]}
 QUERY = "query Q($a: Int) { a(a: $a) }"
 
 
@@ -149,6 +150,28 @@ class TestRequestsOfTheirOwn:
         await asyncio.sleep(2)
 
         assert [1, 1, 1] == [len(server.operations) for server in servers]
+
+    @virtual
+    async def test_are_made_for_what_a_refresh_asks(self, time):
+        """It would wait for the answer to an operation that waits for the refresh."""
+
+        async def refresh(tokens, reason):
+            await execute(link, REQUEST)
+            return TokenSet("new")
+
+        def answer(operation):
+            is_new = operation.get_context().get("headers") == {"authorization": "Bearer new"}
+            return DATA if is_new else REFUSED
+
+        async with AuthSession(refresh=refresh, tokens=TokenSet("old")) as session:
+            server = MockLink([MockedResponse(result=answer, delay=1, max_usage=None)])
+            link = from_([DedupLink(), AuthLink(session), server])
+            results = [execute(link, REQUEST).to_future() for _ in range(2)]
+
+            assert [DATA, DATA] == await asyncio.gather(*results)
+
+        # One for both, the refresh's own, and one for both again.
+        assert (3, 3) == (len(server.operations), asyncio.get_running_loop().time())
 
 
 class TestTwoUsers:

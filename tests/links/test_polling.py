@@ -229,9 +229,10 @@ class TestErrors:
 
         assert ([DATA, DATA, END], 2, []) == (recorder.seen, len(server.operations), time.leftovers())
 
+    @pytest.mark.parametrize("delay", [None, 0.5])
     @virtual
-    async def test_of_a_consumer_end_the_stream_and_the_polling(self, time):
-        server, errors, seen = counting(), [], []
+    async def test_of_a_consumer_end_the_stream_and_the_polling(self, time, delay):
+        server, errors, seen = counting(delay), [], []
 
         def consume(result):
             seen.append(result)
@@ -242,6 +243,22 @@ class TestErrors:
         await asyncio.sleep(9)
 
         assert ([KeyError], 2, []) == (list(map(type, errors)), len(server.operations), time.leftovers())
+
+    @pytest.mark.parametrize("delay", [None, 0.5])
+    @virtual
+    async def test_of_a_consumer_who_leaves_as_well_are_reported(self, time, delay):
+        server, complaints = counting(delay), []
+        asyncio.get_running_loop().set_exception_handler(lambda _, complaint: complaints.append(complaint["exception"]))
+
+        def consume(result):
+            if result == {"data": 1}:
+                subscription.dispose()
+                raise KeyError("consumer")
+
+        subscription = execute(from_([every(1), server]), REQUEST).subscribe(consume)
+        await asyncio.sleep(9)
+
+        assert ([KeyError], 2, []) == (list(map(type, complaints)), len(server.operations), time.leftovers())
 
 
 @given(
