@@ -36,12 +36,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import copy_context
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 from reactivex import abc
 from reactivex.internal import noop
 from reactivex.scheduler.eventloop import AsyncIOScheduler
 
+from rxlink.core.observer import Cancellable, Observer
 from rxlink.core.operation import Operation
 from rxlink.core.result import FetchResult
 from rxlink.core.work import Work, close_unawaited
@@ -55,29 +56,6 @@ __all__ = [
     "Scope",
     "Subscription",
 ]
-
-T_contra = TypeVar("T_contra", contravariant=True)
-
-
-class Observer(Protocol[T_contra]):
-    """What a worker talks to: the worker of the link above it, or the root."""
-
-    def on_next(self, value: T_contra, /) -> None:
-        """Take one result."""
-
-    def on_error(self, error: Exception, /) -> None:
-        """Take the end, with its reason."""
-
-    def on_completed(self) -> None:
-        """Take the end."""
-
-
-class Cancellable(Protocol):
-    """What fits into the slot."""
-
-    def cancel(self) -> Any:
-        """Stop, for good; called at most once by the slot."""
-
 
 ResultObserver: TypeAlias = Observer[FetchResult]
 Connect: TypeAlias = "Callable[[Operation, ResultObserver, Subscription], None]"

@@ -11,10 +11,11 @@ import logging
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
+from rxlink.core.observer import Observer
 from rxlink.errors import OperationCancelled
 
 if TYPE_CHECKING:
-    from rxlink.core.subscription import Observer, Subscription
+    from rxlink.core.subscription import Subscription
 
 __all__ = ["Work", "close_unawaited", "report_callback_error"]
 
