@@ -64,7 +64,7 @@ from rxlink.links.retry import AttemptsOptions, DelayOptions, RetryLink
 from rxlink.transport.batch_http import BatchHttpLink
 from rxlink.transport.http import HttpLink
 from rxlink.transport.schema import SchemaLink
-from rxlink.transport.upload import Upload
+from rxlink.transport.upload import Upload, has_files
 
 __all__ = [
     "KEEP",
@@ -139,6 +139,7 @@ __all__ = [
     "from_",
     "from_error",
     "from_future",
+    "has_files",
     "is_auth_error",
     "on_error",
     "set_context",

@@ -338,7 +338,7 @@ def _messages(errors: Sequence[Any]) -> str:
     lines: list[str] = []
     for error in errors:
         if isinstance(error, Mapping):
-            lines.append(str(error.get("message") or "Error message not found."))  # pyright: ignore[reportUnknownMemberType,reportUnknownArgumentType]
+            lines.append(str(error.get("message") or "Error message not found."))  # pyright: ignore[reportUnknownMemberType,reportUnknownArgumentType] - any JSON
         elif error:
             lines.append(str(error))
     return "\n".join(lines)

@@ -6,7 +6,8 @@
 
 Each mutant is tried in a copy of the tree, with the tests that mirror its module and those of what the module is a
 private part of. One dies if a test fails, or if the tests take more than a minute. Prints how many died in each module,
-and the survivors: lines that a test should pin, or that make no difference. Exits with 1 if fewer than 85 % died.
+and the survivors: lines that a test should pin, or that make no difference, with the reason from `mutants_reasons.py`.
+All count, with a reason or without: exits with 1 if fewer than 85 % died.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from broken_copies import AT_A_TIME, copy_of_the_tree, replaced, run_tests, why_not_red
+from mutants_reasons import reason_of
 from mutations import Mutation, mutations_of
 
 FOLDERS = ("links", "auth", "transport")
@@ -34,19 +36,25 @@ BASELINE_LIMIT = 300  # seconds for the same tests on the unbroken copy
 FLOOR = 0.85
 UPLOADS = ("transport/test_upload*.py", "transport/test_multipart.py")
 STORIES = "auth/test_promise_by_promise.py"
+HOSTILE = "auth/test_hostile.py"
+DEFAULTS = "test_defaults.py"
+"""Of the options of all public modules."""
 ALSO = {
-    "auth/clock": ("auth/test_hostile.py", "auth/test_link_hostile.py"),
+    "auth/clock": (HOSTILE, "auth/test_link_hostile.py"),
     "auth/failures": ("auth/test_refresher.py",),
     "auth/link": (STORIES,),
+    "auth/pacing": (HOSTILE,),
     "auth/pending": (STORIES,),
-    "auth/refresher": (STORIES,),
+    "auth/refresher": (HOSTILE, STORIES),
     "auth/session": (STORIES,),
     "auth/single_flight": (STORIES,),
+    "auth/token_refresh": ("auth/test_token_renewal*.py",),
     "auth/token_renewal": ("auth/test_token_refresh*.py",),
     "auth/token_response": ("auth/test_token_renewal*.py",),
     "auth/tokens": ("auth/test_secrets.py",),
-    "auth/vault": ("auth/test_session.py", "auth/test_secrets.py", STORIES),
+    "auth/vault": (HOSTILE, "auth/test_session.py", "auth/test_secrets.py", STORIES),
     "links/_batching": ("links/test_batch.py",),
+    "links/_persisted_query_errors": ("links/test_persisted_query_secrets.py",),
     "links/_persisted_query_form": ("links/test_persisted_queries.py",),
     "links/persisted_queries": ("links/test_persisted_query_*.py",),
     "transport/_batched": ("transport/test_batch_http.py",),
@@ -55,9 +63,22 @@ ALSO = {
     "transport/_files": UPLOADS,
     "transport/_headers": ("transport/test_request.py", "transport/test_http.py", "transport/test_secrets.py"),
     "transport/_multipart": UPLOADS,
-    "transport/_request": ("transport/test_fetch_options.py", "transport/test_http.py", *UPLOADS),
-    "transport/_sending": ("transport/test_http.py", "transport/test_edges.py", "transport/test_secrets.py", *UPLOADS),
+    "transport/_request": (
+        "transport/test_fetch_options.py",
+        "transport/test_http*.py",
+        "transport/test_batch_http.py",
+        *UPLOADS,
+    ),
+    "transport/_sending": (
+        "transport/test_http.py",
+        "transport/test_edges.py",
+        "transport/test_response.py",
+        "transport/test_secrets.py",
+        *UPLOADS,
+    ),
+    "transport/_sessions": ("transport/test_request.py",),
     "transport/_uri": ("transport/test_request.py", "transport/test_http.py", "transport/test_secrets.py"),
+    "transport/batch_http": ("transport/test_http_options.py",),
     "transport/http": ("transport/test_edges.py", "transport/test_fetch_options.py"),
 }
 """Which tests a module has beside those that are named after it: of what it is a part of, and of promises."""
@@ -90,8 +111,9 @@ def tests_of(tree: Path, module: str) -> list[str]:
     """
     folder, _, name = module.rpartition("/")
     patterns = [f"{folder}/test_{name.removeprefix('_')}*.py", *ALSO.get(module, ())]
+    patterns += [] if name.startswith("_") else [DEFAULTS]
     files = [file for pattern in patterns for file in sorted((tree / "tests").glob(pattern))]
-    if not files:
+    if [tree / "tests" / DEFAULTS] == files or not files:
         raise LookupError(f"rxlink/{module}.py has no tests; say in ALSO which are its")
     return list(dict.fromkeys(file.relative_to(tree).as_posix() for file in files))
 
@@ -140,17 +162,24 @@ class Laboratory:
 
 
 def report(mutants: Sequence[Mutant], survivors: Sequence[Mutant]) -> float:
-    """Print what came out, and return the share of mutants that died."""
+    """Print what came out, and return the share of mutants that died, whether or not there is a reason to survive."""
     made, left = (Counter(mutant.module for mutant in some) for some in (mutants, survivors))
     print(f"\n{'module':36} killed survived")
     for module in made:
         print(f"{module:36} {made[module] - left[module]:6} {left[module]:8}")
     share = 1 - len(survivors) / len(mutants)
     print(f"\n{len(mutants) - len(survivors)} of {len(mutants)} killed: {share:.1%}")
+    reasons = {mutant: reason_of(mutant.module, mutant.mutation) for mutant in mutants}
+    unexplained = [survivor for survivor in survivors if reasons[survivor] is None]
     if survivors:
-        print("\nsurvivors:")
+        print(f"\n{len(survivors)} survivors, {len(unexplained)} of them without a reason:")
     for survivor in survivors:
-        print(f"  {survivor}")
+        print(f"  {survivor}\n      {reasons[survivor] or '- no reason: a test is missing -'}")
+    refuted = [mutant for mutant in mutants if reasons[mutant] is not None and mutant not in survivors]
+    if refuted:
+        print("\nkilled, although there is a reason why not:")
+    for mutant in refuted:
+        print(f"  {mutant}\n      {reasons[mutant]}")
     return share
 
 

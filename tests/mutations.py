@@ -65,6 +65,11 @@ class Mutation:
     new: str
     source: str
 
+    @property
+    def original(self) -> str:
+        """The whole module without the mistake."""
+        return self.source[: self.place] + self.old + self.source[self.place + len(self.new) :]
+
     def __str__(self) -> str:
         old, new = (" ".join(text.split()) for text in (self.old, self.new))
         return f"{self.kind}: {old} -> {new}"

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
+from rxlink.core.options import checked_function, kind_of
 from rxlink.errors import InvariantError, InvariantTypeError
 
 __all__ = ["Clock", "checked_clock", "running_loop", "system_clock"]
@@ -27,11 +28,10 @@ def checked_clock(clock: Clock) -> Clock:
         InvariantTypeError: It cannot be called, or tells something else than a datetime.
         InvariantError: Its time has no time zone.
     """
-    if not callable(clock):
-        raise InvariantTypeError(f"`clock` is a {type(clock).__name__}; give a function that tells the time")
+    checked_function("`clock`", clock)
     now: Any = clock()
     if not isinstance(now, datetime):
-        raise InvariantTypeError(f"`clock` tells a {type(now).__name__}; let it tell an aware datetime")
+        raise InvariantTypeError(f"`clock` tells {kind_of(now)}; let it tell an aware datetime")
     if now.utcoffset() is None:
         raise InvariantError(f"`clock` tells {now!r} without a time zone; give lambda: datetime.now(UTC)")
     return clock

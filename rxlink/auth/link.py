@@ -12,7 +12,6 @@ Differs: nothing hangs, refreshes twice or is lost; ``docs/porting-from-apollo.m
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -25,6 +24,7 @@ from rxlink.auth.failures import own_error
 from rxlink.auth.session import AuthSession
 from rxlink.core.link import ApolloLink, Forward
 from rxlink.core.operation import Context, Operation
+from rxlink.core.options import checked_function, kind_of
 from rxlink.core.refreshes import refreshes_here
 from rxlink.core.result import FetchResult
 from rxlink.core.subscription import Connect, ResultObserver, Subscription
@@ -86,10 +86,8 @@ class AuthLink(ApolloLink):
         """
         super().__init__()
         if not isinstance(session, AuthSession):  # pyright: ignore[reportUnnecessaryIsInstance] - may be untyped
-            raise InvariantTypeError(f"AuthLink got a {type(session).__name__}; give it an AuthSession")
-        if not callable(is_auth_error) or inspect.iscoroutinefunction(is_auth_error):
-            kind = "coroutine function" if callable(is_auth_error) else type(is_auth_error).__name__
-            raise InvariantTypeError(f"`is_auth_error` is a {kind}; give a function that returns a bool")
+            raise InvariantTypeError(f"AuthLink got {kind_of(session)}; give it an AuthSession")
+        checked_function("`is_auth_error`", is_auth_error, "answer", instead="give a plain one that returns a bool")
         if not _is_token(header):
             raise InvariantError(f"`header` is {header!r}; give the name of an HTTP header")
         if scheme != "" and not _is_token(scheme):
@@ -100,7 +98,9 @@ class AuthLink(ApolloLink):
         self._name = header.lower()
         self.login = f"rxlink.auth.login.{id(session):x}"
         self._is_auth_error = is_auth_error
-        self.refuses_only_errors = is_auth_error is _usual_predicate  # it refuses no result without errors
+        # The usual predicate refuses no result without errors, and need not be asked about it.
+        is_usual = is_auth_error is _usual_predicate and type(self).is_refused is AuthLink.is_refused
+        self.refuses_only_errors = is_usual
 
     def connect(self, forward: Forward) -> Connect:
         """Prepare to run operations; see :meth:`ApolloLink.connect`."""

@@ -23,12 +23,12 @@ from rxlink.auth.pending import PendingRequests
 from rxlink.auth.single_flight import NothingReturned, SingleFlight
 from rxlink.auth.tokens import TokenSet
 from rxlink.core.observables import resolve
+from rxlink.core.options import checked_function, kind_of
 from rxlink.core.timing import sleep
 from rxlink.core.work import report_callback_error
 from rxlink.errors import (
     AuthError,
     InvariantError,
-    InvariantTypeError,
     SessionEnded,
     TokenRefreshError,
     TokenRefreshTimeout,
@@ -72,9 +72,7 @@ class Refresher:
         clock: Callable[[], datetime],
         scheduler: abc.SchedulerBase | None,
     ) -> None:
-        if not callable(refresh):
-            raise InvariantTypeError(f"`refresh` is a {type(refresh).__name__}; give a function that gets new tokens")
-        self._refresh = refresh
+        self._refresh = checked_function("`refresh`", refresh, "tokens", "reason")
         self._owner = owner
         self._time_limit = time_limit
         self._clock = clock
@@ -181,7 +179,7 @@ def _checked(returned: object) -> TokenSet | None:
     if returned is None or isinstance(returned, TokenSet):
         return returned
     if not isinstance(returned, str):
-        raise _unusable(f"it is a {type(returned).__name__}; return a TokenSet, or an access token as text")
+        raise _unusable(f"it is {kind_of(returned)}; return a TokenSet, or an access token as text")
     try:
         return TokenSet(returned) if returned else None
     except InvariantError as error:

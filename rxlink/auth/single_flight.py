@@ -24,7 +24,7 @@ from reactivex.disposable import SingleAssignmentDisposable
 from rxlink.auth.clock import running_loop
 from rxlink.auth.pending import PendingRequests
 from rxlink.core.observables import from_future
-from rxlink.core.refreshes import refreshes_here
+from rxlink.core.refreshes import enter_refresh, refreshes_here
 from rxlink.core.subscription import Cancellable
 from rxlink.core.timing import start_timer
 
@@ -95,7 +95,7 @@ class SingleFlight(Generic[A, T]):
 
     def _fly(self, flight: _Flight[T], argument: A) -> None:
         """Start the stream, in a context of its own."""
-        refreshes_here.set((*refreshes_here.get(), flight.wave))
+        enter_refresh(flight.wave)
         flight.timer = start_timer(self._time_limit, lambda: self._expire(flight), self._scheduler)
         self._flight = flight
         flight.stream.disposable = (

@@ -43,10 +43,11 @@ from rxlink.auth.token_renewal import (
 )
 from rxlink.core.link import ApolloLink, Forward
 from rxlink.core.operation import Operation
+from rxlink.core.options import checked_function
 from rxlink.core.refreshes import refreshes_here
 from rxlink.core.subscription import Connect, ResultObserver, Subscription
 from rxlink.core.timing import Duration
-from rxlink.errors import ClientClosed, InvariantTypeError
+from rxlink.errors import ClientClosed
 
 __all__ = ["IsTokenValidOrUndefined", "TokenRefreshLink"]
 
@@ -117,14 +118,14 @@ class TokenRefreshLink(ApolloLink):
             scheduler: For that time limit; None for the running event loop's time.
 
         Raises:
-            InvariantTypeError: A callback cannot be called, or an option has the wrong type.
+            InvariantTypeError: A callback does not take the arguments that it gets, ``handle_response`` is a coroutine
+                function, or an option has the wrong type.
             InvariantError: The field has no name, or the time limit makes no sense.
         """
         super().__init__()
-        if not callable(is_token_valid_or_undefined):
-            kind = type(is_token_valid_or_undefined).__name__
-            raise InvariantTypeError(f"`is_token_valid_or_undefined` is a {kind}; give a function")
-        self.is_token_valid_or_undefined = is_token_valid_or_undefined
+        self.is_token_valid_or_undefined = checked_function(
+            "`is_token_valid_or_undefined`", is_token_valid_or_undefined, "operation"
+        )
         self.renewal = TokenRenewal(
             fetch_access_token=fetch_access_token,
             handle_fetch=handle_fetch,

@@ -14,9 +14,9 @@ from rxlink.auth.pacing import is_transient
 from rxlink.auth.pending import PendingRequests
 from rxlink.auth.single_flight import SingleFlight
 from rxlink.auth.token_response import parse_and_check_response, token_in
-from rxlink.core.link import name_of
 from rxlink.core.observables import resolve
 from rxlink.core.operation import Operation
+from rxlink.core.options import checked_function, checked_scheduler, kind_of, name_of
 from rxlink.core.timing import Duration, to_seconds
 from rxlink.core.work import report_callback_error
 from rxlink.errors import (
@@ -57,12 +57,21 @@ class TokenRenewal:
         refresh_timeout: Duration,
         scheduler: abc.SchedulerBase | None,
     ) -> None:
-        self._fetch_access_token = _checked("fetch_access_token", fetch_access_token)
-        self._handle_fetch = _checked("handle_fetch", handle_fetch)
-        handle_response = parse_and_check_response if handle_response is None else handle_response
-        self._handle_response = _checked("handle_response", handle_response)
-        self._handle_error = None if handle_error is None else _checked("handle_error", handle_error)
+        self._fetch_access_token = checked_function("`fetch_access_token`", fetch_access_token)
+        self._handle_fetch = checked_function("`handle_fetch`", handle_fetch, "token", "operation")
+        self._handle_response = checked_function(
+            "`handle_response`",
+            parse_and_check_response if handle_response is None else handle_response,
+            "operation",
+            "access_token_field",
+            or_else=", or None",
+            instead="only what it returns may be one: give a plain function that returns a coroutine function",
+        )
+        if handle_error is not None:
+            checked_function("`handle_error`", handle_error, "error", "operation", or_else=", or None")
+        self._handle_error = handle_error
         self._field = _checked_field(access_token_field)
+        checked_scheduler("scheduler", scheduler)
         self._time_limit = to_seconds("refresh_timeout", refresh_timeout, may_be_zero=False)
         self._asked_by: Operation | None = None
         self._chores: set[asyncio.Task[None]] = set()
@@ -105,7 +114,7 @@ class TokenRenewal:
             read = self._handle_response(operation, self._field)
             if not callable(read):
                 raise InvariantTypeError(
-                    f"{name_of(self._handle_response)} returned a {type(read).__name__}; `handle_response` returns a "
+                    f"{name_of(self._handle_response)} returned {kind_of(read)}; `handle_response` returns a "
                     "function that gets what was fetched"
                 )
             token = token_in(await settled(read(answer)), self._field)
@@ -171,15 +180,9 @@ def _translated(error: Exception) -> TokenRefreshError:
     return TokenRefreshError(f"the token refresh failed with {type(error).__name__}", retryable=is_transient(error))
 
 
-def _checked(name: str, function: Any) -> Any:
-    if not callable(function):
-        raise InvariantTypeError(f"`{name}` is a {type(function).__name__}; give a function")
-    return function
-
-
 def _checked_field(name: object) -> str:
     if not isinstance(name, str):
-        raise InvariantTypeError(f"`access_token_field` is a {type(name).__name__}; give the name of a field")
+        raise InvariantTypeError(f"`access_token_field` is {kind_of(name)}; give the name of a field")
     if not name:
         raise InvariantError("`access_token_field` is ''; give the name of a field")
     return name

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Any, Protocol, TypeGuard, cast
 
 from rxlink.core.operation import Operation
+from rxlink.core.options import kind_of
 from rxlink.core.result import graphql_errors
 from rxlink.errors import CombinedGraphQLErrors, ServerError, ServerParseError, TokenRefreshError
 
@@ -65,7 +66,7 @@ def token_in(body: object, field: str) -> Any:
     if errors := graphql_errors(dict(fields)):
         refused = CombinedGraphQLErrors(dict(fields), errors)
         raise TokenRefreshError(f"the token refresh was answered with errors: {refused}", retryable=False) from refused
-    kind = "" if isinstance(body, Mapping) else f" (a {type(body).__name__})"
+    kind = "" if isinstance(body, Mapping) else f" ({kind_of(body)})"
     raise TokenRefreshError(
         f"the answer to the token refresh{kind} holds no {field!r}; name the field with `access_token_field`, or make "
         "a mapping with it in `handle_response`",

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from rxlink.core.options import kind_of
 from rxlink.errors import InvariantError, InvariantTypeError
 
 __all__ = ["TokenSet", "checked_tokens", "fingerprint", "later"]
@@ -78,7 +79,7 @@ def checked_tokens(tokens: TokenSet | None) -> TokenSet:
         InvariantTypeError: It is something else.
     """
     if not isinstance(tokens, TokenSet):
-        raise InvariantTypeError(f"the tokens are a {type(tokens).__name__}; give a TokenSet")
+        raise InvariantTypeError(f"the tokens are {kind_of(tokens)}; give a TokenSet")
     return tokens
 
 
@@ -89,21 +90,21 @@ def later(now: datetime, seconds: float) -> datetime:
 
 def _check_life(seconds: object) -> None:
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
-        raise InvariantTypeError(f"`expires_in` is a {type(seconds).__name__}; give seconds as a number")
+        raise InvariantTypeError(f"`expires_in` is {kind_of(seconds)}; give seconds as a number")
     if not math.isfinite(seconds):
         raise InvariantError(f"`expires_in` is {seconds!r}; give seconds, or None where the life is unknown")
 
 
 def _check_end(end: object) -> None:
     if not isinstance(end, datetime):
-        raise InvariantTypeError(f"`expires_at` is a {type(end).__name__}; give an aware datetime")
+        raise InvariantTypeError(f"`expires_at` is {kind_of(end)}; give an aware datetime")
     if end.utcoffset() is None:
         raise InvariantError("`expires_at` is a naive datetime; give an aware one, such as datetime.now(UTC)")
 
 
 def _check(name: str, token: object) -> None:
     if not isinstance(token, str):
-        raise InvariantTypeError(f"`{name}` is a {type(token).__name__}; give the token as text")
+        raise InvariantTypeError(f"`{name}` is {kind_of(token)}; give the token as text")
     if not token:
         raise InvariantError(f"`{name}` is empty; give the token, or no TokenSet where there is none")
     if scheme := _SCHEME.match(token):

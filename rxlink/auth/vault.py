@@ -13,6 +13,7 @@ from rxlink.auth.single_flight import SingleFlight
 from rxlink.auth.storage import TokenStorage
 from rxlink.auth.storage.serial import SerialStorage
 from rxlink.auth.tokens import TokenSet, checked_tokens
+from rxlink.core.options import kind_of
 from rxlink.core.timing import start_timer
 from rxlink.errors import AuthError, InvariantTypeError, TokenStorageError
 
@@ -44,7 +45,7 @@ class Vault:
     ) -> None:
         for name in ("load", "save", "clear"):
             if not callable(getattr(storage, name, None)):
-                raise InvariantTypeError(f"`storage` is a {type(storage).__name__} without `{name}`; see TokenStorage")
+                raise InvariantTypeError(f"`storage` is {kind_of(storage)} without `{name}`; see TokenStorage")
         self._storage = SerialStorage(storage)
         self._use = use
         self._tell = tell

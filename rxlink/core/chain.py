@@ -8,15 +8,15 @@ the middle of a chain is an error when the chain is made.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from reactivex import Observable
 
 from rxlink.core.chain_observable import ChainObservable, subscribe_foreign
-from rxlink.core.link import ApolloLink, EndOfChain, Forward, ForwardFunction, as_forward, name_of
+from rxlink.core.link import ApolloLink, EndOfChain, Forward, ForwardFunction, as_forward
 from rxlink.core.operation import GraphQLRequest, Operation
+from rxlink.core.options import checked_function, kind_of, name_of
 from rxlink.core.result import FetchResult
 from rxlink.core.subscription import Connect, ResultObserver, Subscription
 from rxlink.errors import InvariantError, InvariantTypeError
@@ -50,9 +50,9 @@ def execute(link: ApolloLink, request: GraphQLRequest) -> ChainObservable[FetchR
         >>> asyncio.run(main())
         {'data': {'answer': 42}}
     """
-    if not isinstance(request, GraphQLRequest):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(request, GraphQLRequest):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may not be typed
         raise InvariantTypeError(
-            f"execute got a {type(request).__name__} as its request; wrap it: GraphQLRequest(query, variables)"
+            f"execute got {kind_of(request)} as its request; wrap it: GraphQLRequest(query, variables)"
         )
     entry: Forward | None = link.__dict__.get("_entry") if isinstance(link, ApolloLink) else None  # pyright: ignore[reportUnnecessaryIsInstance] - may be untyped
     if entry is None:
@@ -98,10 +98,7 @@ def split(test: Callable[[Operation], bool], left: ApolloLink, right: ApolloLink
     Raises:
         InvariantTypeError: The test is a coroutine function (always true) or no function, or a branch is no link.
     """
-    if not callable(test):
-        raise InvariantTypeError(f"the test of split is a {type(test).__name__}; give a function of the operation")
-    if inspect.iscoroutinefunction(test):
-        raise InvariantTypeError(f"the test {name_of(test)} of split is a coroutine function, which is always true")
+    checked_function("the test of split", test, "operation", instead="its answer would always be true")
     other = ApolloLink(lambda operation, forward: forward(operation)) if right is None else right
     return _Split(test, _checked_link(left, "split"), _checked_link(other, "split"))
 
@@ -138,9 +135,7 @@ def _is_terminating(link: ApolloLink) -> bool:
 
 def _checked_link(link: ApolloLink, where: str) -> ApolloLink:
     if not isinstance(link, ApolloLink):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may not be typed
-        raise InvariantTypeError(
-            f"{where} got a {type(link).__name__} where a link belongs; wrap a function: ApolloLink(...)"
-        )
+        raise InvariantTypeError(f"{where} got {kind_of(link)} where a link belongs; wrap a function: ApolloLink(...)")
     return link
 
 

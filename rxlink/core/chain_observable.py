@@ -37,7 +37,7 @@ class ChainObservable(Observable[T]):
     Subscribing again is a new attempt.
     """
 
-    lock = _LazyLock()  # type: ignore[assignment]
+    lock = _LazyLock()  # type: ignore[assignment] - as the attribute is there
     _subscribe = None
 
     def __init__(self, connect: Callable[[Any, Observer[T], Subscription], None], operation: Any = None) -> None:
@@ -71,7 +71,7 @@ class ChainObservable(Observable[T]):
     ) -> abc.DisposableBase:
         return self.subscribe(observer, scheduler=scheduler)
 
-    def __await__(self) -> Generator[Any, None, T]:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def __await__(self) -> Generator[Any, None, T]:  # pyright: ignore[reportIncompatibleMethodOverride] - wider here
         """Wait for the last result; cancelling the wait disposes the subscription."""
         root = _Awaited()
         self._begin(root)
@@ -152,13 +152,22 @@ class _Border(Generic[T]):
     """The place of a foreign Observable in the slot, and the observer at the border to it.
 
     The slot is taken before the Observable is subscribed: it may answer before ``subscribe`` returns, and what
-    answers may already have put the next thing into the slot. It may also answer from anywhere: from somebody else's
-    event, or from RxPY's trampoline, which whoever came first runs for all.
+    answers may already have put the next thing into the slot.
+
+    What it sends arrives in the context of whoever makes it send, as everywhere in RxPY. Only where it was subscribed
+    on a trampoline that runs already, somebody else may run it: then all goes on in a copy of the subscriber's context.
+
+    Args:
+        observer: Whom it tells.
+        root: The subscription that it is a part of.
+        is_guest: Whether a trampoline runs already.
     """
 
-    __slots__ = ("_callback_error", "_disposable", "_is_over", "_observer", "_root")
+    __slots__ = ("_callback_error", "_context", "_disposable", "_is_inside", "_is_over", "_observer", "_root")
 
-    def __init__(self, observer: Observer[T], root: Subscription) -> None:
+    def __init__(self, observer: Observer[T], root: Subscription, *, is_guest: bool) -> None:
+        self._context = copy_context() if is_guest else None
+        self._is_inside = False
         self._callback_error: Exception | None = None
         self._observer = observer
         self._root = root
@@ -180,7 +189,7 @@ class _Border(Generic[T]):
     def on_next(self, value: T) -> None:
         if not self._is_over:
             try:
-                self._root.resume(self._observer.on_next, value)
+                self._tell(self._observer.on_next, value)
             except Exception as error:
                 self._callback_error = error
                 raise
@@ -193,14 +202,24 @@ class _Border(Generic[T]):
             callback_error, self._callback_error = self._callback_error, None
             # A consumer's exception comes back as if the source had failed: no worker may retry on it.
             observer = self._root if error is callback_error else self._observer
-            self._root.resume(observer.on_error, error)
+            self._tell(observer.on_error, error)
 
     def on_completed(self) -> None:
         if not self._is_over:
             self._is_over = True
             self._disposable = None
             self._root.release()
-            self._root.resume(self._observer.on_completed)
+            self._tell(self._observer.on_completed)
+
+    def _tell(self, notify: Callable[..., None], *args: Any) -> None:
+        if self._context is None or self._is_inside:
+            notify(*args)
+            return
+        self._is_inside = True
+        try:
+            self._context.run(notify, *args)
+        finally:
+            self._is_inside = False
 
 
 def subscribe_foreign(source: Observable[T], observer: Observer[T], root: Subscription) -> None:
@@ -210,15 +229,16 @@ def subscribe_foreign(source: Observable[T], observer: Observer[T], root: Subscr
     if isinstance(source, ChainObservable):
         source.run_inside(observer, root)
         return
-    border: Any = _Border(observer, root)
-    root.hold(border)
     trampoline = CurrentThreadScheduler.singleton()
+    is_guest = not trampoline.schedule_required()
+    border: Any = _Border(observer, root, is_guest=is_guest)
+    root.hold(border)
 
     def start(_scheduler: abc.SchedulerBase | None = None, _state: object = None) -> None:
         border.fill(source.subscribe(border, scheduler=root.scheduler))
 
-    if trampoline.schedule_required():
+    if is_guest:
+        start()
+    else:
         # On RxPY's trampoline `subscribe` returns before a source made of scheduled items runs.
         trampoline.schedule(start)
-    else:
-        start()

@@ -12,6 +12,7 @@ from reactivex import Observable
 
 from rxlink.core.documents import Document, DocumentNode, document_of
 from rxlink.core.observables import from_future
+from rxlink.core.options import kind_of
 from rxlink.core.subscription import Subscription
 from rxlink.errors import InvariantError, InvariantTypeError
 
@@ -83,7 +84,7 @@ class DocumentHashes:
         """
         if isinstance(made, str) and made:
             return made
-        what = "an empty text" if made == "" else f"a {type(made).__name__}"
+        what = "an empty text" if made == "" else f"{kind_of(made)}"
         raise InvariantTypeError(f"{self._name} returned {what}; return the hash of the document as text")
 
     def _share(self, document: Document, awaitable: Awaitable[Any], root: Subscription) -> Observable[Any]:

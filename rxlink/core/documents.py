@@ -28,6 +28,7 @@ from graphql import (
     visit,
 )
 
+from rxlink.core.options import kind_of
 from rxlink.errors import InvariantError, InvariantTypeError
 
 __all__ = ["Document", "DocumentNode", "OperationType", "document_of", "json_head", "parse_document", "parsed"]
@@ -140,7 +141,7 @@ class _UsedVariables(Visitor):
 
 def json_head(operation_name: str | None) -> str:
     """Return how JSON begins that sends an operation, up to the value of its variables."""
-    name = "" if operation_name is None else f'"operationName":{json.dumps(operation_name)},'
+    name = "" if operation_name is None else f'"operationName":{json.dumps(operation_name, allow_nan=False)},'
     return f'{{{name}"variables":'
 
 
@@ -174,9 +175,7 @@ def parsed(query: str | DocumentNode) -> tuple[DocumentNode, Document]:
         return _parse_text(query)
     if isinstance(query, DocumentNode):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may not be typed
         return query, document_of(query)
-    raise InvariantTypeError(
-        f"`query` is a {type(query).__name__}; give GraphQL text or a document parsed by graphql-core"
-    )
+    raise InvariantTypeError(f"`query` is {kind_of(query)}; give GraphQL text or a document parsed by graphql-core")
 
 
 def document_of(node: DocumentNode) -> Document:

@@ -16,11 +16,12 @@ from reactivex import Observable
 
 from rxlink.core.chain_observable import ChainObservable, subscribe_foreign
 from rxlink.core.operation import GraphQLRequest, Operation
+from rxlink.core.options import kind_of, name_of
 from rxlink.core.result import FetchResult
 from rxlink.core.subscription import Connect, ResultObserver, Subscription
 from rxlink.errors import InvariantError, InvariantTypeError
 
-__all__ = ["ApolloLink", "EndOfChain", "Forward", "ForwardFunction", "RequestHandler", "as_forward", "name_of"]
+__all__ = ["ApolloLink", "EndOfChain", "Forward", "ForwardFunction", "RequestHandler", "as_forward"]
 
 ForwardFunction: TypeAlias = Callable[[Operation], Observable[FetchResult]]
 RequestHandler: TypeAlias = Callable[[Operation, ForwardFunction], Observable[FetchResult]]
@@ -58,7 +59,7 @@ class ApolloLink:
         if request is None:
             return
         if not callable(request):
-            raise InvariantTypeError(f"a request handler is a function, got a {type(request).__name__}")
+            raise InvariantTypeError(f"a request handler is a function, got {kind_of(request)}")
         if inspect.iscoroutinefunction(request):
             raise InvariantTypeError(
                 f"the request handler {name_of(request)} is a coroutine function; a handler returns an Observable: "
@@ -201,7 +202,7 @@ class _CallableForward(Forward):
         return _checked(self._function(operation), self._function, operation)
 
     # A method, not an attribute as in the base: a bound method kept in its own object would be a cycle.
-    def connect(  # pyright: ignore[reportIncompatibleVariableOverride]
+    def connect(  # pyright: ignore[reportIncompatibleVariableOverride] - see above
         self, operation: Operation, observer: ResultObserver, root: Subscription
     ) -> None:
         try:
@@ -286,17 +287,8 @@ def _checked(source: Any, culprit: object, operation: Operation) -> Observable[F
         cure = "it probably forgot `return forward(operation)`"
     else:
         cure = "return what `forward(operation)` returns, or an Observable"
-    raise InvariantTypeError(f"{name} returned {_described(source)} for {operation!r} instead of an Observable; {cure}")
-
-
-def _described(value: object) -> str:
-    return "None" if value is None else f"a {type(value).__name__}"
-
-
-def name_of(function: object) -> str:
-    """Return the name of a user's function, for an error message."""
-    return getattr(function, "__qualname__", None) or repr(function)
+    raise InvariantTypeError(f"{name} returned {kind_of(source)} for {operation!r} instead of an Observable; {cure}")
 
 
 # At the end: chains are made of links, and links make chains, as in Apollo.
-from rxlink.core import chain  # noqa: E402
+from rxlink.core import chain  # noqa: E402 - see above

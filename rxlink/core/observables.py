@@ -17,6 +17,7 @@ from typing import Any, Generic, TypeVar, cast
 from reactivex import Observable
 
 from rxlink.core.chain_observable import ChainObservable
+from rxlink.core.options import kind_of
 from rxlink.core.subscription import Observer, Subscription
 from rxlink.core.work import report_callback_error
 from rxlink.errors import InvariantError, InvariantTypeError, OperationCancelled
@@ -58,7 +59,7 @@ def from_future(source: Callable[[], Awaitable[T]] | Awaitable[T]) -> Observable
     if callable(source):
         return ChainObservable(_run_function, source)
     raise InvariantTypeError(
-        f"from_future got a {type(source).__name__}; give it a coroutine function, a coroutine or a future"
+        f"from_future got {kind_of(source)}; give it a coroutine function, a coroutine or a future"
     )
 
 
@@ -102,9 +103,7 @@ async def _relay(observer: Observer[Any], function: Callable[[], Awaitable[Any]]
 def _call(function: Callable[[], Awaitable[T]]) -> Awaitable[T]:
     awaitable = function()
     if not inspect.isawaitable(awaitable):
-        raise InvariantTypeError(
-            f"from_future: {function!r} returned a {type(awaitable).__name__} instead of an awaitable"
-        )
+        raise InvariantTypeError(f"from_future: {function!r} returned {kind_of(awaitable)} instead of an awaitable")
     return awaitable
 
 
@@ -126,7 +125,7 @@ class _Shared(ChainObservable[T]):
         self._waiting: dict[_Place[T], None] = {}
 
     # A method, not an attribute as in the base: a bound method kept in its own object would be a cycle.
-    def _connect(  # pyright: ignore[reportIncompatibleVariableOverride]
+    def _connect(  # pyright: ignore[reportIncompatibleVariableOverride] - see above
         self, operation: None, observer: Observer[T], root: Subscription
     ) -> None:
         if self._future is None:

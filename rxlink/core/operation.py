@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from rxlink.core.documents import DocumentNode, parsed
+from rxlink.core.options import kind_of
 from rxlink.errors import InvariantTypeError
 
 __all__ = ["Context", "ContextUpdate", "GraphQLRequest", "Operation"]
@@ -89,10 +90,9 @@ class Operation:
             InvariantTypeError: That is no mapping.
         """
         values = update(self.get_context()) if callable(update) else update
-        if type(values) is not dict and not isinstance(values, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if type(values) is not dict and not isinstance(values, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - untyped
             raise InvariantTypeError(
-                f"set_context got a {type(values).__name__}; give a mapping of context values, or a function that "
-                "returns one"
+                f"set_context got {kind_of(values)}; give a mapping of context values, or a function that returns one"
             )
         # A new dict each time: contexts that were handed out stay as they were.
         self._context = {**self._context, **values}
@@ -110,5 +110,5 @@ def _own_dict(name: str, value: Mapping[str, Any] | None) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, (dict, Mapping)):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may not be typed
-        raise InvariantTypeError(f"`{name}` is a {type(value).__name__}; give a mapping from names to values")
+        raise InvariantTypeError(f"`{name}` is {kind_of(value)}; give a mapping from names to values")
     return dict(value)

@@ -220,16 +220,15 @@ class Subscription(abc.DisposableBase):
         assert self._resource is None, f"the slot is taken by {self._resource!r}: cancel it first"
         self._resource = running
 
-    def finish(self) -> None:
-        """Empty the slot, as ``release()`` does, for work that catches what its observer raises from here on.
+    def finish(self) -> Work | None:
+        """Empty the slot, as ``release()`` does, and return the work that was in it, None where there was none.
 
-        Nobody looks at the end of its task any more, so it gives such an exception to ``report_callback_error``
-        itself, and the loop has one callback less to run.
+        For work that catches what its observer raises and gives it to ``report_callback_error`` itself. When all is
+        told it calls ``dismiss()`` on what this returned, and the loop has one callback less to run.
         """
         work = self._resource
         self._resource = None
-        if type(work) is Work:
-            work.dismiss()
+        return work if type(work) is Work else None
 
     def lose(self, work: Work) -> bool:
         """Empty the slot if work is still in it that has ended without a word, and tell whether it was."""

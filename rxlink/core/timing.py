@@ -33,7 +33,7 @@ def to_seconds(name: str, value: Duration, *, may_be_zero: bool = True) -> float
         InvariantError: The value is negative, not finite, or zero where zero makes no sense.
     """
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):  # pyright: ignore[reportUnnecessaryIsInstance] - untyped
         raise InvariantTypeError(f"`{name}` is {value!r}; give seconds or a timedelta")
     if not math.isfinite(seconds) or seconds < 0 or (seconds == 0 and not may_be_zero):
         least = "0 or more" if may_be_zero else "more than 0"

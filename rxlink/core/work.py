@@ -44,7 +44,7 @@ class Work:
         self._task.cancel()
 
     def dismiss(self) -> None:
-        """Let the task end unseen."""
+        """Let the task end unseen: it has told all that there was to tell."""
         self._task.remove_done_callback(self)
 
     def __call__(self, task: asyncio.Task[None]) -> None:

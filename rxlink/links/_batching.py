@@ -13,8 +13,9 @@ from reactivex import Observable, abc
 
 from rxlink.core.chain_observable import subscribe_foreign
 from rxlink.core.fan_out import own_error
-from rxlink.core.link import Forward, ForwardFunction, name_of
+from rxlink.core.link import Forward, ForwardFunction
 from rxlink.core.operation import Operation
+from rxlink.core.options import kind_of, name_of
 from rxlink.core.result import FetchResult
 from rxlink.core.subscription import Cancellable, ResultObserver, Subscription
 from rxlink.core.timing import start_timer
@@ -193,6 +194,6 @@ def _checked(source: object, handler: BatchHandler) -> Observable[Any]:
     if inspect.iscoroutine(source):
         source.close()
     raise InvariantTypeError(
-        f"`batch_handler` {name_of(handler)} returned a {type(source).__name__} instead of an Observable; "
+        f"`batch_handler` {name_of(handler)} returned {kind_of(source)} instead of an Observable; "
         "wrap what has to be awaited: from_future(...)"
     )

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final, cast
 
 from rxlink.core.operation import Operation
+from rxlink.core.options import kind_of
 from rxlink.errors import InvariantTypeError
 
 __all__ = ["put_hash", "put_text", "undo_earlier_attempt"]
@@ -84,5 +85,5 @@ def _given(operation: Operation, key: str) -> Mapping[str, Any]:
     if given is None:
         return {}
     if not isinstance(given, Mapping):
-        raise InvariantTypeError(f"`{key}` of the context is a {type(given).__name__}; give a mapping of options")
+        raise InvariantTypeError(f"`{key}` of the context is {kind_of(given)}; give a mapping of options")
     return cast("Mapping[str, Any]", given)

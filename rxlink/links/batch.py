@@ -17,9 +17,9 @@ from typing import Final, TypeAlias
 from reactivex import abc
 from reactivex.scheduler.eventloop import AsyncIOScheduler
 
-from rxlink.core.link import ApolloLink, Forward, name_of
+from rxlink.core.link import ApolloLink, Forward
 from rxlink.core.operation import Operation
-from rxlink.core.options import checked_flag
+from rxlink.core.options import checked_flag, checked_function, kind_of, name_of
 from rxlink.core.subscription import Connect, ResultObserver, Subscription
 from rxlink.core.timing import Duration, to_seconds
 from rxlink.errors import ClientClosed, InvariantError, InvariantTypeError
@@ -87,9 +87,9 @@ class BatchLink(ApolloLink):
             InvariantTypeError: An option has the wrong type, or a function is a coroutine function.
         """
         super().__init__()
-        _check_function("batch_handler", batch_handler, cure="wrap it: lambda operations, forwards: from_future(...)")
+        cure = "wrap it: lambda operations, forwards: from_future(...)"
         self._options = BatchOptions(
-            handler=batch_handler,
+            handler=checked_function("`batch_handler`", batch_handler, "operations", "forwards", instead=cure),
             interval=to_seconds("batch_interval", batch_interval),
             max_size=_checked_max(batch_max),
             is_debounced=checked_flag("batch_debounce", batch_debounce),
@@ -138,13 +138,6 @@ class BatchLink(ApolloLink):
         return batch
 
 
-def _check_function(name: str, function: object, *, cure: str) -> None:
-    if not callable(function):
-        raise InvariantTypeError(f"`{name}` is {function!r}; give a function")
-    if inspect.iscoroutinefunction(function):
-        raise InvariantTypeError(f"`{name}` is the coroutine function {name_of(function)}; {cure}")
-
-
 def _checked_max(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise InvariantTypeError(f"`batch_max` is {value!r}; give a whole number, 0 for any")
@@ -157,10 +150,11 @@ def checked_batch_key(batch_key: BatchKey | None) -> BatchKey | None:
     """Return the option, checked.
 
     Raises:
-        InvariantTypeError: It is no function, or a coroutine function.
+        InvariantTypeError: It is no function of one operation, or a coroutine function.
     """
     if batch_key is not None:
-        _check_function("batch_key", batch_key, cure="put what it waits for into the context, with SetContextLink")
+        cure = "put what it waits for into the context, with SetContextLink"
+        checked_function("`batch_key`", batch_key, "operation", instead=cure, shows_text=True)
     return batch_key
 
 
@@ -174,7 +168,7 @@ def checked_key(key: object, function: BatchKey) -> str:
         return key
     if inspect.iscoroutine(key):
         key.close()
-    raise InvariantTypeError(f"`batch_key` {name_of(function)} returned a {type(key).__name__}; return text")
+    raise InvariantTypeError(f"`batch_key` {name_of(function)} returned {kind_of(key)}; return text")
 
 
 def _time_of(root: Subscription) -> Time:

@@ -8,6 +8,7 @@ mapping there). Options are checked: Apollo sends nothing where the transport is
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cache
@@ -16,6 +17,7 @@ from typing import Any, Final, Literal, TypeAlias, TypeVar, cast
 
 from rxlink.core.link import ApolloLink, Forward
 from rxlink.core.operation import Operation
+from rxlink.core.options import kind_of
 from rxlink.core.subscription import Connect, ResultObserver, Subscription
 from rxlink.errors import InvariantError, InvariantTypeError
 
@@ -28,6 +30,8 @@ __all__ = [
 ]
 
 LIBRARY: Final = "rxlink"
+NOT_IN_HEADERS: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
+"""Control characters, which HTTP forbids, and halves of surrogate pairs, which cannot be encoded."""
 
 ClientTransport: TypeAlias = Literal["headers", False]
 LibraryTransport: TypeAlias = Literal["headers", "extensions", False]
@@ -45,7 +49,7 @@ class ClientAwarenessOptions:
 
     Raises:
         InvariantTypeError: Name or version is no text.
-        InvariantError: The transport is none of these.
+        InvariantError: The transport is none of these, or name or version cannot stand in a header.
     """
 
     name: str | None = None
@@ -54,8 +58,15 @@ class ClientAwarenessOptions:
 
     def __post_init__(self) -> None:
         for option, value in (("name", self.name), ("version", self.version)):
-            if value is not None and not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            if value is None:
+                continue
+            if not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may not be typed
                 raise InvariantTypeError(f"`{option}` of client_awareness is {value!r}; give text, or None")
+            if NOT_IN_HEADERS.search(value):
+                raise InvariantError(
+                    f"`{option}` of client_awareness is {value!r}, which cannot stand in a header; give text without "
+                    "line breaks and other control characters"
+                )
         _check_transport("client_awareness", self.transport, ("headers",))
 
     def headers(self) -> dict[str, str]:
@@ -204,7 +215,7 @@ def _options(where: str, given: object, kind: type[OptionsType]) -> OptionsType:
     if isinstance(given, kind):
         return given
     if not isinstance(given, Mapping):
-        raise InvariantTypeError(f"`{where}` is a {type(given).__name__}; give {kind.__name__}, or a mapping of them")
+        raise InvariantTypeError(f"`{where}` is {kind_of(given)}; give {kind.__name__}, or a mapping of them")
     options = cast("Mapping[str, Any]", given)
     known = [option.name for option in fields(kind)]
     unknown = sorted(str(name) for name in options if name not in known)
@@ -223,9 +234,7 @@ def _put(headers: Mapping[str, str], operation: Operation) -> None:
     """Put headers into the context, below those that are there."""
     given = cast("object", operation.get_context().get("headers") or {})
     if not isinstance(given, Mapping):
-        raise InvariantTypeError(
-            f"`headers` of the context is a {type(given).__name__}; give a mapping of text by name"
-        )
+        raise InvariantTypeError(f"`headers` of the context is {kind_of(given)}; give a mapping of text by name")
     if headers:
         operation.set_context({"headers": {**headers, **cast("Mapping[str, str]", given)}})
 

@@ -18,6 +18,7 @@ from rxlink.core.chain_observable import subscribe_foreign
 from rxlink.core.link import ApolloLink, Forward
 from rxlink.core.observables import own
 from rxlink.core.operation import Context, Operation
+from rxlink.core.options import checked_function, kind_of, name_of
 from rxlink.core.subscription import Connect, ResultObserver, Subscription
 from rxlink.errors import InvariantTypeError
 
@@ -59,12 +60,10 @@ class SetContextLink(ApolloLink):
                 one (a coroutine function will do), or None for no change.
 
         Raises:
-            InvariantTypeError: The setter cannot be called.
+            InvariantTypeError: The setter cannot be called with these two.
         """
         super().__init__()
-        if not callable(setter):
-            raise InvariantTypeError(f"SetContextLink got a {type(setter).__name__}; give it a function")
-        self._setter = setter
+        self._setter = checked_function("`setter` of SetContextLink", setter, "context", "operation")
 
     def connect(self, forward: Forward) -> Connect:
         """Prepare to run operations; see :meth:`ApolloLink.connect`."""
@@ -96,9 +95,11 @@ def set_context(setter: LegacyContextSetter) -> SetContextLink:
 
     Args:
         setter: As there, but it gets the operation first and the context so far second.
+
+    Raises:
+        InvariantTypeError: The setter cannot be called with these two.
     """
-    if not callable(setter):
-        raise InvariantTypeError(f"set_context got a {type(setter).__name__}; give it a function")
+    checked_function("`setter` of set_context", setter, "operation", "context")
     return SetContextLink(lambda context, operation: setter(operation, context))
 
 
@@ -161,8 +162,7 @@ def _checked(update: object, setter: object) -> Context:
         return {}
     if type(update) is dict or isinstance(update, Mapping):
         return cast("Context", update)
-    what = "an Observable without a value" if update is _NOTHING else f"a {type(update).__name__}"
+    what = "an Observable without a value" if update is _NOTHING else kind_of(update)
     raise InvariantTypeError(
-        f"the context setter {getattr(setter, '__qualname__', setter)!s} returned {what}; "
-        "return a mapping of context values, or None"
+        f"the context setter {name_of(setter)} returned {what}; return a mapping of context values, or None"
     )

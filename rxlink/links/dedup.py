@@ -23,7 +23,7 @@ from rxlink.core.documents import OperationType, document_of
 from rxlink.core.fan_out import own_error
 from rxlink.core.link import ApolloLink, Forward
 from rxlink.core.operation import Operation
-from rxlink.core.refreshes import refreshes_here
+from rxlink.core.refreshes import is_inside_a_refresh
 from rxlink.core.result import FetchResult
 from rxlink.core.subscription import Connect, ResultObserver, Subscription
 from rxlink.core.work import report_callback_error
@@ -208,7 +208,7 @@ class _Same:
 
 def _may_share(operation: Operation) -> bool:
     # What a refresh asks must not wait for the answer to an operation that waits for the refresh.
-    if operation.operation_type is not OperationType.QUERY or refreshes_here.get():
+    if operation.operation_type is not OperationType.QUERY or is_inside_a_refresh():
         return False
     context = operation.get_context()
     return context.get("query_deduplication") is not False and not context.get("force_fetch")

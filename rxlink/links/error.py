@@ -24,6 +24,7 @@ from rxlink.core.documents import OperationType
 from rxlink.core.link import ApolloLink, Forward, ForwardFunction
 from rxlink.core.observables import from_future, own
 from rxlink.core.operation import Operation
+from rxlink.core.options import checked_function, is_coroutine_function, kind_of, name_of
 from rxlink.core.result import FetchResult, graphql_errors
 from rxlink.core.subscription import Connect, ResultObserver, Scope, Subscription
 from rxlink.core.work import report_callback_error
@@ -104,18 +105,16 @@ class ErrorLink(ApolloLink):
                 or an awaitable of either (a coroutine function will do).
 
         Raises:
-            InvariantTypeError: The handler cannot be called.
+            InvariantTypeError: The handler cannot be called with one argument.
         """
         super().__init__()
-        if not callable(handler):
-            raise InvariantTypeError(f"ErrorLink got a {type(handler).__name__}; give it a function")
-        self._handler = handler
+        self._handler = checked_function("`handler` of ErrorLink", handler, "response")
 
     def connect(self, forward: Forward) -> Connect:
         """Prepare to run operations; see :meth:`ApolloLink.connect`."""
         handler = self._handler
         proceed = forward.connect
-        is_asynchronous = _is_coroutine_function(handler)
+        is_asynchronous = is_coroutine_function(handler)
 
         def start(operation: Operation, observer: ResultObserver, root: Subscription) -> None:
             # A slot beside the handler's, where the first stream may go on while the handler is thinking.
@@ -310,18 +309,10 @@ def _checked(answer: object, handler: object) -> Answer:
     if answer is None or isinstance(answer, Observable):
         return cast("Answer", answer)
     raise InvariantTypeError(
-        f"the error handler {_name_of(handler)} returned a {type(answer).__name__}; return an Observable to answer "
+        f"the error handler {name_of(handler)} returned {kind_of(answer)}; return an Observable to answer "
         "with, such as forward(operation), or None to let the error pass"
     )
 
 
 def _nothing(_: object) -> None:
     """Leave an error to those who ask for it later."""
-
-
-def _is_coroutine_function(handler: ErrorHandler) -> bool:
-    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(type(handler).__call__)
-
-
-def _name_of(function: object) -> str:
-    return getattr(function, "__qualname__", None) or repr(function)

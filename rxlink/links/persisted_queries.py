@@ -26,8 +26,9 @@ from reactivex import Observable
 from rxlink.core.chain_observable import subscribe_foreign
 from rxlink.core.document_hashes import DocumentHashes, HashFunction
 from rxlink.core.documents import DocumentNode, OperationType, document_of
-from rxlink.core.link import ApolloLink, Forward, name_of
+from rxlink.core.link import ApolloLink, Forward
 from rxlink.core.operation import Operation
+from rxlink.core.options import checked_flag, checked_function
 from rxlink.core.result import FetchResult
 from rxlink.core.subscription import Connect, ResultObserver, Subscription
 from rxlink.errors import InvariantError, InvariantTypeError
@@ -110,14 +111,14 @@ class PersistedQueryLink(ApolloLink):
             InvariantError: Both hash functions are given.
         """
         super().__init__()
-        _check_function("sha256", sha256)
-        _check_function("generate_hash", generate_hash)
+        for name, function, argument in (("sha256", sha256, "text"), ("generate_hash", generate_hash, "document")):
+            if function is not None:
+                checked_function(f"`{name}`", function, argument, or_else=", or None", shows_text=True)
         if sha256 is not None and generate_hash is not None:
             raise InvariantError(f"`sha256` is {sha256!r} and `generate_hash` is {generate_hash!r}; give one of them")
         for name, predicate in (("disable", disable), ("retry", retry)):
-            _check_predicate(name, predicate)
-        if not isinstance(use_get_for_hashed_queries, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise InvariantTypeError(f"`use_get_for_hashed_queries` is {use_get_for_hashed_queries!r}; give a bool")
+            checked_function(f"`{name}`", predicate, "options", instead="give a plain one that returns a bool")
+        checked_flag("use_get_for_hashed_queries", use_get_for_hashed_queries)
         if generate_hash is None:
             self.hashes = DocumentHashes("`sha256`", partial(_hash_of_text, sha256 or _sha256))
         else:
@@ -282,15 +283,3 @@ def _answer_of(name: str, answer: object) -> bool:
             answer.close()
         raise InvariantTypeError(f"`{name}` of PersistedQueryLink returned an awaitable; return a bool")
     return bool(answer)
-
-
-def _check_function(name: str, function: object) -> None:
-    if function is not None and not callable(function):
-        raise InvariantTypeError(f"`{name}` is {function!r}; give a function, or None")
-
-
-def _check_predicate(name: str, predicate: object) -> None:
-    if not callable(predicate):
-        raise InvariantTypeError(f"`{name}` is {predicate!r}; give a function that returns a bool")
-    if inspect.iscoroutinefunction(predicate):
-        raise InvariantTypeError(f"`{name}` is the coroutine function {name_of(predicate)}; give a plain function")

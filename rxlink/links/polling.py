@@ -9,17 +9,16 @@ pause).
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from functools import partial
 from typing import TypeAlias
 
-from rxlink.core.link import ApolloLink, Forward, name_of
+from rxlink.core.link import ApolloLink, Forward
 from rxlink.core.operation import Operation
+from rxlink.core.options import checked_function
 from rxlink.core.result import FetchResult
 from rxlink.core.subscription import Cancellable, Connect, ResultObserver, Scope, Subscription
 from rxlink.core.timing import Duration, start_timer, to_seconds
-from rxlink.errors import InvariantTypeError
 
 __all__ = ["PollInterval", "PollingLink"]
 
@@ -60,13 +59,9 @@ class PollingLink(ApolloLink):
             InvariantTypeError: It cannot be called, or is a coroutine function.
         """
         super().__init__()
-        if not callable(poll_interval):
-            raise InvariantTypeError(f"`poll_interval` is {poll_interval!r}; give a function of the operation")
-        if inspect.iscoroutinefunction(poll_interval):
-            raise InvariantTypeError(
-                f"`poll_interval`, {name_of(poll_interval)}, is a coroutine function; give a plain one"
-            )
-        self._poll_interval = poll_interval
+        self._poll_interval = checked_function(
+            "`poll_interval`", poll_interval, "operation", instead="give a plain one"
+        )
 
     def connect(self, forward: Forward) -> Connect:
         """Prepare to run operations; see :meth:`ApolloLink.connect`."""

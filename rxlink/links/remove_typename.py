@@ -8,6 +8,7 @@ it there). The exceptions are checked. Variables nested deeper than Python can f
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final, Literal, TypeAlias, cast
 
@@ -15,7 +16,7 @@ from rxlink.core.documents import document_of
 from rxlink.core.link import ApolloLink, Forward
 from rxlink.core.operation import Operation
 from rxlink.core.subscription import Connect, ResultObserver, Subscription
-from rxlink.errors import InvariantTypeError, SerializationError
+from rxlink.errors import InvariantError, InvariantTypeError, SerializationError
 
 __all__ = ["KEEP", "KeepTypenameConfig", "RemoveTypenameFromVariablesLink"]
 
@@ -26,6 +27,8 @@ KEEP: Final = "__KEEP"
 
 KeepTypenameConfig: TypeAlias = "Mapping[str, Literal['__KEEP'] | KeepTypenameConfig]"
 """By name of an input type, and below it of a field: ``KEEP``, or the same for what is inside."""
+
+GRAPHQL_NAME: Final = re.compile(r"[_A-Za-z][_0-9A-Za-z]*")
 
 NO_EXCEPTIONS: Final[KeepTypenameConfig] = {}
 
@@ -60,7 +63,9 @@ class RemoveTypenameFromVariablesLink(ApolloLink):
                 is asked: below the first level only names of fields count. None: nowhere.
 
         Raises:
-            InvariantTypeError: A part of it is neither ``KEEP`` nor a mapping; the message says where.
+            InvariantTypeError: A part of it is neither ``KEEP`` nor a mapping, or a name is no text; the message says
+                where.
+            InvariantError: The name of a type is none that GraphQL allows, or that of a field is empty.
         """
         super().__init__()
         self._except = NO_EXCEPTIONS if except_ is None else _own(except_)
@@ -95,7 +100,7 @@ class _Removal:
         """Return a value without ``__typename``, itself where there is none in it."""
         if not isinstance(value, (dict, list, tuple)):
             return value
-        place = (id(value), id(exceptions))  # pyright: ignore[reportUnknownArgumentType]
+        place = (id(value), id(exceptions))  # pyright: ignore[reportUnknownArgumentType] - it holds anything
         if place in self._known:
             return self._known[place]
         if isinstance(value, dict):
@@ -142,7 +147,11 @@ def _too_deep(operation: Operation) -> SerializationError:
 def _own(except_: object) -> KeepTypenameConfig:
     if not isinstance(except_, Mapping):
         raise InvariantTypeError(f"`except_` is {except_!r}; give a mapping from the names of types")
-    return cast("KeepTypenameConfig", _checked(cast("Mapping[object, object]", except_), "`except_`", {}))
+    config = cast("Mapping[object, object]", except_)
+    for name in config:
+        if isinstance(name, str) and not GRAPHQL_NAME.fullmatch(name):
+            raise InvariantError(f"`except_` has {name!r}; give the name of a type, without its lists and `!`")
+    return cast("KeepTypenameConfig", _checked(config, "`except_`", {}))
 
 
 def _checked(config: object, where: str, known: dict[int, dict[object, object]]) -> object:
@@ -155,5 +164,14 @@ def _checked(config: object, where: str, known: dict[int, dict[object, object]])
     if copied is None:
         copied = known[id(cast("object", config))] = {}
         for name, inner in cast("Mapping[object, object]", config).items():
+            _check_name(name, where)
             copied[name] = _checked(inner, f"{where}[{name!r}]", known)
     return copied
+
+
+def _check_name(name: object, where: str) -> None:
+    """Check the name of a field; in a scalar that is JSON it may be any text."""
+    if not isinstance(name, str):
+        raise InvariantTypeError(f"{where} has {name!r} as a name; names are text")
+    if not name:
+        raise InvariantError(f"{where} has '' as a name; give the name of a field")

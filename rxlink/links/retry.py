@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, TypeAlias, cast
 
-from rxlink.core.link import ApolloLink, Forward, name_of
+from rxlink.core.link import ApolloLink, Forward
 from rxlink.core.observables import resolve
 from rxlink.core.operation import Operation
+from rxlink.core.options import checked_flag, checked_function, signature_of, takes
 from rxlink.core.subscription import Cancellable, Connect, ResultObserver, Subscription
 from rxlink.core.timing import Duration, start_timer, to_seconds
 from rxlink.errors import (
@@ -38,6 +39,8 @@ __all__ = ["AttemptsFunction", "AttemptsOptions", "DelayFunction", "DelayOptions
 
 LARGEST_EXPONENT = 1000  # beyond it Python's power overflows, JavaScript's does not
 UNAUTHORIZED = 401
+ARGUMENTS = ("attempt", "operation", "error")
+"""What the functions get."""
 
 AttemptsFunction: TypeAlias = Callable[[int, Operation, Exception], bool | Awaitable[bool]]
 DelayFunction: TypeAlias = Callable[[int, Operation, Exception], Duration | Awaitable[Duration]]
@@ -68,8 +71,7 @@ class DelayOptions:
         to_seconds("delay.initial", self.initial)
         if self.max is not None:
             to_seconds("delay.max", self.max)
-        if not isinstance(self.jitter, bool):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may not be typed
-            raise InvariantTypeError(f"`delay.jitter` is {self.jitter!r}; give True or False")
+        checked_flag("delay.jitter", self.jitter)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +98,7 @@ class AttemptsOptions:
         if self.max is not None and self.max < 1:
             raise InvariantError(f"`attempts.max` is {self.max}; give 1 or more: the first attempt counts")
         if self.retry_if is not None:
-            _check("attempts.retry_if", self.retry_if, "error", "operation")
+            checked_function("`attempts.retry_if`", self.retry_if, "error", "operation", or_else=", or None")
 
 
 class RetryLink(ApolloLink):
@@ -244,9 +246,10 @@ class _RetryableOperation:
 def _delay_function(delay: DelayOptions | DelayFunction | WaitObject | None) -> DelayFunction:
     if delay is None or isinstance(delay, DelayOptions):
         return _growing_delay(delay or DelayOptions())
-    if _takes(delay, "retry_state") and "retry_state" in inspect.signature(delay).parameters:
+    signature = signature_of(delay)
+    if signature is not None and "retry_state" in signature.parameters and takes(delay, "retry_state"):
         return lambda attempt, operation, error: cast("WaitObject", delay)(_retry_state(attempt, error))
-    _check("delay", delay, "attempt", "operation", "error", or_else=", DelayOptions, or a tenacity wait object")
+    checked_function("`delay`", delay, *ARGUMENTS, or_else=", DelayOptions, or a tenacity wait object")
     return cast("DelayFunction", delay)
 
 
@@ -269,8 +272,7 @@ def _growing_delay(options: DelayOptions) -> DelayFunction:
 
 def _attempts_function(attempts: AttemptsOptions | AttemptsFunction | None) -> AttemptsFunction:
     if attempts is not None and not isinstance(attempts, AttemptsOptions):
-        _check("attempts", attempts, "attempt", "operation", "error", or_else=", or AttemptsOptions")
-        return attempts
+        return checked_function("`attempts`", attempts, *ARGUMENTS, or_else=", or AttemptsOptions")
     options = attempts or AttemptsOptions()
     retry_if = options.retry_if or _is_worth_retrying
 
@@ -286,19 +288,3 @@ def _is_worth_retrying(error: Exception, operation: Operation) -> bool:
         return error.status_code != UNAUTHORIZED
     is_apollos = isinstance(error, (CombinedGraphQLErrors, CombinedProtocolErrors))
     return is_apollos or not isinstance(error, RxlinkError) or error.retryable
-
-
-def _takes(function: object, *arguments: str) -> bool:
-    try:
-        inspect.signature(cast("Callable[..., object]", function)).bind(*arguments)
-    except TypeError:
-        return False
-    except ValueError:  # such as a function of C: the call will tell
-        return callable(function)
-    return True
-
-
-def _check(option: str, function: object, *arguments: str, or_else: str = "") -> None:
-    if not _takes(function, *arguments):
-        got = f"is {name_of(function) if callable(function) else repr(function)}"
-        raise InvariantTypeError(f"`{option}` {got}; give a function of ({', '.join(arguments)}){or_else}")

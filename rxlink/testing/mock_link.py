@@ -12,15 +12,17 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
+from typing import cast
 
 from rxlink.core.documents import document_of
 from rxlink.core.link import ApolloLink, Forward
 from rxlink.core.operation import Operation
+from rxlink.core.options import checked_function, kind_of
 from rxlink.core.subscription import Cancellable, Connect, ResultObserver, Subscription
 from rxlink.core.timing import start_timer
 from rxlink.errors import InvariantError, InvariantTypeError
-from rxlink.testing.mocked_response import Delay, MockedResponse, seconds_of
+from rxlink.testing.mocked_response import NOT_AWAITED, Delay, MockedResponse, seconds_of
 
 __all__ = ["MockLink"]
 
@@ -47,7 +49,7 @@ class MockLink(ApolloLink):
 
     is_terminating = True
 
-    def __init__(self, mocked_responses: Sequence[MockedResponse] = (), *, default_delay: Delay | None = None) -> None:
+    def __init__(self, mocked_responses: Iterable[MockedResponse] = (), *, default_delay: Delay | None = None) -> None:
         """Make the link.
 
         Args:
@@ -58,10 +60,17 @@ class MockLink(ApolloLink):
 
         Raises:
             InvariantError: The delay is negative.
-            InvariantTypeError: The delay is no duration, or something is no ``MockedResponse``.
+            InvariantTypeError: The delay is no duration and no plain function of the operation, or something is no
+                ``MockedResponse``.
         """
         super().__init__()
+        if callable(default_delay):
+            checked_function("`default_delay`", default_delay, "operation", instead=NOT_AWAITED)
         seconds_of("default_delay", default_delay, None)
+        if not isinstance(cast("object", mocked_responses), Iterable):
+            raise InvariantTypeError(
+                f"`mocked_responses` of MockLink is {kind_of(mocked_responses)}; give a list of MockedResponse(...)"
+            )
         self._default_delay = default_delay
         self.operations: list[Operation] = []
         self.unsubscribed: list[Operation] = []
@@ -80,10 +89,8 @@ class MockLink(ApolloLink):
         Raises:
             InvariantTypeError: It is no ``MockedResponse``.
         """
-        if not isinstance(mocked_response, MockedResponse):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise InvariantTypeError(
-                f"a mocked response is a {type(mocked_response).__name__}; give a MockedResponse(...)"
-            )
+        if not isinstance(cast("object", mocked_response), MockedResponse):
+            raise InvariantTypeError(f"a mocked response is {kind_of(mocked_response)}; give a MockedResponse(...)")
         self._mocks.append(_Mock(mocked_response))
 
     def connect(self, forward: Forward) -> Connect:

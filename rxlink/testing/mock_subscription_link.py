@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from reactivex import abc
 
 from rxlink.core.link import ApolloLink, Forward
 from rxlink.core.operation import Operation
+from rxlink.core.options import checked_flag, checked_function, checked_scheduler, kind_of
 from rxlink.core.result import FetchResult
 from rxlink.core.subscription import Connect, ResultObserver, Subscription
 from rxlink.core.timing import Duration, start_timer, to_seconds
@@ -25,6 +26,8 @@ from rxlink.errors import InvariantError, InvariantTypeError
 __all__ = ["MockSubscriptionLink"]
 
 Listener: TypeAlias = Callable[[], object]
+
+NOT_AWAITED: Final = "what it returns is not awaited: give a plain function, which may start a task"
 
 
 class MockSubscriptionLink(ApolloLink):
@@ -69,17 +72,17 @@ class MockSubscriptionLink(ApolloLink):
         """Call a function at each subscription, before it is open.
 
         Raises:
-            InvariantTypeError: It cannot be called.
+            InvariantTypeError: It cannot be called without arguments, or is a coroutine function.
         """
-        self._setups.append(_checked("on_setup", listener))
+        self._setups.append(checked_function("`on_setup`", listener, instead=NOT_AWAITED))
 
     def on_unsubscribe(self, listener: Listener) -> None:
         """Call a function when a subscription is over: left, completed or failed.
 
         Raises:
-            InvariantTypeError: It cannot be called.
+            InvariantTypeError: It cannot be called without arguments, or is a coroutine function.
         """
-        self._unsubscribers.append(_checked("on_unsubscribe", listener))
+        self._unsubscribers.append(checked_function("`on_unsubscribe`", listener, instead=NOT_AWAITED))
 
     def simulate_result(
         self,
@@ -102,12 +105,16 @@ class MockSubscriptionLink(ApolloLink):
         Raises:
             InvariantError: There is nothing to send, nobody to send it to, the delay is negative, or there is a delay
                 and neither a running event loop nor a scheduler.
-            InvariantTypeError: The delay is no duration.
+            InvariantTypeError: The result is no dict, the error no exception, the delay no duration, or another
+                argument has the wrong type.
             Exception: What a subscriber's callback raises, after all have been served; an ``ExceptionGroup`` where
                 several do. With a delay it goes to the event loop's exception handler, as does "nobody".
         """
         if result is None and error is None and not complete:
             raise InvariantError("there is nothing to simulate; give `result`, `error` or `complete=True`")
+        _check_types(result, error)
+        checked_flag("complete", complete)
+        checked_scheduler("scheduler", scheduler)
         if delay is None:
             self._send(result, error, is_complete=complete)
             return
@@ -206,7 +213,10 @@ def _call_each(listeners: list[Listener]) -> None:
         listener()
 
 
-def _checked(name: str, listener: Any) -> Listener:
-    if not callable(listener):
-        raise InvariantTypeError(f"`{name}` got a {type(listener).__name__}; give it a function")
-    return listener
+def _check_types(result: object, error: object) -> None:
+    if result is not None and not isinstance(result, dict):
+        raise InvariantTypeError(
+            f"`result` of simulate_result is {kind_of(result)}; give a dict, such as {{'data': ...}}"
+        )
+    if error is not None and not isinstance(error, Exception):
+        raise InvariantTypeError(f"`error` of simulate_result is {kind_of(error)}; give an exception")

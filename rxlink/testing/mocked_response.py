@@ -15,22 +15,26 @@ import math
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 from graphql import get_operation_ast, value_from_ast_untyped
 
 from rxlink.core.documents import DocumentNode, document_of, parse_document
 from rxlink.core.operation import Operation
+from rxlink.core.options import checked_function, kind_of, name_of
 from rxlink.core.result import FetchResult
 from rxlink.core.timing import Duration, to_seconds
+from rxlink.core.work import close_unawaited
 from rxlink.errors import InvariantError, InvariantTypeError
 
-__all__ = ["Delay", "DelayFunction", "MockedResponse", "realistic_delay", "seconds_of"]
+__all__ = ["NOT_AWAITED", "Delay", "DelayFunction", "MockedResponse", "realistic_delay", "seconds_of"]
 
 DelayFunction: TypeAlias = Callable[[Operation], Duration | None]
 Delay: TypeAlias = Duration | DelayFunction
 VariableMatcher: TypeAlias = Callable[[Mapping[str, Any]], bool]
 ResultFunction: TypeAlias = Callable[[Operation], FetchResult]
+
+NOT_AWAITED: Final = "what it returns is not awaited: give a plain function, and `delay` for the time that it takes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +55,9 @@ class MockedResponse:
 
     Raises:
         InvariantError: Both or neither of ``result`` and ``error``, a ``max_usage`` below 1, a
-            negative ``delay``, or a ``query`` that is no GraphQL.
-        InvariantTypeError: One of them has the wrong type.
+            negative ``delay``, a ``query`` that is no GraphQL, or an empty ``operation_name``.
+        InvariantTypeError: One of them has the wrong type; a function takes other arguments, or is a coroutine
+            function, which nobody would await.
     """
 
     query: str | DocumentNode | None = None
@@ -68,9 +73,19 @@ class MockedResponse:
         _check_type("variables", self.variables, (Mapping, Callable), "a mapping, or a function that takes one")
         _check_type("result", self.result, (dict, Callable), "a dict, or a function that returns one")
         _check_type("error", self.error, (Exception,), "an exception")
-        _check_type("max_usage", self.max_usage, (int,), "a number, or None for always")
+        _check_name(self.operation_name)
+        if self.max_usage is not None and type(self.max_usage) is not int:
+            raise InvariantTypeError(
+                f"`max_usage` of a mock is {self.max_usage!r}; give a whole number, or None for always"
+            )
+        _check_function("variables", self.variables, "variables")
+        _check_function("result", self.result, "operation")
+        _check_function("delay", self.delay, "operation")
         if self.query is not None:
             parse_document(self.query)
+        self._check_answer()
+
+    def _check_answer(self) -> None:
         is_silent = seconds_of("delay", self.delay, None) == math.inf
         if self.result is not None and self.error is not None:
             raise InvariantError(f"{self} has both `result` and `error`; keep one of them")
@@ -96,10 +111,11 @@ class MockedResponse:
         """
         if self.error is not None:
             raise self.error
-        result = self.result(operation) if callable(self.result) else copy.deepcopy(self.result)
+        result: Any = self.result(operation) if callable(self.result) else copy.deepcopy(self.result)
         if not isinstance(result, dict):
-            raise InvariantTypeError(f"{self}: `result` returned a {type(result).__name__}; return a dict")
-        return result
+            close_unawaited(result)
+            raise InvariantTypeError(f"{self}: `result` returned {kind_of(result)}; return a dict")
+        return cast("FetchResult", result)
 
     def _likes(self, operation: Operation) -> bool:
         if callable(self.variables):
@@ -114,7 +130,7 @@ class MockedResponse:
         name = self.operation_name or ("any operation" if self.query is None else "")
         query = "" if self.query is None else " ".join(_text(self.query).split())
         if callable(self.variables):
-            variables = f"variables that {getattr(self.variables, '__qualname__', self.variables)} likes"
+            variables = f"variables that {name_of(self.variables)} likes"
         else:
             variables = "any variables" if self.variables is None else f"variables {dict(self.variables)!r}"
         return f"a mock for {' '.join(filter(None, (name, query)))} with {variables}"
@@ -154,7 +170,19 @@ def seconds_of(name: str, delay: Delay | None, operation: Operation | None) -> f
 
 def _check_type(name: str, value: object, types: tuple[Any, ...], wanted: str) -> None:
     if value is not None and not isinstance(value, types):
-        raise InvariantTypeError(f"`{name}` of a mock is a {type(value).__name__}; give {wanted}")
+        raise InvariantTypeError(f"`{name}` of a mock is {kind_of(value)}; give {wanted}")
+
+
+def _check_name(name: object) -> None:
+    if name is not None and not isinstance(name, str):
+        raise InvariantTypeError(f"`operation_name` of a mock is {name!r}; give text, or None for any")
+    if name == "":
+        raise InvariantError("`operation_name` of a mock is ''; give a name, or None for any")
+
+
+def _check_function(name: str, value: object, argument: str) -> None:
+    if callable(value):
+        checked_function(f"`{name}` of a mock", value, argument, instead=NOT_AWAITED)
 
 
 def _defaults_of(operation: Operation) -> dict[str, Any]:

@@ -15,6 +15,9 @@ from typing import Any, Generic, Self, TypeAlias, TypeVar
 from reactivex import Observable, abc
 from reactivex.notification import Notification, OnCompleted, OnError, OnNext
 
+from rxlink.core.options import checked_scheduler, kind_of
+from rxlink.errors import InvariantTypeError
+
 __all__ = ["ObservableStream"]
 
 PATIENCE = 1.0  # seconds to wait for a notification
@@ -47,7 +50,13 @@ class ObservableStream(Generic[T]):
         Args:
             observable: What to look at.
             scheduler: Handed to ``subscribe``; None for the default of whatever needs one.
+
+        Raises:
+            InvariantTypeError: It cannot be subscribed, or the scheduler is none.
         """
+        if not hasattr(observable, "subscribe"):
+            raise InvariantTypeError(f"ObservableStream got {kind_of(observable)}; give it an Observable")
+        checked_scheduler("scheduler", scheduler)
         self._notifications: asyncio.Queue[Notification[T]] = asyncio.Queue()
         self._seen: list[str] = []
         put = self._notifications.put_nowait

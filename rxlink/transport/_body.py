@@ -7,20 +7,26 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 from rxlink.core.documents import Document, DocumentNode, document_of, json_head
 from rxlink.core.operation import Operation
+from rxlink.core.options import checked_function, kind_of
+from rxlink.core.work import close_unawaited
 from rxlink.errors import InvariantTypeError, SerializationError
 from rxlink.links.client_awareness import usual_extensions
 from rxlink.transport._files import Files, find_files
 
-__all__ = ["BodyWriter", "JsonEncoder", "Parts", "Printer", "checked_function"]
+__all__ = ["BodyWriter", "JsonEncoder", "Parts", "Printer", "checked_functions"]
 
 Printer: TypeAlias = Callable[[DocumentNode, Callable[[DocumentNode], str]], str]
 JsonEncoder: TypeAlias = Callable[[Any], bytes | str]
 
 Body: TypeAlias = dict[str, Any]
+
+JSON: Final = ("body",)
+"""What encoders and decoders get."""
+NOT_AWAITED: Final = "what it returns is not awaited: give a plain function"
 
 _encode_compactly = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 _encode_for_address = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode
@@ -46,11 +52,39 @@ class BodyWriter(NamedTuple):
         print: Prints a document, given it and the default printer; None prints each document once.
         encode: Encodes a body, None for compact JSON.
         includes_unused_variables: Whether variables are sent that the document does not use.
+        link: What the link is called in error messages.
     """
 
     print: Printer | None
     encode: JsonEncoder | None
     includes_unused_variables: bool
+    link: str
+
+    def assemble(self, operation: Operation, parts: Parts) -> bytes | None:
+        """Return the usual body, with what is the same each time as it was encoded when its document was first sent.
+
+        Returns:
+            What ``write`` returns; None where the link has a printer or an encoder of its own, the query is not sent,
+            or something does not encode, so that it has to be looked at more closely.
+        """
+        if self.print is not None or self.encode is not None or not parts.include_query:
+            return None
+        document = document_of(operation.query)
+        variables: Mapping[str, Any] = operation.variables
+        extensions = operation.extensions if parts.include_extensions else None
+        try:
+            if variables and not (self.includes_unused_variables or variables.keys() <= document.used_variables):
+                variables = _used(variables, document)
+            text = "{}" if variables == {} else _encode_compactly(variables)
+            if extensions:
+                usual, usual_text = _usual_extensions()
+                is_usual = type(extensions) is dict and extensions == usual
+                text = f'{text},"extensions":{usual_text if is_usual else _encode_compactly(extensions)}'
+            name = operation.operation_name
+            head = document.json_heads[name] if name in document.json_heads else json_head(name)
+        except Exception:  # noqa: BLE001 - who looks closely will meet it again, and tell the place
+            return None
+        return f"{head}{text}{document.json_tail}".encode()
 
     def write(self, operation: Operation, parts: Parts) -> bytes:
         """Return the body that sends an operation; its parts are in Apollo's order.
@@ -63,15 +97,10 @@ class BodyWriter(NamedTuple):
             SerializationError: Variables or extensions hold what the encoder does not take.
             InvariantTypeError: The encoder or the printer returned no text.
         """
-        if self.print is None and self.encode is None and parts.include_query:
-            try:
-                return self._assembled(operation, parts)
-            except Exception:  # noqa: BLE001, S110 - it is told below, with the place where it happened
-                pass
         body = self._members(operation, parts)
         if parts.include_query:
             body["query"] = self._printed(operation.query)
-        return _encoded(self.encode or _encode_compactly, body, operation)
+        return self._encoded(self.encode or _encode_compactly, body, operation)
 
     def write_parameters(self, operation: Operation, parts: Parts) -> list[tuple[str, str]]:
         """Return the same parts as parameters of an address, in Apollo's order for these.
@@ -91,7 +120,7 @@ class BodyWriter(NamedTuple):
                 text = part
             else:
                 encode = self.encode or _encode_for_address
-                text = _encoded(encode, part, operation, name).decode(errors="backslashreplace")
+                text = self._encoded(encode, part, operation, name).decode(errors="backslashreplace")
             parameters.append((name, text))
         return parameters
 
@@ -116,23 +145,7 @@ class BodyWriter(NamedTuple):
             return b"", files
         if parts.include_query:
             body["query"] = self._printed(operation.query)
-        return _encoded(self.encode or _encode_compactly, body, operation), files
-
-    def _assembled(self, operation: Operation, parts: Parts) -> bytes:
-        """Return the usual body: what is the same each time was encoded when its document was first sent."""
-        document = document_of(operation.query)
-        variables: Mapping[str, Any] = operation.variables
-        if variables and not (self.includes_unused_variables or variables.keys() <= document.used_variables):
-            variables = _used(variables, document)
-        extensions = operation.extensions if parts.include_extensions else None
-        text = "{}" if variables == {} else _encode_compactly(variables)
-        if extensions:
-            usual, usual_text = _usual_extensions()
-            extensions_text = usual_text if extensions == usual else _encode_compactly(extensions)
-            text = f'{text},"extensions":{extensions_text}'
-        name = operation.operation_name
-        head = document.json_heads[name] if name in document.json_heads else json_head(name)
-        return f"{head}{text}{document.json_tail}".encode()
+        return self._encoded(self.encode or _encode_compactly, body, operation), files
 
     def _members(self, operation: Operation, parts: Parts) -> Body:
         """Return all but the query."""
@@ -148,20 +161,40 @@ class BodyWriter(NamedTuple):
     def _printed(self, document: DocumentNode) -> str:
         if self.print is None:
             return _default_printer(document)
-        text = cast("object", self.print(document, _default_printer))
+        text: Any = self.print(document, _default_printer)
         if not isinstance(text, str):
-            raise InvariantTypeError(f"`print` of HttpLink returned a {type(text).__name__} instead of GraphQL text")
+            close_unawaited(text)
+            raise InvariantTypeError(f"`print` of {self.link} returned {kind_of(text)} instead of GraphQL text")
         return text
 
+    def _encoded(self, encode: Callable[[Any], object], body: Body, operation: Operation, name: str = "") -> bytes:
+        """Return the body as JSON, or that part of it which has the name."""
+        try:
+            text: Any = encode(body)
+            if isinstance(text, str):
+                return text.encode(errors="backslashreplace")
+        except Exception as error:
+            steps = 1 if isinstance(error, RecursionError) else None
+            path, kind = _culprit(encode, {name: body} if name else body, steps)
+            raise SerializationError(path=path, type_name=kind, operation_name=operation.operation_name) from error
+        if isinstance(text, bytes):
+            return text
+        close_unawaited(text)
+        raise InvariantTypeError(f"`encode` of {self.link} returned {kind_of(text)}; return JSON as bytes or text")
 
-def checked_function(name: str, function: object) -> None:
-    """Check an option that is a function, or None.
+
+def checked_functions(
+    link: str, *, print: Printer | None, encode: JsonEncoder | None, decode: Callable[[bytes], Any] | None
+) -> None:
+    """Check the options of a link that are functions, or None.
 
     Raises:
-        InvariantTypeError: It is something else.
+        InvariantTypeError: One is something else, takes other arguments, or is a coroutine function.
     """
-    if function is not None and not callable(function):
-        raise InvariantTypeError(f"`{name}` of HttpLink is {function!r}; give a function, or None")
+    printing = ("document", "default_printer")
+    for name, function, arguments in (("print", print, printing), ("encode", encode, JSON), ("decode", decode, JSON)):
+        if function is not None:
+            checked_function(f"`{name}` of {link}", function, *arguments, or_else=", or None", instead=NOT_AWAITED)
 
 
 @cache
@@ -172,26 +205,13 @@ def _usual_extensions() -> tuple[Mapping[str, Any], str]:
 
 
 def _used(variables: Mapping[str, Any], document: Document) -> Mapping[str, Any]:
+    if variables.keys() <= document.used_variables:
+        return variables
     return {name: value for name, value in variables.items() if name in document.used_variables}
 
 
 def _default_printer(document: DocumentNode) -> str:
     return document_of(document).text
-
-
-def _encoded(encode: Callable[[Any], object], body: Body, operation: Operation, name: str = "") -> bytes:
-    """Return the body as JSON, or that part of it which has the name."""
-    try:
-        text = encode(body)
-        if isinstance(text, str):
-            return text.encode(errors="backslashreplace")
-    except Exception as error:
-        steps = 1 if isinstance(error, RecursionError) else None
-        path, kind = _culprit(encode, {name: body} if name else body, steps)
-        raise SerializationError(path=path, type_name=kind, operation_name=operation.operation_name) from error
-    if isinstance(text, bytes):
-        return text
-    raise InvariantTypeError(f"`encode` of HttpLink returned a {type(text).__name__}; return JSON as bytes or text")
 
 
 def _culprit(encode: Callable[[Any], object], body: Body, steps: int | None) -> tuple[str, str]:

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias, cast, get_args
 
 from reactivex import Observable
 
+from rxlink.core.options import kind_of
 from rxlink.errors import InvariantError, InvariantTypeError
 
 __all__ = ["FetchOptions", "Method", "fetch_options_over"]
@@ -49,7 +50,7 @@ def fetch_options_over(options: FetchOptions, changes: object, where: str) -> Fe
     if not changes:
         return options
     if not isinstance(changes, Mapping):
-        raise InvariantTypeError(f"`fetch_options` of {where} is a {type(changes).__name__}; give a mapping of options")
+        raise InvariantTypeError(f"`fetch_options` of {where} is {kind_of(changes)}; give a mapping of options")
     said = {name: value for name, value in cast("Mapping[Any, Any]", changes).items() if value is not None}
     known = [option.name for option in fields(FetchOptions)]
     for name in said:
@@ -61,7 +62,7 @@ def fetch_options_over(options: FetchOptions, changes: object, where: str) -> Fe
         raise InvariantError(f"`method` in `fetch_options` of {where} is {method!r}; give 'GET' or 'POST'")
     if signal is not None and not isinstance(signal, Observable):
         raise InvariantTypeError(
-            f"`signal` in `fetch_options` of {where} is a {type(signal).__name__}; give an Observable whose first "
+            f"`signal` in `fetch_options` of {where} is {kind_of(signal)}; give an Observable whose first "
             "value aborts, such as from_future(event.wait) of an asyncio.Event"
         )
     return replace(options, **said)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
-from collections.abc import AsyncIterable, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing, suppress
 from pathlib import Path
 from typing import Any, Final, TypeAlias, cast
 from weakref import WeakSet
 
-from rxlink.transport.upload import Upload, is_source
+from rxlink.core.options import kind_of
+from rxlink.transport.upload import Upload, is_file, parts_of
 
 __all__ = ["FilePart", "Files", "Write", "find_files"]
 
@@ -82,7 +83,7 @@ class FilePart:
                 await write(bytes(view[at : at + CHUNK]))
         elif _is_path(source):
             # Opened on the loop: where it is cancelled while a thread opens the file, nobody would close it.
-            with Path(source).open("rb") as file:  # noqa: ASYNC230
+            with Path(source).open("rb") as file:  # noqa: ASYNC230 - as above
                 await _send_file(file, write, size)
         elif hasattr(source, "read"):
             if self._start is not None:
@@ -113,13 +114,11 @@ def find_files(variables: Mapping[str, Any], known: Files, *, only_marked: bool)
     found: Files = {}
 
     def without_files(value: Any, path: str) -> Any:
-        if isinstance(value, Mapping):
-            items = cast("Mapping[Any, Any]", value).items()
-            return {name: without_files(part, f"{path}.{name}") for name, part in items}
-        if isinstance(value, (list, tuple)):
-            parts = enumerate(cast("Sequence[Any]", value))
-            return [without_files(part, f"{path}.{index}") for index, part in parts]
-        if not isinstance(value, Upload) and (only_marked or not is_source(value)):
+        parts = parts_of(value)
+        if parts is not None:
+            copied = {step: without_files(part, f"{path}.{step}") for step, part in parts}
+            return copied if isinstance(value, Mapping) else list(copied.values())
+        if not is_file(value, only_marked=only_marked):
             return value
         part = found.get(id(value))
         if part is None:
@@ -200,4 +199,4 @@ async def _send_stream(stream: Any, write: Write) -> None:
 def _checked(chunk: Any) -> bytes:
     if _is_in_memory(chunk):
         return bytes(chunk)
-    raise TypeError(f"it gave a {type(chunk).__name__} instead of bytes")
+    raise TypeError(f"it gave {kind_of(chunk)} instead of bytes")

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+from rxlink.core.options import kind_of
 from rxlink.errors import InvariantError, InvariantTypeError
 
 __all__ = ["FALLBACK_HEADERS", "checked_accept", "checked_headers", "described", "unique_headers", "with_headers"]
@@ -44,13 +45,11 @@ def checked_headers(headers: object, where: str) -> Mapping[str, str]:
         InvariantError: A name or value holds what HTTP forbids; the message has no value in it.
     """
     if not isinstance(headers, Mapping):
-        raise InvariantTypeError(
-            f"the headers of {where} are a {type(headers).__name__}; give a mapping of names to text"
-        )
+        raise InvariantTypeError(f"the headers of {where} are {kind_of(headers)}; give a mapping of names to text")
     for name, value in cast("Mapping[Any, Any]", headers).items():
         if not isinstance(name, str) or not isinstance(value, str):
             raise InvariantTypeError(
-                f"the header {name!r} of {where} is a {type(value).__name__}; "
+                f"the header {name!r} of {where} is {kind_of(value)}; "
                 "names and values of headers are text: leave out a header that has no value"
             )
         if not TOKEN.fullmatch(name):
@@ -103,9 +102,7 @@ def checked_accept(accept: object) -> list[str]:
         InvariantError: A text holds what HTTP forbids.
     """
     if not isinstance(accept, (list, tuple)):
-        raise InvariantTypeError(
-            f"`http.accept` of the context is a {type(accept).__name__}; give a list of media types"
-        )
+        raise InvariantTypeError(f"`http.accept` of the context is {kind_of(accept)}; give a list of media types")
     types = list(cast("Sequence[Any]", accept))
     for media_type in types:
         checked_headers({"accept": media_type}, "`http.accept` of the context")

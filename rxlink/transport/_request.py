@@ -15,6 +15,7 @@ from reactivex import Observable
 
 from rxlink.core.documents import OperationType
 from rxlink.core.operation import Context, Operation
+from rxlink.core.options import checked_function, kind_of, name_of
 from rxlink.errors import InvariantError, InvariantTypeError, SerializationError
 from rxlink.transport._body import BodyWriter, Parts
 from rxlink.transport._fetch_options import FetchOptions, Method, fetch_options_over
@@ -104,10 +105,10 @@ class RequestBuilder:
         uses_get_for_queries: bool = False,
         takes_files: bool = False,
     ) -> None:
-        self._uri = _checked_function(uri) if callable(uri) else parse_uri(uri, "`uri` of HttpLink")
+        self._uri = _checked_function(uri, body.link) if callable(uri) else parse_uri(uri, f"`uri` of {body.link}")
         self._only_target = self._uri if isinstance(self._uri, Target) else None
-        self._credentials: Credentials | None = _checked_credentials(credentials, "HttpLink")
-        self._headers = {**FALLBACK_HEADERS, **checked_headers(headers or {}, "HttpLink")}
+        self._credentials: Credentials | None = _checked_credentials(credentials, body.link)
+        self._headers = {**FALLBACK_HEADERS, **checked_headers(headers or {}, body.link)}
         self._http = http
         self._body = body
         self._fetch = fetch
@@ -119,7 +120,7 @@ class RequestBuilder:
     def shown_uri(self) -> str:
         """Where requests go, without secrets, or the name of the function that says it."""
         uri = self._uri
-        return str(uri) if isinstance(uri, Target) else getattr(uri, "__qualname__", repr(uri))
+        return str(uri) if isinstance(uri, Target) else name_of(uri)
 
     def build(self, operation: Operation) -> HttpRequest:
         """Decide everything about the request of an operation.
@@ -145,18 +146,26 @@ class RequestBuilder:
             headers = self._special_headers(own, http, target)
         is_get = self._uses_get_for_queries and operation.operation_type is OperationType.QUERY
         method = "GET" if is_get else fetch.method
-        request = HttpRequest(operation.operation_name, target, headers, b"", credentials, method, fetch.signal)
-        if self._body.encode is not None and self._add_files(request, operation, http, fetch):
-            return request  # before an encoder that may write anything as text has seen an Upload
-        try:
-            if method == "GET":
-                request.target = with_parameters(target, self._body.write_parameters(operation, http))
-            else:
-                request.body = self._body.write(operation, http)
-        except SerializationError:
-            if not self._add_files(request, operation, http, fetch):
-                raise
+        body = self._body.assemble(operation, http) if method == "POST" else None
+        request = HttpRequest(operation.operation_name, target, headers, body or b"", credentials, method, fetch.signal)
+        if body is None:
+            self._look_closely(request, operation, http, fetch)
         return request
+
+    def _look_closely(self, request: HttpRequest, operation: Operation, parts: Parts, fetch: FetchOptions) -> None:
+        """Give the request its body, or the parameters in its place, where that is not the usual one."""
+        body, is_get = self._body, request.method == "GET"
+        # First the files: an encoder may write anything as text, and errors are looked for in everything.
+        if (body.encode is not None or not is_get) and self._add_files(request, operation, parts, fetch):
+            return
+        try:
+            if is_get:
+                request.target = with_parameters(request.target, body.write_parameters(operation, parts))
+            else:
+                request.body = body.write(operation, parts)
+        except SerializationError:
+            if not is_get or not self._add_files(request, operation, parts, fetch):
+                raise
 
     def _add_files(self, request: HttpRequest, operation: Operation, parts: Parts, fetch: FetchOptions) -> bool:
         """Make a request of an operation with files, and tell whether it has any."""
@@ -203,13 +212,9 @@ class RequestBuilder:
         return headers
 
 
-def _checked_function(uri: UriFunction) -> UriFunction:
-    if inspect.iscoroutinefunction(uri):
-        raise InvariantTypeError(
-            f"`uri` of HttpLink is the coroutine function {getattr(uri, '__qualname__', uri)!s}; "
-            "put what has to be waited for into the context, with SetContextLink"
-        )
-    return uri
+def _checked_function(uri: UriFunction, link: str) -> UriFunction:
+    cure = "put what has to be waited for into the context, with SetContextLink"
+    return checked_function(f"`uri` of {link}", uri, "operation", or_else=", or an address", instead=cure)
 
 
 def _checked_credentials(value: object, where: str) -> Credentials | None:
@@ -237,7 +242,7 @@ def _http_of(context: Context, options: HttpOptions) -> HttpOptions:
     if not changes:
         return options
     if not isinstance(changes, Mapping):
-        raise InvariantTypeError(f"`http` of the context is a {type(changes).__name__}; give a mapping of options")
+        raise InvariantTypeError(f"`http` of the context is {kind_of(changes)}; give a mapping of options")
     said = {name: value for name, value in cast("Mapping[str, Any]", changes).items() if value is not None}
     known = [option.name for option in fields(HttpOptions)]
     unknown = sorted(map(str, said.keys() - set(known)))

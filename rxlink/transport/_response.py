@@ -68,7 +68,7 @@ async def read_body(
     """
     try:
         if response.headers.get("content-type", "").lower().startswith("multipart/mixed"):
-            message = f"{what} was answered in parts (multipart/mixed), which HttpLink does not read yet"
+            message = f"{what} was answered in parts (multipart/mixed), which rxlink does not read yet"
             raise _server_error(response, b"", operation, f"{message}; leave out @defer and @stream")
         if limit is None:
             return await response.read()
@@ -188,6 +188,7 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
 
 
+JSON_BLANKS = " \t\n\r"
 _json = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
@@ -198,5 +199,5 @@ def decode_strictly(body: bytes) -> object:
         value, end = _json.raw_decode(text)
     except json.JSONDecodeError:
         value, end = None, -1
-    # Most answers are JSON from their first character to their last; others may have blanks around it.
-    return value if end == len(text) else _json.decode(text)
+    # In most answers it begins with the first character. What may come behind it is white space.
+    return value if end >= 0 and not text[end:].strip(JSON_BLANKS) else _json.decode(text)

@@ -110,17 +110,20 @@ class Sender:
             if is_logged:
                 _log_response(request, response, answer)
             outcome = result_of(response, content_type, answer, operation, self._decode)
+            del answer, body, content, response  # the callbacks may take long, and these may be large
         except BaseException as error:  # noqa: BLE001 - middleware of a given session may raise anything
             if task.get_loop().is_closed():  # it is being collected: nobody is called from there
                 return
             outcome = _final(self._failure(error, request, running, task), operation)
         finally:
             running.leave(task)
-        root.finish()
+        work = root.finish()
         try:
             _deliver(outcome, observer)
         finally:
             del outcome  # its traceback holds this frame: no cycles
+        if work is not None:
+            work.dismiss()
 
     async def aclose(self) -> None:
         """End what runs on this loop, and close the link's own sessions."""

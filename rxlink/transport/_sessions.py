@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, cast
 
 import aiohttp
 
+from rxlink.core.options import kind_of
 from rxlink.errors import ClientClosed, InvariantError, InvariantTypeError
 
 __all__ = ["Credentials", "GivenSession", "OwnSessions", "Sessions"]
@@ -62,14 +63,25 @@ class OwnSessions:
 
 
 class GivenSession:
-    """Somebody else's session, which stays open."""
+    """Somebody else's session, which stays open.
 
-    __slots__ = ("_session",)
+    Args:
+        session: The session.
+        link: What the link that it was given to is called in error messages.
 
-    def __init__(self, session: aiohttp.ClientSession) -> None:
-        if not isinstance(session, aiohttp.ClientSession):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise InvariantTypeError(f"`session` is a {type(session).__name__}; give an aiohttp.ClientSession, or None")
+    Raises:
+        InvariantTypeError: It is no session.
+    """
+
+    __slots__ = ("_link", "_session")
+
+    def __init__(self, session: aiohttp.ClientSession, link: str) -> None:
+        if not isinstance(cast("object", session), aiohttp.ClientSession):
+            raise InvariantTypeError(
+                f"`session` of {link} is {kind_of(session)}; give an aiohttp.ClientSession, or None"
+            )
         self._session = session
+        self._link = link
 
     def check(self, credentials: Credentials | None) -> None:
         """Refuse what the session cannot do for one request alone.
@@ -80,7 +92,7 @@ class GivenSession:
         jar = self._session.cookie_jar
         if credentials == "omit" and not isinstance(jar, aiohttp.DummyCookieJar):
             raise InvariantError(
-                "`credentials` is 'omit', but the session given to HttpLink keeps cookies; make it "
+                f"`credentials` is 'omit', but the session given to {self._link} keeps cookies; make it "
                 "with cookie_jar=aiohttp.DummyCookieJar(), or let the link open its own session"
             )
 
@@ -94,7 +106,7 @@ class GivenSession:
         Raises:
             ClientClosed: Its owner has closed it.
         """
-        raise ClientClosed("the aiohttp session given to HttpLink")
+        raise ClientClosed(f"the aiohttp session given to {self._link}")
 
     async def aclose(self) -> None:
         """Leave it open."""

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from aiohttp import encode_basic_auth
 from yarl import URL
 
+from rxlink.core.options import kind_of
 from rxlink.errors import InvariantError, InvariantTypeError
 
 __all__ = ["Target", "parse_uri", "with_parameters"]
@@ -50,7 +51,7 @@ def parse_uri(text: object, where: str) -> Target:
         InvariantError: It is no address, or not of http or https.
     """
     if not isinstance(text, str):
-        raise InvariantTypeError(f"{where} is a {type(text).__name__}; give an http(s) address as text")
+        raise InvariantTypeError(f"{where} is {kind_of(text)}; give an http(s) address as text")
     url = _parsed(text)
     if url is None or url.scheme not in ("http", "https") or not url.host:
         raise InvariantError(

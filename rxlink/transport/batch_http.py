@@ -39,7 +39,7 @@ from rxlink.links.client_awareness import (
 )
 from rxlink.transport._abort import Abortable
 from rxlink.transport._batched import AnswerReader, AtTheEnd, BatchedOperation, BatchedRequest, batch_decoder
-from rxlink.transport._body import BodyWriter, JsonEncoder, Printer, checked_function
+from rxlink.transport._body import BodyWriter, JsonEncoder, Printer, checked_functions
 from rxlink.transport._fetch_options import FetchOptions, fetch_options_over
 from rxlink.transport._request import HttpOptions, HttpRequest, RequestBuilder, UriFunction
 from rxlink.transport._response import JsonDecoder, checked_size
@@ -146,18 +146,18 @@ class BatchHttpLink(ApolloLink):
 
         Raises:
             InvariantError: As of HttpLink; ``batch_interval`` or ``batch_max`` is out of its range; the method is GET.
-            InvariantTypeError: An option has the wrong type.
+            InvariantTypeError: As of HttpLink.
         """
         super().__init__()
-        for name, function in (("print", print), ("encode", encode), ("decode", decode)):
-            checked_function(name, function)
+        link = type(self).__name__
+        checked_functions(link, print=print, encode=encode, decode=decode)
         http = HttpOptions(
             include_extensions=include_extensions is None or checked_flag("include_extensions", include_extensions),
             preserve_header_case=checked_flag("preserve_header_case", preserve_header_case),
         )
-        fetch = fetch_options_over(FetchOptions(), fetch_options, "BatchHttpLink")
+        fetch = fetch_options_over(FetchOptions(), fetch_options, link)
         _check_method(fetch.method)
-        body = BodyWriter(print, encode, checked_flag("include_unused_variables", include_unused_variables))
+        body = BodyWriter(print, encode, checked_flag("include_unused_variables", include_unused_variables), link)
         self._requests = RequestBuilder(
             uri, headers=headers, credentials=credentials, http=http, body=body, fetch=fetch
         )
@@ -174,7 +174,7 @@ class BatchHttpLink(ApolloLink):
         )
         self._sender = Sender(
             repr(self),
-            sessions=OwnSessions() if session is None else GivenSession(session),
+            sessions=OwnSessions() if session is None else GivenSession(session, link),
             timeout=None if timeout is None else to_seconds("timeout", timeout, may_be_zero=False),
             decode=batch_decoder(decode),
             max_response_size=checked_size(max_response_size),

@@ -38,7 +38,7 @@ from rxlink.links.client_awareness import (
     EnhancedClientAwarenessOptions,
 )
 from rxlink.transport._abort import Abortable
-from rxlink.transport._body import BodyWriter, JsonEncoder, Printer, checked_function
+from rxlink.transport._body import BodyWriter, JsonEncoder, Printer, checked_functions
 from rxlink.transport._fetch_options import FetchOptions, fetch_options_over
 from rxlink.transport._request import HttpOptions, RequestBuilder, UriFunction
 from rxlink.transport._response import JsonDecoder, checked_size
@@ -160,11 +160,12 @@ class HttpLink(ApolloLink):
         Raises:
             InvariantError: The uri is no http(s) address; an option is out of its range;
                 ``credentials="omit"`` with a session that keeps cookies.
-            InvariantTypeError: An option has the wrong type.
+            InvariantTypeError: An option has the wrong type; a function takes other arguments than these, or is a
+                coroutine function, which nobody would await.
         """
         super().__init__()
-        for name, function in (("print", print), ("encode", encode), ("decode", decode)):
-            checked_function(name, function)
+        link = type(self).__name__
+        checked_functions(link, print=print, encode=encode, decode=decode)
         self._requests = RequestBuilder(
             uri,
             headers=headers,
@@ -173,15 +174,15 @@ class HttpLink(ApolloLink):
                 include_extensions=include_extensions is None or checked_flag("include_extensions", include_extensions),
                 preserve_header_case=checked_flag("preserve_header_case", preserve_header_case),
             ),
-            body=BodyWriter(print, encode, checked_flag("include_unused_variables", include_unused_variables)),
-            fetch=fetch_options_over(FetchOptions(), fetch_options, "HttpLink"),
+            body=BodyWriter(print, encode, checked_flag("include_unused_variables", include_unused_variables), link),
+            fetch=fetch_options_over(FetchOptions(), fetch_options, link),
             uses_get_for_queries=checked_flag("use_get_for_queries", use_get_for_queries),
             takes_files=True,
         )
         self._awareness = Awareness(client_awareness, enhanced_client_awareness)
         self._sender = Sender(
             repr(self),
-            sessions=OwnSessions() if session is None else GivenSession(session),
+            sessions=OwnSessions() if session is None else GivenSession(session, link),
             timeout=None if timeout is None else to_seconds("timeout", timeout, may_be_zero=False),
             decode=decode,
             max_response_size=checked_size(max_response_size),

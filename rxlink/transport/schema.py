@@ -22,6 +22,7 @@ from rxlink.core.documents import OperationType
 from rxlink.core.link import ApolloLink, Forward
 from rxlink.core.observables import own
 from rxlink.core.operation import Operation
+from rxlink.core.options import checked_flag, checked_function, kind_of
 from rxlink.core.result import FetchResult
 from rxlink.core.subscription import Connect, ResultObserver, Subscription
 from rxlink.errors import InvariantError, InvariantTypeError
@@ -84,13 +85,14 @@ class SchemaLink(ApolloLink):
             InvariantError: The schema is not valid; the message has the reasons.
         """
         super().__init__()
-        if not isinstance(schema, GraphQLSchema):  # pyright: ignore[reportUnnecessaryIsInstance]
+        if not isinstance(schema, GraphQLSchema):  # pyright: ignore[reportUnnecessaryIsInstance] - may be untyped
             raise InvariantTypeError(
-                f"`schema` is a {type(schema).__name__}; give a GraphQLSchema of graphql-core, such as "
+                f"`schema` is {kind_of(schema)}; give a GraphQLSchema of graphql-core, such as "
                 "build_schema(...) returns"
             )
-        if not isinstance(validate, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise InvariantTypeError(f"`validate` is {validate!r}; give True or False")
+        checked_flag("validate", validate)
+        if callable(context):
+            checked_function("`context` of SchemaLink", context, "operation")
         reasons = validate_schema(schema)
         if reasons:
             raise InvariantError(f"`schema` is not valid: {' '.join(reason.message for reason in reasons)}")

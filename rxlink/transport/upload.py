@@ -10,13 +10,15 @@ from __future__ import annotations
 import io
 import mimetypes
 import os
-from collections.abc import AsyncIterable, Callable
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from pathlib import PurePath
 from typing import Any, Protocol, TypeAlias, cast, runtime_checkable
 
+from rxlink.core.operation import Operation
+from rxlink.core.options import kind_of
 from rxlink.errors import InvariantError, InvariantTypeError
 
-__all__ = ["BinaryFile", "Upload", "UploadSource", "is_source"]
+__all__ = ["BinaryFile", "Upload", "UploadSource", "has_files", "is_file", "parts_of"]
 
 NAMELESS = "blob"
 """What a file is called that has no name, as browsers do it; servers take a part without a name for no file."""
@@ -78,16 +80,16 @@ class Upload:
             InvariantTypeError: The source is something else, or the name or the type is no text.
             InvariantError: The type holds a line break or another control character.
         """
-        if not is_source(source) and not callable(source):
+        if not _is_source(source) and not callable(source):
             raise InvariantTypeError(
-                f"Upload got a {type(source).__name__}; give a pathlib.Path, bytes, a file opened with 'rb', or an "
+                f"Upload got {kind_of(source)}; give a pathlib.Path, bytes, a file opened with 'rb', or an "
                 "asynchronous iterable of bytes"
             )
         if isinstance(source, io.TextIOBase):
             raise InvariantTypeError(f"the file {_name_of(source)!r} is opened as text; open it with 'rb'")
         for option, value in (("filename", filename), ("content_type", content_type)):
-            if value is not None and not isinstance(value, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-                raise InvariantTypeError(f"`{option}` of Upload is a {type(value).__name__}; give text, or None")
+            if value is not None and not isinstance(cast("object", value), str):
+                raise InvariantTypeError(f"`{option}` of Upload is {kind_of(value)}; give text, or None")
         if content_type is not None and not (content_type.isprintable() and content_type.isascii()):
             raise InvariantError("`content_type` of Upload cannot stand in a header; give one such as 'image/png'")
         self.source: Any = source
@@ -98,8 +100,57 @@ class Upload:
         return f"<Upload {self.filename!r} {self.content_type}>"
 
 
-def is_source(value: object) -> bool:
-    """Tell whether a value in variables is a file even though no :class:`Upload` says so."""
+def has_files(operation: Operation) -> bool:
+    """Tell whether an operation holds files, at any depth of its variables.
+
+    A test for :func:`~rxlink.core.chain.split`: files do not go in batches. Nothing is opened or read. What HttpLink
+    sends as a file is one: an :class:`Upload`, a path, bytes, a file, an asynchronous iterable. It is found also where
+    the document does not use the variable, and where a link has an ``encode`` of its own, which may know how to write
+    bytes: HttpLink sends such operations all the same.
+
+    Args:
+        operation: The operation.
+
+    Example:
+        >>> from rxlink import GraphQLRequest
+        >>> mutation = "mutation ($in: In) { put(in: $in) }"
+        >>> has_files(Operation(GraphQLRequest(mutation, {"in": {"files": [b"a", b"b"]}})))
+        True
+        >>> has_files(Operation(GraphQLRequest(mutation, {"in": {"files": []}})))
+        False
+    """
+    seen: dict[int, object] = {}  # held, so that no other object takes its place in memory
+    left: list[object] = [operation.variables]
+    while left:
+        value = left.pop()
+        parts = parts_of(value)
+        if parts is None:
+            if is_file(value):
+                return True
+        elif id(value) not in seen:  # it may hold itself
+            seen[id(value)] = value
+            left.extend(part for _, part in parts)
+    return False
+
+
+def parts_of(value: object) -> Iterable[tuple[Any, Any]] | None:
+    """Return what a value in variables holds, with its names or places; None if it is a single thing."""
+    if isinstance(value, Mapping):
+        return cast("Mapping[Any, Any]", value).items()
+    return enumerate(cast("list[Any]", value)) if isinstance(value, (list, tuple)) else None
+
+
+def is_file(value: object, *, only_marked: bool = False) -> bool:
+    """Tell whether a value in variables is a file.
+
+    Args:
+        value: What holds nothing else.
+        only_marked: Whether only an :class:`Upload` is one, and not what could be one.
+    """
+    return isinstance(value, Upload) or (not only_marked and _is_source(value))
+
+
+def _is_source(value: object) -> bool:
     return isinstance(value, (bytes, bytearray, memoryview, os.PathLike, AsyncIterable, BinaryFile))
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from rxlink.auth.classify import is_auth_error
-from rxlink.errors import ClientClosed, NetworkError, ServerError
+from rxlink.errors import ClientClosed, CombinedGraphQLErrors, NetworkError, ServerError
 
 CODED = {"message": "no", "extensions": {"code": "UNAUTHENTICATED"}}
 OTHER = {"message": "no", "extensions": {"code": "BAD_USER_INPUT"}}
@@ -109,3 +109,18 @@ def test_plain_failures_are_none_of_it(error: Exception) -> None:
 def test_partial_data_is_delivered_as_it_is(data: Any) -> None:
     """E07: the default; falsy values are data too."""
     assert not is_auth_error({"errors": [CODED], "data": data})
+
+
+@pytest.mark.parametrize("data", [None, {"viewer": None}, {"viewer": {"name": "Ada"}}, {"viewer": None, "other": 0}])
+def test_the_errors_of_a_result_as_one_exception_are_judged_as_the_result(data: Any) -> None:
+    """An error link hands on what it was told instead of the result: partial data is no refusal either way."""
+    result = {"data": data, "errors": [CODED]}
+
+    assert is_auth_error(result) is is_auth_error(CombinedGraphQLErrors(result))
+
+
+@pytest.mark.parametrize(
+    "answer", [OSError(), NetworkError("reset"), server_error(500), {"errors": [None]}, {"data": {}}]
+)
+def test_the_answer_is_a_bool_for_whoever_combines_it(answer: Any) -> None:
+    assert is_auth_error(answer) is False

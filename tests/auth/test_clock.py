@@ -22,7 +22,7 @@ def test_a_naive_clock_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("clock", "what"),
-    [(5, "`clock` is a int"), (datetime.now(UTC), "`clock` is a datetime"), (lambda: 5, "tells a int")],
+    [(5, "`clock` is 5"), (datetime.now(UTC), "`clock` is a datetime"), (lambda: 5, "tells an int")],
 )
 def test_what_is_no_clock_is_a_type_error(clock: Any, what: str) -> None:
     with pytest.raises(InvariantTypeError, match=what):

@@ -102,6 +102,16 @@ class TestDue:
 
         assert (credential if wallet.due() is None else None) is wallet.at_hand()
 
+    def test_the_quick_answer_is_that_of_the_slow_one_in_the_very_moment_a_window_begins(
+        self, wallet: Wallet, clock: HandClock
+    ) -> None:
+        lifetime = refreshed(wallet, expires_in=3600).lifetime
+        assert lifetime.advisory_at is not None
+
+        clock.now = lifetime.advisory_at
+
+        assert (RefreshReason.EXPIRING, None) == (wallet.due(), wallet.at_hand())
+
     def test_the_quick_answer_knows_tokens_of_unknown_life_and_nobody(self, wallet: Wallet) -> None:
         nobody = wallet.at_hand()
         credential = refreshed(wallet)

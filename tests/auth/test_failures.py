@@ -54,6 +54,21 @@ def test_an_error_without_a_cause_becomes_the_cause() -> None:
     assert str(shared) == str(own)
 
 
+async def test_an_error_that_cannot_be_made_anew_is_handed_on_and_why_is_told_to_the_loop() -> None:
+    """P10: of a user's own class, which wants other arguments."""
+
+    class Own(SessionEnded):
+        def for_operation(self, *_: object) -> Any:
+            raise LookupError("own")
+
+    complaints: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, complaint: complaints.append(complaint["exception"]))
+    error = Own("signed out")
+
+    assert error is own_error(error, "Viewer")
+    assert [LookupError] == list(map(type, complaints))
+
+
 def test_other_errors_pass() -> None:
     error = ValueError()
 

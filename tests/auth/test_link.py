@@ -55,7 +55,7 @@ from tests.auth.scripted import (
     request,
     status_401,
 )
-from tests.recording import END, Recorder, Worker, subscribed
+from tests.recording import DATA, END, REQUEST, Recorder, Worker, subscribed
 
 B0 = TokenSet("B0", refresh_token="S0")
 CODED = {"message": "no", "extensions": {"code": "UNAUTHENTICATED"}}
@@ -90,13 +90,25 @@ class TestOptions:
         with pytest.raises(InvariantError, match="give one word such as 'Bearer'"):
             AuthLink(AuthSession(refresh=Issuer()), scheme=scheme)
 
+    async def test_a_subclass_may_decide_what_is_refused(self) -> None:
+        class Strict(AuthLink):
+            def is_refused(self, answer: Any) -> bool:
+                return answer == {"data": {"viewer": None}}
+
+        server = MockLink([MockedResponse(result={"data": {"viewer": None}}), MockedResponse(result=DATA)])
+        session = AuthSession(refresh=lambda tokens, reason: TokenSet("new"), tokens=TokenSet("old"))
+
+        async with session:
+            assert DATA == await execute(from_([Strict(session), server]), REQUEST)
+
     def test_a_predicate_is_a_plain_function(self) -> None:
         async def always(_: object) -> bool:
             return True
 
-        for predicate, kind in [("401", "str"), (401, "int"), (always, "coroutine function")]:
+        kinds = ["a str", "401", ".*lambda.*arguments", ".* function .*"]
+        for predicate, kind in zip(["401", 401, lambda: True, always], kinds, strict=True):
             wrong: Any = predicate
-            with pytest.raises(InvariantTypeError, match=f"`is_auth_error` is a {kind}; give a function that returns"):
+            with pytest.raises(InvariantTypeError, match=f"`is_auth_error` is {kind}; give a (function|plain)"):
                 AuthLink(AuthSession(refresh=Issuer()), is_auth_error=wrong)
 
     def test_behind_the_transport_it_is_refused_when_the_chain_is_built(self) -> None:

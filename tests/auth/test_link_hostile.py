@@ -129,6 +129,24 @@ class TestAClockThatRaises:
         clock.is_broken = False
         await session.aclose()
 
+    async def test_while_the_session_learns_from_the_second_answer_is_told_to_the_loop(self) -> None:
+        clock = Clock()
+        session = AuthSession(refresh=lambda *_: TokenSet("b"), tokens=TokenSet("a"), clock=clock)
+        answers = iter([False, True])
+
+        def refuse(operation, observer, root) -> None:
+            clock.is_broken = next(answers)
+            observer.on_next(UNAUTHENTICATED)
+            observer.on_completed()
+
+        complaints: list[Any] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, complaint: complaints.append(complaint["exception"]))
+        answer = await asyncio.wait_for(execute(from_([AuthLink(session), Worker(refuse)]), GraphQLRequest("{ a }")), 5)
+        clock.is_broken = False
+
+        assert (UNAUTHENTICATED, [ZeroDivisionError]) == (answer, list(map(type, complaints)))
+        await session.aclose()
+
 
 def test_the_systems_clock_follows_a_datetime_frozen_for_a_test(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock_module, "datetime", SimpleNamespace(now=lambda zone: NOW))

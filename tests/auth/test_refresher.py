@@ -107,9 +107,12 @@ class TestCallback:
         assert [None] == [tokens for _, tokens, _ in issuer.calls]
         assert TokenSet("A1", refresh_token="R1") == tokens
 
-    @pytest.mark.parametrize("refresh", [None, "https://example.com", 5])
-    def test_what_cannot_be_called_is_refused_at_once(self, refresh: Any) -> None:
-        with pytest.raises(InvariantTypeError, match=f"`refresh` is a {type(refresh).__name__}; give a function"):
+    @pytest.mark.parametrize(
+        ("refresh", "kind"),
+        [(None, "None"), ("a-token", "a str"), (5, "5"), (lambda: TokenSet("A1"), ".*lambda.*takes other arguments")],
+    )
+    def test_what_cannot_be_called_is_refused_at_once(self, refresh: Any, kind: str) -> None:
+        with pytest.raises(InvariantTypeError, match=rf"`refresh` is {kind}.*; give a function of \(tokens, reason\)"):
             AuthSession(refresh=refresh)
 
 
@@ -147,7 +150,7 @@ class TestNothingUseful:
             ({"accessToken": "planted"}, "it is a dict; return a TokenSet"),
             (("planted", "planted"), "it is a tuple; return a TokenSet"),
             (True, "it is a bool; return a TokenSet"),
-            (b"planted", "it is a bytes; return a TokenSet"),
+            (b"planted", "it is bytes; return a TokenSet"),
         ],
         ids=["scheme", "space", "list", "dict", "tuple", "bool", "bytes"],
     )

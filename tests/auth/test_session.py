@@ -21,6 +21,7 @@ from rxlink.auth.session import AuthSession
 from rxlink.auth.storage import MemoryTokenStorage
 from rxlink.auth.tokens import TokenSet
 from rxlink.core.chain import execute
+from rxlink.core.options import kind_of
 from rxlink.errors import (
     AuthError,
     ClientClosed,
@@ -82,7 +83,7 @@ class TestOptions:
 
     @pytest.mark.parametrize("tokens", ["A0", {"access_token": "A0"}, 5])
     def test_tokens_that_are_no_token_set_are_a_type_error(self, tokens: Any) -> None:
-        with pytest.raises(InvariantTypeError, match=f"the tokens are a {type(tokens).__name__}; give a TokenSet"):
+        with pytest.raises(InvariantTypeError, match=f"the tokens are {kind_of(tokens)}; give a TokenSet"):
             AuthSession(refresh=Issuer(), tokens=tokens)
 
     def test_a_storage_that_is_none_is_a_type_error(self) -> None:
@@ -488,7 +489,7 @@ class TestManualControl:
     async def test_signing_in_with_no_token_set_changes_nothing(self, tokens: Any, time: VirtualTime) -> None:
         session = session_of(Issuer(), time, tokens=A0)
 
-        with pytest.raises(InvariantTypeError, match=f"the tokens are a {type(tokens).__name__}; give a TokenSet"):
+        with pytest.raises(InvariantTypeError, match=f"the tokens are {kind_of(tokens)}; give a TokenSet"):
             await session.set_tokens(tokens)
 
         assert "A0" == await session.get_token()

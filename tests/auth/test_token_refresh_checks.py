@@ -106,9 +106,17 @@ class TestChecks:
 
         assert [InvariantError] == list(map(type, seen))
 
-    @pytest.mark.parametrize("check", [None, True, "token"])
-    def test_that_are_no_function_are_refused(self, check: Any) -> None:
-        message = f"`is_token_valid_or_undefined` is a {type(check).__name__}; give a function"
+    @pytest.mark.parametrize(
+        ("check", "shown"),
+        [
+            (None, "None"),
+            (True, "True"),
+            ("token", "a str"),
+            (lambda: True, ".*<lambda>, which takes other arguments"),
+        ],
+    )
+    def test_that_are_no_function_of_an_operation_are_refused(self, check: Any, shown: str) -> None:
+        message = rf"`is_token_valid_or_undefined` is {shown}; give a function of \(operation\)"
 
         with pytest.raises(InvariantTypeError, match=message):
             Desk(is_token_valid_or_undefined=check)

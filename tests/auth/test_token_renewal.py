@@ -29,16 +29,26 @@ from tests.auth.token_desk import Answer, Desk, later
 SECRET = "planted-secret"
 
 
+async def read_later(operation: Any, field: str) -> Any: ...
+
+
 class TestOptions:
     @pytest.mark.parametrize(
         ("options", "error", "message"),
         [
-            ({"is_token_valid_or_undefined": None}, InvariantTypeError, "`is_token_valid_or_undefined` is a NoneType"),
-            ({"fetch_access_token": "/token"}, InvariantTypeError, "`fetch_access_token` is a str; give a function"),
-            ({"handle_fetch": None}, InvariantTypeError, "`handle_fetch` is a NoneType; give a function"),
-            ({"handle_response": ""}, InvariantTypeError, "`handle_response` is a str; give a function"),
-            ({"handle_error": 0}, InvariantTypeError, "`handle_error` is a int; give a function"),
-            ({"access_token_field": None}, InvariantTypeError, "`access_token_field` is a NoneType"),
+            ({"fetch_access_token": "/token"}, InvariantTypeError, "`fetch_access_token` is a str; give a function wi"),
+            ({"fetch_access_token": lambda operation: ""}, InvariantTypeError, "other arguments; give a function with"),
+            ({"handle_fetch": None}, InvariantTypeError, r"`handle_fetch` is None; give .* of \(token, operation\)$"),
+            ({"handle_fetch": lambda token: None}, InvariantTypeError, "`handle_fetch` is .*, which takes other argum"),
+            ({"handle_response": ""}, InvariantTypeError, "`handle_response` is a str; give a function of .*, or None"),
+            ({"handle_response": lambda operation: None}, InvariantTypeError, r"\(operation, access_token_field\), or"),
+            ({"handle_response": read_later}, InvariantTypeError, "`handle_response` is the coroutine function read_l"),
+            ({"handle_error": 0}, InvariantTypeError, r"`handle_error` is 0; give .* of \(error, operation\), or None"),
+            ({"handle_error": lambda error: None}, InvariantTypeError, "`handle_error` is .*, which takes other argum"),
+            ({"access_token_field": None}, InvariantTypeError, "`access_token_field` is None; give the name of a f"),
+            ({"access_token_field": 5}, InvariantTypeError, "`access_token_field` is an int; give the name of a field"),
+            ({"scheduler": 5}, InvariantTypeError, "`scheduler` is 5; give a scheduler of RxPY, or None"),
+            ({"scheduler": asyncio}, InvariantTypeError, "`scheduler` is a module; give a scheduler of RxPY"),
             ({"access_token_field": ""}, InvariantError, "`access_token_field` is ''; give the name"),
             ({"refresh_timeout": 0}, InvariantError, "`refresh_timeout` is 0; give more than 0 seconds"),
             ({"refresh_timeout": -1.5}, InvariantError, "`refresh_timeout` is -1.5"),

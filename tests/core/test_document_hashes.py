@@ -52,7 +52,7 @@ class TestAtOnce:
 
     @pytest.mark.parametrize(
         ("made", "what"),
-        [(None, "a NoneType"), (b"x", "a bytes"), ("", "an empty text"), (Observable(), "a Observable")],
+        [(None, "None"), (b"x", "bytes"), ("", "an empty text"), (Observable(), "an Observable")],
     )
     def test_what_is_no_text_is_named_and_not_kept(self, made, what):
         hashes, asked = make(lambda node: made)

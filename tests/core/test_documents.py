@@ -7,6 +7,7 @@ from graphql import parse
 
 from rxlink.core import documents
 from rxlink.core.documents import OperationType, document_of, parse_document
+from rxlink.core.options import kind_of
 from rxlink.errors import InvariantError, InvariantTypeError
 
 FRAGMENT = "fragment F on User { name }"
@@ -55,7 +56,7 @@ class TestParsing:
 
     @pytest.mark.parametrize("query", [None, b"{ a }", {"query": "{ a }"}, 7])
     def test_refuses_what_is_neither_text_nor_document(self, query):
-        with pytest.raises(TypeError, match=f"`query` is a {type(query).__name__}") as failure:
+        with pytest.raises(TypeError, match=f"`query` is {kind_of(query)}") as failure:
             parse_document(query)
 
         assert InvariantTypeError is type(failure.value)

@@ -128,7 +128,7 @@ class TestExecute:
 
     @pytest.mark.parametrize(("link", "request_"), [(lambda *_: None, REQUEST), (None, REQUEST)])
     def test_refuses_what_is_no_link(self, link, request_):
-        with pytest.raises(InvariantTypeError, match=r"execute got a .* where a link belongs"):
+        with pytest.raises(InvariantTypeError, match=r"execute got .* where a link belongs"):
             execute(link, request_)
 
     @pytest.mark.parametrize("request_", ["{ a }", {"query": "{ a }"}, None])
@@ -301,7 +301,7 @@ class TestChains:
 
     @pytest.mark.parametrize("wrong", [lambda operation, forward: None, None, "link"])
     def test_refuse_what_is_no_link_and_say_how_to_make_one(self, wrong):
-        with pytest.raises(InvariantTypeError, match=r"from_ got a .* wrap a function: ApolloLink"):
+        with pytest.raises(InvariantTypeError, match=r"from_ got .* wrap a function: ApolloLink"):
             from_([wrong, sending(DATA)])
 
     def test_pass_errors_back_through_every_link(self):
@@ -368,11 +368,14 @@ class TestSplit:
         async def is_left(operation):
             return False
 
-        with pytest.raises(InvariantTypeError, match="is_left of split is a coroutine function, which is always true"):
+        with pytest.raises(
+            InvariantTypeError,
+            match=r"coroutine function .*is_left; its answer would always be true",
+        ):
             split(is_left, sending(DATA))
 
     def test_refuses_a_test_that_cannot_be_called_and_a_branch_that_is_no_link(self):
-        with pytest.raises(InvariantTypeError, match="the test of split is a bool"):
+        with pytest.raises(InvariantTypeError, match="the test of split is True"):
             split(True, sending(DATA))
         with pytest.raises(InvariantTypeError, match="split got a function"):
             split(bool, sending(DATA), lambda operation, forward: forward(operation))
@@ -397,9 +400,12 @@ class TestNames:
         def handle(operation, forward):
             return forward(operation)
 
-        shown = repr(from_([ApolloLink(handle), split(handle, sending(DATA), empty())]))
+        def test(operation):
+            return True
 
-        assert f"[<ApolloLink {handle.__qualname__}>, <split {handle.__qualname__}: <Worker> | <_Empty>>]" == shown
+        shown = repr(from_([ApolloLink(handle), split(test, sending(DATA), empty())]))
+
+        assert f"[<ApolloLink {handle.__qualname__}>, <split {test.__qualname__}: <Worker> | <_Empty>>]" == shown
 
 
 class Doubling(ApolloLink):

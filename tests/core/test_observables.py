@@ -10,6 +10,7 @@ from reactivex import operators as ops
 
 from rxlink.core.chain import execute
 from rxlink.core.observables import from_error, from_future, resolve
+from rxlink.core.options import kind_of
 from rxlink.errors import InvariantError, InvariantTypeError, OperationCancelled
 from rxlink.testing import MockedResponse, MockLink
 from tests.recording import DATA, END, REQUEST, Recorder, seen_of, subscribed
@@ -343,7 +344,7 @@ class TestAwaitable:
 class TestBadSources:
     @pytest.mark.parametrize("source", [7, None, "text", reactivex.of(1)])
     def test_are_named(self, source):
-        with pytest.raises(TypeError, match=f"from_future got a {type(source).__name__}") as failure:
+        with pytest.raises(TypeError, match=f"from_future got {kind_of(source)}") as failure:
             from_future(source)
 
         assert isinstance(failure.value, InvariantError)

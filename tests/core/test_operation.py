@@ -83,7 +83,7 @@ class TestContext:
     def test_refuses_what_is_no_mapping_and_stays(self, update):
         made = operation(context={"a": 1})
 
-        with pytest.raises(InvariantTypeError, match=r"set_context got a .*give a mapping"):
+        with pytest.raises(InvariantTypeError, match=r"set_context got .*give a mapping"):
             made.set_context(update)
 
         assert {"a": 1} == dict(made.get_context())

@@ -587,16 +587,19 @@ class TestSpawning:
 
 
 class TestFinishing:
-    async def test_empties_the_slot_and_leaves_the_end_of_the_task_to_the_work(self):
+    @pytest.mark.parametrize("is_dismissed", [False, True])
+    async def test_leaves_the_end_of_the_task_to_the_work_once_that_dismisses_itself(self, is_dismissed):
         complaints = []
         loop = asyncio.get_running_loop()
         before = loop.get_exception_handler()
         loop.set_exception_handler(lambda _, complaint: complaints.append(complaint["message"]))
 
         async def work(observer):
-            root.finish()
+            finished = root.finish()
             assert not root.is_busy
-            raise LookupError("nobody looks")
+            if is_dismissed:
+                finished.dismiss()
+            raise LookupError("who looks?")
 
         root = root_for(Recorder())
         root.spawn(work, root)
@@ -605,15 +608,16 @@ class TestFinishing:
         gc.collect()
         loop.set_exception_handler(before)
 
-        assert ["Task exception was never retrieved"] == complaints
+        told = "Task exception was never retrieved" if is_dismissed else "rxlink: a callback raised LookupError"
+        assert [told] == complaints
 
     def test_empties_the_slot_whatever_is_in_it(self):
         root, resource = root_for(Recorder()), Resource()
         root.hold(resource)
 
-        root.finish()
+        work = root.finish()
 
-        assert (False, 0) == (root.is_busy, resource.cancelled)
+        assert (None, False, 0) == (work, root.is_busy, resource.cancelled)
 
     async def test_after_the_subscriber_has_left_finds_nothing_to_do(self):
         gate, recorder = Gate(), Recorder()
@@ -748,25 +752,24 @@ class TestContexts:
 
         assert ["a", "b"] == seen
 
-    @pytest.mark.parametrize("event", ["on_next", "on_error", "on_completed"])
-    def test_what_a_foreign_observable_sends_arrives_in_the_context_of_the_subscription(self, event):
-        variable = ContextVar("variable", default="somebody else")
-        subject, seen = reactivex.Subject(), []
-        link = ApolloLink(lambda operation, forward: subject)
+    @pytest.mark.parametrize("source", [reactivex.of(1), reactivex.timer(0).pipe(ops.map(lambda _: 1))])
+    async def test_what_one_callback_sets_another_sees_behind_a_foreign_observable_too(self, source):
+        variable, seen = ContextVar("variable", default="nothing"), []
+        link = ApolloLink(lambda operation, forward: source.pipe(ops.do_action(lambda _: variable.set("by the link"))))
+        over = asyncio.Event()
 
-        def subscribe(name):
-            variable.set(name)
+        def look(_):
+            seen.append(variable.get())
+            variable.set("by on_next")
 
-            def look(*_):
-                seen.append(variable.get())
+        def end():
+            seen.append(variable.get())
+            over.set()
 
-            execute(link, REQUEST).subscribe(look, look, look)
+        execute(link, REQUEST).subscribe(look, on_completed=end, scheduler=AsyncIOScheduler(asyncio.get_running_loop()))
+        await over.wait()
 
-        for name in "ab":
-            copy_context().run(subscribe, name)
-        getattr(subject, event)(*{"on_next": [1], "on_error": [FAILED], "on_completed": []}[event])
-
-        assert ["a", "b"] == seen
+        assert ["by the link", "by on_next"] == seen
 
     def test_resume_does_nothing_for_who_has_left(self):
         root, seen = root_for(Recorder()), []

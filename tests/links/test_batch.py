@@ -32,7 +32,7 @@ from rxlink.links.batch import BatchLink
 from rxlink.links.error import ErrorLink
 from rxlink.testing import MockedResponse, MockLink
 from rxlink.testing.virtual_time import virtual
-from tests.recording import DATA, END, REQUEST, Recorder, garbage_of, source_of, subscribed
+from tests.recording import DATA, END, FAILED, REQUEST, Recorder, garbage_of, source_of, subscribed
 
 TENANT = ContextVar("tenant", default="nobody")
 
@@ -503,7 +503,7 @@ class TestAnswers:
         gc.collect()  # a warning "was never awaited" would fail the test
 
         [error] = recorder.seen
-        assert "own_handler returned a" in str(error)
+        assert "own_handler returned " in str(error)
         assert "instead of an Observable" in str(error)
 
     @virtual
@@ -839,6 +839,32 @@ class TestContexts:
         assert all(name == tenant for name, tenant in seen)
 
     @virtual
+    async def test_of_what_is_sent_again_on_the_trampoline_of_another_is_that_of_the_operation(self):
+        seen = []
+
+        def zipped(operations, forwards):
+            answers = [forward(operation) for operation, forward in zip(operations, forwards, strict=True)]
+            return reactivex.zip(*answers).pipe(ops.map(list))
+
+        def answer(operation, forward):
+            seen.append((operation.operation_name, TENANT.get()))
+            return reactivex.of(DATA if len(seen) > 2 else FAILED)
+
+        again = ErrorLink(lambda response: response.forward(response.operation))
+        link = from_([BatchLink(batch_handler=zipped), again, ApolloLink(answer)])
+
+        async def run(tenant):
+            TENANT.set(tenant)
+            return ask(tenant, link)
+
+        recorders = [await asyncio.create_task(run(tenant)) for tenant in ("red", "blue")]
+        await asyncio.sleep(1)
+
+        assert [[DATA, END]] * 2 == [recorder.seen for recorder in recorders]
+        assert ["blue", "blue", "red", "red"] == sorted(name for name, _ in seen)
+        assert all(name == tenant for name, tenant in seen)
+
+    @virtual
     async def test_of_the_handler_is_that_of_the_first_operation_left(self):
         handler = Handler()
         link = BatchLink(batch_handler=handler, batch_debounce=True)
@@ -965,7 +991,7 @@ class TestBadOptions:
         gc.collect()
 
         assert [InvariantTypeError] == list(map(type, recorder.seen))
-        assert "own_key returned a" in str(recorder.seen[0])
+        assert "own_key returned " in str(recorder.seen[0])
 
     @virtual
     async def test_a_key_that_raises_ends_its_operation_alone(self):

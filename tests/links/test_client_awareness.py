@@ -189,6 +189,15 @@ class TestBadOptions:
             ("client_awareness", "billing", InvariantTypeError, "`client_awareness` is a str; give ClientAwarenessOp"),
             ("client_awareness", {"name": 7}, InvariantTypeError, "`name` of client_awareness is 7; give text"),
             ("client_awareness", {"version": 1.2}, InvariantTypeError, "`version` of client_awareness is 1.2; give"),
+            (
+                "client_awareness",
+                {"name": "a\r\nx: y"},
+                InvariantError,
+                r"`name` of client_awareness is 'a\\r\\nx: y', wh",
+            ),
+            ("client_awareness", {"name": "a\0", "transport": False}, InvariantError, "cannot stand in a header; give"),
+            ("client_awareness", {"version": "1\n"}, InvariantError, r"`version` of client_awareness is '1\\n', which"),
+            ("client_awareness", {"version": "\ud800"}, InvariantError, "`version` of client_awareness is .*, which"),
             ("client_awareness", {"nome": "x"}, InvariantError, "has no option 'nome'; it has name, version, transp"),
             (
                 "client_awareness",
@@ -198,7 +207,7 @@ class TestBadOptions:
             ),
             ("client_awareness", {"transport": True}, InvariantError, "is True; give 'headers', False or None"),
             ("client_awareness", {"transport": 0}, InvariantError, "`transport` of client_awareness is 0; give"),
-            ("enhanced_client_awareness", 7, InvariantTypeError, "is a int; give EnhancedClientAwarenessOptions"),
+            ("enhanced_client_awareness", 7, InvariantTypeError, "is an int; give EnhancedClientAwarenessOptions"),
             ("enhanced_client_awareness", {"name": "x"}, InvariantError, "has no option 'name'; it has transport"),
             (
                 "enhanced_client_awareness",
@@ -218,6 +227,7 @@ class TestBadOptions:
         ("context", "message"),
         [
             ({"client_awareness": "billing"}, "`client_awareness` is a str"),
+            ({"client_awareness": {"version": "1\n"}}, "`version` of client_awareness is '1\\n', which cannot stand"),
             ({"client_awareness": {"nome": "x"}}, "has no option 'nome'"),
             ({"client_awareness": {"name": "x"}, "headers": [("a", "b")]}, "`headers` of the context is a list"),
         ],

@@ -15,6 +15,7 @@ from rxlink.core.chain import execute, from_
 from rxlink.core.link import ApolloLink
 from rxlink.core.observables import from_future
 from rxlink.core.operation import GraphQLRequest
+from rxlink.core.options import kind_of
 from rxlink.errors import InvariantError, InvariantTypeError, OperationCancelled
 from rxlink.links.context import SetContextLink, set_context
 from rxlink.links.error import ErrorLink
@@ -157,7 +158,7 @@ class TestFailures:
 
         [error] = recorder.seen
         assert isinstance(error, TypeError)
-        assert f"token_setter returned a {type(value).__name__}; return a mapping" in str(error)
+        assert f"token_setter returned {kind_of(value)}; return a mapping" in str(error)
 
     def test_of_an_observable_without_a_value_are_errors_and_no_silence(self):
         [error] = seen_of(execute(from_([SetContextLink(lambda *_: reactivex.empty()), echoing()]), REQUEST))
@@ -189,10 +190,22 @@ class TestFailures:
         assert InvariantError is type(error)
 
     @pytest.mark.parametrize("make", [SetContextLink, set_context])
-    @pytest.mark.parametrize("setter", [None, {"headers": {}}])
-    def test_a_setter_that_cannot_be_called_is_refused(self, make, setter):
-        with pytest.raises(InvariantTypeError, match=f"got a {type(setter).__name__}; give it a function"):
+    @pytest.mark.parametrize(
+        ("setter", "shown"),
+        [
+            (None, "None"),
+            ({"headers": {"authorization": "planted"}}, "a dict"),
+            (lambda: None, ".*<lambda>, which takes other arguments"),
+            (lambda context: {}, ".*<lambda>, which takes other arguments"),
+        ],
+    )
+    def test_a_setter_that_cannot_be_called_with_both_is_refused(self, make, setter, shown):
+        with pytest.raises(InvariantTypeError, match=f"`setter` of .* is {shown}; give a function of ") as caught:
             make(setter)
+
+        order = r"(context, operation)" if make is SetContextLink else "(operation, context)"
+        assert order in str(caught.value)
+        assert "planted" not in str(caught.value)
 
 
 class TestLeaving:

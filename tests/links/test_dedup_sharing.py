@@ -173,6 +173,27 @@ class TestRequestsOfTheirOwn:
         # One for both, the refresh's own, and one for both again.
         assert (3, 3) == (len(server.operations), asyncio.get_running_loop().time())
 
+    @virtual
+    async def test_are_not_made_any_more_when_the_refresh_is_over_in_which_it_all_began(self, time):
+        results = []
+
+        async def refetch():
+            await asyncio.sleep(5)
+            results.extend(await asyncio.gather(*(execute(link, REQUEST).to_future() for _ in range(3))))
+
+        async def refresh(tokens, reason):
+            tasks.append(asyncio.create_task(refetch()))
+            return TokenSet("new")
+
+        tasks = []
+        async with AuthSession(refresh=refresh, tokens=TokenSet("old")) as session:
+            server = slow()
+            link = from_([DedupLink(), AuthLink(session), server])
+            await session.refresh(force=True)
+            await asyncio.gather(*tasks)
+
+        assert ([DATA] * 3, 1) == (results, len(server.operations))
+
 
 class TestTwoUsers:
     """They never share an answer where the link stands behind what tells them apart."""

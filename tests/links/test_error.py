@@ -287,9 +287,17 @@ class TestAnswers:
 
 class TestBadHandlers:
     @pytest.mark.parametrize("make", [ErrorLink, on_error])
-    @pytest.mark.parametrize("handler", [None, "text"])
-    def test_that_cannot_be_called_are_refused(self, make, handler):
-        with pytest.raises(InvariantTypeError, match=f"got a {type(handler).__name__}; give it a function"):
+    @pytest.mark.parametrize(
+        ("handler", "shown"),
+        [
+            (None, "None"),
+            ("text", "a str"),
+            (lambda: None, ".*<lambda>, which takes other arguments"),
+            (lambda graphql_errors, network_error: None, ".*<lambda>, which takes other arguments"),
+        ],
+    )
+    def test_that_cannot_be_called_with_a_response_are_refused(self, make, handler, shown):
+        with pytest.raises(InvariantTypeError, match=rf"ErrorLink is {shown}; give a function of \(response\)"):
             make(handler)
 
     @pytest.mark.parametrize("terminal", [sending(FAILED), failing(OSError()), answering(FAILED, DATA)])

@@ -200,16 +200,16 @@ class TestBadOptions:
     @pytest.mark.parametrize(
         ("options", "kind", "message"),
         [
-            ({"sha256": "sha512"}, InvariantTypeError, "`sha256` is 'sha512'; give a function, or None"),
-            ({"generate_hash": 7}, InvariantTypeError, "`generate_hash` is 7; give a function, or None"),
+            ({"sha256": "sha512"}, InvariantTypeError, "`sha256` is 'sha512'; give a function"),
+            ({"generate_hash": 7}, InvariantTypeError, "`generate_hash` is 7; give a function"),
             (
                 {"sha256": str, "generate_hash": str},
                 InvariantError,
                 "`sha256` is .* and `generate_hash` is .*; give one",
             ),
-            ({"disable": True}, InvariantTypeError, "`disable` is True; give a function that returns a bool"),
-            ({"retry": None}, InvariantTypeError, "`retry` is None; give a function that returns a bool"),
-            ({"retry": turns}, InvariantTypeError, "`retry` is the coroutine function turns; give a plain function"),
+            ({"disable": True}, InvariantTypeError, "`disable` is True; give a function"),
+            ({"retry": None}, InvariantTypeError, "`retry` is None; give a function"),
+            ({"retry": turns}, InvariantTypeError, "`retry` is the coroutine function turns; give a plain one"),
             ({"disable": turns}, InvariantTypeError, "`disable` is the coroutine function turns; give a plain"),
             ({"use_get_for_hashed_queries": "yes"}, InvariantTypeError, "`use_get_for_hashed_queries` is 'yes'; give"),
         ],

@@ -6,7 +6,7 @@ from rxlink.core.chain import execute, from_
 from rxlink.core.operation import GraphQLRequest
 from rxlink.errors import InvariantTypeError
 from rxlink.links.persisted_queries import PersistedQueryLink
-from tests.links.persisted import AS_BOTH, AS_HASH, AS_TEXT, HASH, MISS, REFUSAL, answered, run, wire, wires
+from tests.links.persisted import AS_BOTH, AS_HASH, AS_TEXT, HASH, MISS, REFUSAL, TEXT, answered, run, wire, wires
 from tests.recording import DATA, END, REQUEST, seen_of
 
 
@@ -62,6 +62,15 @@ class TestATextAfterAHash:
 
         assert [AS_HASH, AS_BOTH] == wires(server)
         assert ["a/b"] == server.operations[1].get_context()["http"]["accept"]
+
+    def test_goes_by_post_also_where_the_operation_asked_for_get(self):
+        """It may be too long for a URL."""
+        server = answered(MISS, DATA)
+
+        run(server, GraphQLRequest(TEXT, context={"fetch_options": {"method": "GET", "signal": 1}}))
+
+        assert [(HASH, "hash alone", "GET"), AS_BOTH] == wires(server)
+        assert 1 == server.operations[1].get_context()["fetch_options"]["signal"]
 
 
 class TestGet:

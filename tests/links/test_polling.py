@@ -181,7 +181,7 @@ class TestTheInterval:
         async def interval(operation):
             return 1
 
-        with pytest.raises(InvariantTypeError, match=r"`poll_interval`, .*interval, is a coroutine function"):
+        with pytest.raises(InvariantTypeError, match=r"is the coroutine function .*interval; give a plain one"):
             PollingLink(interval)
 
 

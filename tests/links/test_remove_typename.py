@@ -291,6 +291,36 @@ class TestBadOptions:
 
         assert InvariantTypeError is type(failure.value)
 
+    @pytest.mark.parametrize(
+        ("except_", "kind", "message"),
+        [
+            ({"": KEEP}, InvariantError, "`except_` has ''; give the name of a type, without its lists and `!`"),
+            ({"a b": KEEP}, InvariantError, "`except_` has 'a b'; give the name of a type"),
+            ({"UserInput!": KEEP}, InvariantError, "`except_` has 'UserInput!'; give the name of a type"),
+            ({"[Int]": {"a": KEEP}}, InvariantError, r"`except_` has '\[Int\]'; give the name of a type"),
+            ({"1a": KEEP}, InvariantError, "`except_` has '1a'; give the name of a type"),
+            ({"Größe": KEEP}, InvariantError, "`except_` has 'Größe'; give the name of a type"),
+            ({5: KEEP}, InvariantTypeError, "`except_` has 5 as a name; names are text"),
+            ({None: KEEP}, InvariantTypeError, "`except_` has None as a name; names are text"),
+            ({"F": {5: KEEP}}, InvariantTypeError, r"`except_`\['F'\] has 5 as a name; names are text"),
+            ({"F": {"a": {"": KEEP}}}, InvariantError, r"`except_`\['F'\]\['a'\] has '' as a name; give the name of"),
+        ],
+    )
+    def test_that_name_what_cannot_be_are_refused(self, except_, kind, message):
+        with pytest.raises(InvariantError, match=f"^{message}") as failure:
+            RemoveTypenameFromVariablesLink(except_=except_)
+
+        assert kind is type(failure.value)
+
+    def test_are_not_keys_of_a_scalar_that_are_no_names(self):
+        server = MockLink([MockedResponse(result=DATA)])
+        link = from_([RemoveTypenameFromVariablesLink(except_={"JSON": {"content type": KEEP}}), server])
+        value = {"content type": {"__typename": "Stays"}, "other": {"__typename": "Goes"}}
+
+        execute(link, GraphQLRequest("query ($v: JSON) { a(v: $v) }", {"v": value})).subscribe()
+
+        assert {"v": {"content type": {"__typename": "Stays"}, "other": {}}} == server.operations[0].variables
+
     def test_may_not_be_given_by_position(self):
         with pytest.raises(TypeError):
             RemoveTypenameFromVariablesLink({"JSON": KEEP})

@@ -231,18 +231,31 @@ class TestBadOptions:
             (
                 lambda: AttemptsOptions(retry_if=lambda error: True),
                 InvariantTypeError,
-                r"`attempts.retry_if` is .*<lambda>; give a function of \(error, operation\)",
+                r"`attempts.retry_if` is .*<lambda>, which takes .*; give a function of \(error, operation\), or None",
             ),
             (lambda: RetryLink(delay=3), InvariantTypeError, "`delay` is 3; give a function of .*, DelayOptions"),
             (
                 lambda: RetryLink(delay={"initial": 1}),
                 InvariantTypeError,
-                r"`delay` is \{.*1\}; give a",
+                "`delay` is a dict; give a function of .*, DelayOptions, or a tenacity wait object",
             ),
-            (lambda: RetryLink(delay=lambda attempt: 1), InvariantTypeError, "`delay` is .*<lambda>; give a function"),
-            (lambda: RetryLink(delay=lambda: 1), InvariantTypeError, "`delay` is .*<lambda>; give a function"),
+            (
+                lambda: RetryLink(delay=lambda attempt: 1),
+                InvariantTypeError,
+                "`delay` is .*<lambda>, which takes other arguments; give a function",
+            ),
+            (
+                lambda: RetryLink(delay=lambda: 1),
+                InvariantTypeError,
+                "`delay` is .*<lambda>, which takes other arguments; give a function",
+            ),
+            (lambda: RetryLink(delay=len), InvariantTypeError, "`delay` is len, which takes other arguments; give a"),
             (lambda: RetryLink(attempts=5), InvariantTypeError, "`attempts` is 5; give a .*, or AttemptsOptions"),
-            (lambda: RetryLink(attempts=lambda: True), InvariantTypeError, "`attempts` is .*<lambda>; give a function"),
+            (
+                lambda: RetryLink(attempts=lambda: True),
+                InvariantTypeError,
+                "`attempts` is .*<lambda>, which takes other arguments; give a function",
+            ),
         ],
     )
     def test_are_refused_with_name_and_value(self, make, kind, message):
@@ -253,3 +266,6 @@ class TestBadOptions:
 
     def test_are_not_functions_that_take_whatever_comes(self):
         RetryLink(delay=lambda *args: 1, attempts=lambda attempt, operation, error, more=1: True)
+
+    def test_are_not_functions_that_do_not_tell_what_they_take(self):
+        RetryLink(delay=max, attempts=max)  # their call will tell

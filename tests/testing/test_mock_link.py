@@ -1,5 +1,6 @@
 """MockLink: which mock answers, when, and what it notes."""
 
+import gc
 import math
 from datetime import timedelta
 
@@ -19,6 +20,10 @@ from tests.recording import DATA, END, REQUEST, answering, seen_of, subscribed
 
 def raising(operation):
     raise OSError("no")
+
+
+async def answer_later(_):
+    return DATA
 
 
 class TestMatching:
@@ -175,6 +180,7 @@ class TestAnswers:
             ({"result": DATA, "max_usage": 0}, "`max_usage` is 0"),
             ({"result": DATA, "delay": -1}, "`delay` is -1"),
             ({"result": DATA, "query": "{ a"}, "the query is no GraphQL"),
+            ({"result": DATA, "operation_name": ""}, "`operation_name` of a mock is ''; give a name, or None for any"),
         ],
     )
     def test_refuses_a_mock_that_makes_no_sense(self, options, message):
@@ -184,12 +190,26 @@ class TestAnswers:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"query": 7}, "`query` of a mock is a int; give GraphQL text"),
+            ({"query": 7}, "`query` of a mock is an int; give GraphQL text"),
             ({"variables": [1]}, "`variables` of a mock is a list; give a mapping"),
             ({"result": [DATA]}, "`result` of a mock is a list; give a dict"),
             ({"error": "refused"}, "`error` of a mock is a str; give an exception"),
-            ({"max_usage": "2"}, "`max_usage` of a mock is a str; give a number"),
+            ({"error": OSError}, "`error` of a mock is the class OSError; give an exception"),
+            ({"max_usage": "2"}, "`max_usage` of a mock is '2'; give a whole number, or None for always"),
+            ({"max_usage": True}, "`max_usage` of a mock is True; give a whole number"),
+            ({"max_usage": 1.5}, "`max_usage` of a mock is 1.5; give a whole number"),
             ({"delay": "2"}, "`delay` is .*; give seconds"),
+            ({"operation_name": 5}, "`operation_name` of a mock is 5; give text, or None for any"),
+            ({"operation_name": ["A"]}, r"`operation_name` of a mock is \['A'\]; give text, or None for any"),
+            (
+                {"result": lambda: DATA},
+                r"`result` of a mock is .*, which takes other arguments; give a .*\(operation\)",
+            ),
+            ({"result": answer_later}, "`result` of a mock is the coroutine function answer_later; what it returns is"),
+            ({"variables": lambda: True}, "`variables` of a mock is .*, which takes other arguments"),
+            ({"variables": answer_later}, "`variables` of a mock is the coroutine function answer_later"),
+            ({"delay": lambda: 1}, "`delay` of a mock is .*, which takes other arguments"),
+            ({"delay": answer_later}, "`delay` of a mock is the coroutine function answer_later"),
         ],
     )
     def test_refuses_a_mock_of_wrong_types(self, options, message):
@@ -203,9 +223,30 @@ class TestAnswers:
 
         assert [{"data": 1}, {"data": 2}] == [seen_of(results)[0] for _ in range(2)]
 
-    def test_refuses_what_is_no_mock(self):
-        with pytest.raises(InvariantTypeError, match=r"a mocked response is a dict; give a MockedResponse"):
-            MockLink([{"result": DATA}])
+    @pytest.mark.parametrize(
+        ("mocks", "message"),
+        [
+            ([{"result": DATA}], r"a mocked response is a dict; give a MockedResponse\(...\)"),
+            ([None], "a mocked response is None; give"),
+            (MockedResponse(result=DATA), r"`mocked_responses` of MockLink is a MockedResponse; give a list of Mocked"),
+            (None, "`mocked_responses` of MockLink is None; give a list"),
+            (5, "`mocked_responses` of MockLink is an int; give a list"),
+        ],
+    )
+    def test_refuses_what_are_no_mocks(self, mocks, message):
+        with pytest.raises(InvariantTypeError, match=message):
+            MockLink(mocks)
+
+    def test_takes_mocks_from_any_iterable(self):
+        link = MockLink(MockedResponse(result={"data": count}) for count in range(2))
+
+        assert [{"data": 0}, {"data": 1}] == [seen_of(execute(link, REQUEST))[0] for _ in range(2)]
+
+    def test_closes_the_coroutine_that_a_function_returned(self):
+        [error] = seen_of(execute(MockLink([MockedResponse(result=lambda *_: answer_later(None))]), REQUEST))
+        gc.collect()  # a warning "was never awaited" would fail the test
+
+        assert "`result` returned a coroutine; return a dict" in str(error)
 
     def test_lets_nothing_stand_behind_it(self):
         with pytest.raises(InvariantError, match="never forwards"):
@@ -293,7 +334,15 @@ class TestDelay:
 
         assert (([], [DATA, END]), [DATA, END]) == (before, without.seen)
 
-    @pytest.mark.parametrize(("default", "error"), [(-1, InvariantError), ("1", InvariantTypeError)])
+    @pytest.mark.parametrize(
+        ("default", "error"),
+        [
+            (-1, InvariantError),
+            ("1", InvariantTypeError),
+            (lambda: 1, InvariantTypeError),
+            (answer_later, InvariantTypeError),
+        ],
+    )
     def test_refuses_a_default_that_makes_no_sense(self, default, error):
         with pytest.raises(error, match="`default_delay`"):
             MockLink([], default_delay=default)

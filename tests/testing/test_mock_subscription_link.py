@@ -12,13 +12,16 @@ from rxlink.core.link import ApolloLink
 from rxlink.core.operation import GraphQLRequest
 from rxlink.errors import InvariantError, InvariantTypeError
 from rxlink.links.context import SetContextLink
-from rxlink.testing import MockSubscriptionLink
+from rxlink.testing import MockedResponse, MockSubscriptionLink
 from rxlink.testing.virtual_time import VirtualTime, virtual
 from tests.recording import DATA, END, REQUEST, answering, garbage_of, seen_of, subscribed
 
 TICKS = GraphQLRequest("subscription Ticks { tick }")
 ONE, TWO = {"data": {"tick": 1}}, {"data": {"tick": 2}}
 FAILURE = ConnectionError("lost")
+
+
+async def listen_later(): ...
 
 
 class SpyLink(ApolloLink):
@@ -119,6 +122,31 @@ class TestSimulating:
 
         with pytest.raises(InvariantError, match="has nobody to send to"):
             simulate(link)
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"result": [ONE]}, "`result` of simulate_result is a list; give a dict, such as {'data': ...}"),
+            ({"result": "text"}, "`result` of simulate_result is a str; give a dict"),
+            ({"result": 0}, "`result` of simulate_result is an int; give a dict"),
+            ({"result": MockedResponse(result=ONE)}, "`result` of simulate_result is a MockedResponse; give a dict"),
+            ({"result": OSError("down")}, "`result` of simulate_result is an OSError; give a dict"),
+            ({"error": "down"}, "`error` of simulate_result is a str; give an exception"),
+            ({"error": OSError}, "`error` of simulate_result is the class OSError; give an exception"),
+            ({"error": asyncio.CancelledError()}, "`error` of simulate_result is a CancelledError; give an exception"),
+            ({"result": ONE, "complete": "yes"}, "`complete` is 'yes'; give True or False"),
+            ({"result": ONE, "scheduler": 5}, "`scheduler` is 5; give a scheduler of RxPY"),
+            ({"result": ONE, "delay": 1, "scheduler": "loop"}, "`scheduler` is a str; give a scheduler of RxPY"),
+        ],
+    )
+    def test_of_a_wrong_type_is_refused_and_nobody_gets_it(self, options, message):
+        link = MockSubscriptionLink()
+        recorder = subscribed(execute(link, TICKS))
+
+        with pytest.raises(InvariantTypeError) as caught:
+            link.simulate_result(**options)
+
+        assert (True, [], 1) == (str(caught.value).startswith(message), recorder.seen, link.subscribers)
 
     def test_nothing_is_an_error(self):
         with pytest.raises(InvariantError, match="nothing to simulate; give `result`, `error` or `complete=True`"):
@@ -248,9 +276,18 @@ class TestListeners:
         assert ([ZeroDivisionError], 0) == (list(map(type, seen)), link.subscribers)
 
     @pytest.mark.parametrize("name", ["on_setup", "on_unsubscribe"])
-    def test_that_cannot_be_called_are_refused(self, name):
-        with pytest.raises(InvariantTypeError, match=f"`{name}` got a int; give it a function"):
-            getattr(MockSubscriptionLink(), name)(7)
+    @pytest.mark.parametrize(
+        ("listener", "message"),
+        [
+            (7, "is 7; give a function without arguments"),
+            (None, "is None; give a function without arguments"),
+            (lambda link: None, "is .*<lambda>, which takes other arguments; give a function without arguments"),
+            (listen_later, "is the coroutine function listen_later; what it returns is not awaited"),
+        ],
+    )
+    def test_that_cannot_be_called_are_refused(self, name, listener, message):
+        with pytest.raises(InvariantTypeError, match=f"`{name}` {message}"):
+            getattr(MockSubscriptionLink(), name)(listener)
 
 
 class TestLeaving:

@@ -8,6 +8,7 @@ import reactivex
 from reactivex import Subject
 from reactivex.testing import TestScheduler
 
+from rxlink.errors import InvariantTypeError
 from rxlink.testing import ObservableStream
 from rxlink.testing.virtual_time import VirtualTime, virtual
 
@@ -117,3 +118,16 @@ async def test_hands_its_scheduler_to_subscribe():
 
     assert 0 == await stream.take_next()
     await stream.take_completed()
+
+
+@pytest.mark.parametrize(
+    ("observable", "options", "message"),
+    [
+        ([1], {}, "ObservableStream got a list; give it an Observable"),
+        (None, {}, "ObservableStream got None; give it an Observable"),
+        (reactivex.of(1), {"scheduler": 5}, "`scheduler` is 5; give a scheduler of RxPY"),
+    ],
+)
+def test_refuses_what_cannot_be_subscribed(observable, options, message):
+    with pytest.raises(InvariantTypeError, match=message):
+        ObservableStream(observable, **options)

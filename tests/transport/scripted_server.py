@@ -69,12 +69,12 @@ def answer_text(text: str | bytes, status: int = 200, content_type: str = "appli
     return answer
 
 
-def answer_in_chunks(*chunks: bytes, then: asyncio.Event | None = None, **headers: str) -> Answer:
+def answer_in_chunks(*chunks: bytes, then: asyncio.Event | None = None, status: int = 200, **headers: str) -> Answer:
     """Send chunks, then wait for the event before the end."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
 
     async def answer(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"content-type": "application/json", **named})
+        response = web.StreamResponse(status=status, headers={"content-type": "application/json", **named})
         response.enable_chunked_encoding()
         await response.prepare(request)
         for chunk in chunks:

@@ -653,7 +653,7 @@ class TestBadOptions:
 
         recorder = subscribed(execute(BatchHttpLink("http://x/graphql", batch_key=own_key), query("A")))
 
-        assert "own_key returned a int; return text" in str(recorder.seen[0])
+        assert "own_key returned an int; return text" in str(recorder.seen[0])
 
     def test_the_link_shows_where_it_sends_without_secrets(self):
         assert "<BatchHttpLink http://x/graphql>" == repr(BatchHttpLink("http://me:s3cret@x/graphql?key=s3cret"))

@@ -8,8 +8,9 @@ from graphql import parse
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rxlink.core.chain import execute
+from rxlink.core.chain import execute, from_
 from rxlink.core.documents import document_of
+from rxlink.core.link import ApolloLink
 from rxlink.core.operation import GraphQLRequest, Operation
 from rxlink.errors import InvariantTypeError, SerializationError
 from rxlink.links.client_awareness import usual_extensions
@@ -66,11 +67,11 @@ def test_is_what_one_encoder_would_write_of_all_parts(
 ):
     operation = Operation(GraphQLRequest(query, variables, extensions=extensions))
     parts = Parts(include_extensions=include_extensions)
-    assembled = BodyWriter(None, None, include_unused_variables).write(operation, parts)
+    writers = [BodyWriter(None, encode, include_unused_variables, "HttpLink") for encode in (None, compact)]
 
-    encoded = BodyWriter(None, compact, include_unused_variables).write(operation, parts)
+    bodies = [writers[0].assemble(operation, parts), *(writer.write(operation, parts) for writer in writers)]
 
-    assert encoded == assembled
+    assert [bodies[-1]] * 3 == bodies
 
 
 @pytest.mark.parametrize("name", ["R", None, 'd\u00e9j\u00e0 "vu"'])
@@ -78,7 +79,7 @@ def test_has_the_name_that_a_link_gave_the_operation(name):
     operation = Operation(GraphQLRequest(QUERY, {"a": 1}))
     operation.operation_name = name
 
-    body = json.loads(BodyWriter(None, None, False).write(operation, Parts()))
+    body = json.loads(BodyWriter(None, None, False, "HttpLink").assemble(operation, Parts()))
 
     assert name == body.get("operationName")
     assert document_of(operation.query).text == body["query"]
@@ -89,7 +90,38 @@ def test_has_the_variables_that_a_link_gave_the_operation(variables):
     operation = Operation(GraphQLRequest(QUERY, {"a": 1}))
     operation.variables = variables
 
-    assert variables == json.loads(BodyWriter(None, None, False).write(operation, Parts()))["variables"]
+    body = BodyWriter(None, None, False, "HttpLink").assemble(operation, Parts())
+    assert variables == json.loads(body)["variables"]
+
+
+async def test_of_a_name_that_is_no_json_is_not_sent(server: ScriptedServer):
+    def rename(operation, forward):
+        operation.operation_name = float("nan")
+        return forward(operation)
+
+    async with from_([ApolloLink(rename), HttpLink(server.uri)]) as link:
+        with pytest.raises(SerializationError):
+            await execute(link, GraphQLRequest(QUERY))
+
+    assert [] == server.requests
+
+
+@pytest.mark.parametrize("include_query", [True, False])
+def test_has_what_a_dict_of_variables_says_when_it_is_asked(include_query):
+    """Where all variables are used it is encoded as it is, so what it shows to the encoder is sent."""
+
+    class Masked(dict):
+        def items(self):
+            return [("a", "***")]
+
+    operation = Operation(GraphQLRequest(QUERY))
+    operation.variables = Masked(a="secret")
+    operation.extensions = Masked(usual_extensions())
+    writer, parts = BodyWriter(None, None, False, "HttpLink"), Parts(include_query=include_query)
+
+    body = json.loads(writer.assemble(operation, parts) or writer.write(operation, parts))
+
+    assert ({"a": "***"}, {"a": "***"}) == (body["variables"], body["extensions"])
 
 
 async def test_survives_every_kind_of_text(server: ScriptedServer):

@@ -98,6 +98,26 @@ class TestATaskThatCannotStart:
 
 
 class TestAnExit:
+    async def test_of_a_callback_is_not_reported_as_an_error(self):
+        program = """if True:
+            import asyncio, sys
+            from rxlink import GraphQLRequest, HttpLink, execute
+            from rxlink.testing import AuthServer
+
+            async def main():
+                async with AuthServer() as server, HttpLink(server.url) as link:
+                    execute(link, GraphQLRequest("{ public }")).subscribe(lambda _: sys.exit(7))
+                    await asyncio.sleep(60)
+
+            asyncio.run(main())
+        """
+
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        )
+
+        assert ((b"", b""), 7) == (await process.communicate(), process.returncode)
+
     async def test_while_a_request_that_took_too_long_ends_is_passed_on(self, server: ScriptedServer):
         server.answer = answer_never
 

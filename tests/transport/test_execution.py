@@ -81,6 +81,22 @@ class TestExecution:
 
         assert {"a": 1} == (await task).data
 
+    @pytest.mark.parametrize("query", ["{ inner { later must } }", "{ inner { must later } }"])
+    async def test_closes_what_a_failure_further_in_has_left_behind(self, query):
+        """A field was awaited and brought others, of which one fails before the next has started."""
+        schema = build_schema("type Query { inner: Inner } type Inner { later: Int! must: Int! }")
+
+        async def inner(info):
+            return {"later": one, "must": lambda info: 1 / 0}
+
+        execution = Execution()
+        execution.begin(schema, Operation(GraphQLRequest(query)), {"inner": inner}, None)
+
+        outcome = await execution
+        gc.collect()  # as above
+
+        assert ({"inner": None}, 1) == (outcome.data, len(outcome.errors))
+
 
 class TestResponse:
     @pytest.mark.parametrize(

@@ -14,7 +14,6 @@ from rxlink.core.operation import GraphQLRequest
 from rxlink.errors import (
     ClientClosed,
     InvariantError,
-    InvariantTypeError,
     NetworkError,
     NetworkTimeout,
     ServerError,
@@ -486,12 +485,6 @@ def test_serves_one_loop_after_another():
 
     assert [VIEWER, VIEWER] == [asyncio.run(run()), asyncio.run(run())]
     assert 1 == len(link._sender.running), "what belongs to a closed loop is forgotten"
-
-
-@pytest.mark.parametrize("name", ["print", "encode", "decode"])
-def test_options_that_are_functions_are_checked(name: str):
-    with pytest.raises(InvariantTypeError, match=f"`{name}` of HttpLink is 'text'; give a function"):
-        HttpLink("http://localhost/", **{name: "text"})
 
 
 async def test_a_session_that_keeps_cookies_is_refused_with_credentials_omit(server: ScriptedServer):

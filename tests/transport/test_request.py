@@ -8,6 +8,7 @@ import pytest
 
 from rxlink.core.chain import execute, from_
 from rxlink.core.operation import GraphQLRequest
+from rxlink.core.options import kind_of
 from rxlink.errors import InvariantError, InvariantTypeError
 from rxlink.links.context import SetContextLink
 from rxlink.transport.http import HttpLink
@@ -91,8 +92,8 @@ class TestHeaders:
     @pytest.mark.parametrize(
         ("headers", "message"),
         [
-            ({"authorization": None}, "'authorization' of the context is a NoneType"),
-            ({"x": 1}, "'x' of the context is a int"),
+            ({"authorization": None}, "'authorization' of the context is None"),
+            ({"x": 1}, "'x' of the context is an int"),
             ({1: "x"}, "1 of the context"),
             ([("x", "1")], "are a list"),
             ({"authorization": "s3cret\n"}, "'authorization' of the context holds a line break"),
@@ -155,7 +156,7 @@ class TestUri:
 
     @pytest.mark.parametrize("uri", [5, b"http://host/", None])
     async def test_that_is_no_text_is_refused(self, uri: object):
-        with pytest.raises(InvariantTypeError, match=type(uri).__name__):
+        with pytest.raises(InvariantTypeError, match=f"`uri` of HttpLink is {kind_of(uri)}; give an http"):
             HttpLink(uri)
         assert isinstance(await error_of(HttpLink(lambda _: uri)), InvariantTypeError)
 

@@ -155,16 +155,21 @@ async def test_parse_error_has_no_cause_that_shows_the_body(server: ScriptedServ
     assert '{"data": "s3cret\ufffd"}' == caught.value.body_text
 
 
-@pytest.mark.parametrize("status", [401, 503])
+@pytest.mark.parametrize("status", [200, 401, 503])
 async def test_multipart_answer_is_refused_and_its_connection_dropped(server: ScriptedServer, status: int):
     server.answer = answer_in_chunks(
-        b"--graphql\r\n", then=asyncio.Event(), content_type='Multipart/Mixed; boundary="graphql"'
+        b"--graphql\r\n",
+        then=asyncio.Event(),
+        status=status,
+        content_type='Multipart/Mixed; boundary="graphql"',
     )
 
     async with HttpLink(server.uri) as link:
-        with pytest.raises(ServerError, match=r"multipart/mixed.*@defer"):
+        with pytest.raises(ServerError, match=r"multipart/mixed.*@defer") as refused:
             await execute(link, QUERY)
         await server.aborted.wait()
+
+    assert (status, "") == (refused.value.status_code, refused.value.body_text)
 
 
 class TestCharset:
@@ -285,3 +290,18 @@ async def test_session_that_raises_for_status_does_not_get_its_way(server: Scrip
 
     async with aiohttp.ClientSession(raise_for_status=True) as session:
         assert {"errors": []} == await execute(HttpLink(server.uri, session=session), QUERY)
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "utf8", "UTF8"])
+async def test_a_byte_order_mark_is_no_part_of_the_json_however_utf_8_is_written(server: ScriptedServer, charset: str):
+    server.answer = answer_text(b"\xef\xbb\xbf" + DATA.encode(), content_type=f"text/x; charset={charset}")
+
+    async with HttpLink(server.uri) as link:
+        assert json.loads(DATA) == await execute(link, QUERY)
+
+
+async def test_a_given_session_that_unpacks_nothing_is_told_to(server: ScriptedServer):
+    server.answer = answer_text(gzip.compress(DATA.encode()), content_encoding="gzip")
+
+    async with aiohttp.ClientSession(auto_decompress=False) as session, HttpLink(server.uri, session=session) as link:
+        assert json.loads(DATA) == await execute(link, QUERY)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from rxlink.core.chain import execute, from_
 from rxlink.core.link import ApolloLink
 from rxlink.core.operation import GraphQLRequest, Operation
+from rxlink.core.options import kind_of
 from rxlink.errors import InvariantError, InvariantTypeError, OperationCancelled
 from rxlink.links.error import ErrorLink
 from rxlink.testing.virtual_time import VirtualTime, virtual
@@ -500,7 +501,7 @@ class TestContextVariables:
 class TestOptions:
     @pytest.mark.parametrize("schema", [None, "type Query { a: Int }", {}])
     def test_refuse_what_is_no_schema(self, schema):
-        with pytest.raises(InvariantTypeError, match=f"`schema` is a {type(schema).__name__}; give a GraphQLSchema"):
+        with pytest.raises(InvariantTypeError, match=f"`schema` is {kind_of(schema)}; give a GraphQLSchema"):
             SchemaLink(schema)
 
     def test_refuse_a_schema_that_is_not_valid(self):

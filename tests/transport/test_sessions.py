@@ -112,5 +112,5 @@ class TestGivenSession:
             assert VIEWER == await execute(link, QUERY)
 
     def test_is_a_session_of_aiohttp(self):
-        with pytest.raises(InvariantTypeError, match="`session` is a dict"):
+        with pytest.raises(InvariantTypeError, match="`session` of HttpLink is a dict"):
             HttpLink("http://localhost/", session={})

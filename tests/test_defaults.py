@@ -1,0 +1,49 @@
+"""What an option is that nobody gives: as the guide says, and as applications have come to rely on."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import rxlink
+
+OF_BATCHES = {"batch_interval": 0.01, "batch_debounce": False}
+OF_REQUESTS = {
+    "timeout": 30,
+    "include_unused_variables": False,
+    "preserve_header_case": False,
+    "max_response_size": 32 * 2**20,
+}
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "AttemptsOptions": {"max": 5},
+    "AuthLink": {"scheme": "Bearer", "header": "authorization"},
+    "AuthSession": {"advisory_window": 60, "mandatory_window": 10, "refresh_timeout": 30},
+    "BatchHttpLink": {**OF_BATCHES, **OF_REQUESTS, "batch_max": 10, "batch_hybrid_requests": False},
+    "BatchLink": {**OF_BATCHES, "batch_max": 0},
+    "DelayOptions": {"initial": 0.3, "jitter": True},
+    "ErrorMeta": {"persisted_query_not_found": False, "persisted_query_not_supported": False},
+    "HttpLink": {**OF_REQUESTS, "use_get_for_queries": False},
+    "PersistedQueryLink": {"use_get_for_hashed_queries": False},
+    "SchemaLink": {"validate": False},
+    "SessionEnded": {"reason": "refresh token rejected"},
+    "TokenRefreshLink": {"access_token_field": "access_token", "refresh_timeout": 30},
+}
+"""Numbers, words and switches; None is for what the docstring of the option says, and a function for itself."""
+
+
+def defaults_of(name: str) -> dict[str, Any]:
+    thing = getattr(rxlink, name)
+    function = thing.__init__ if isinstance(thing, type) else thing
+    if not inspect.isfunction(function):
+        return {}
+    return {
+        option.name: option.default
+        for option in inspect.signature(function).parameters.values()
+        if isinstance(option.default, bool | int | float | str)
+    }
+
+
+def test_the_defaults_of_all_that_is_public_are_these() -> None:
+    found = {name: defaults_of(name) for name in rxlink.__all__}
+
+    assert DEFAULTS == {name: defaults for name, defaults in found.items() if defaults}

@@ -1,0 +1,69 @@
+"""Functions given as options are asked, when the link is made, whether they can take what they will get."""
+
+import re
+
+import pytest
+from graphql import build_schema
+
+from rxlink import (
+    AuthLink,
+    AuthSession,
+    BatchHttpLink,
+    BatchLink,
+    ErrorLink,
+    HttpLink,
+    PersistedQueryLink,
+    PollingLink,
+    RetryLink,
+    SchemaLink,
+    SetContextLink,
+    split,
+)
+from rxlink.core.chain import empty
+from rxlink.errors import InvariantTypeError
+
+URI = "http://localhost/graphql"
+
+
+def session(**options):
+    return AuthSession(refresh=lambda tokens, reason: None, **options)
+
+
+@pytest.mark.parametrize(
+    ("make", "where", "arguments"),
+    [
+        (lambda function: AuthLink(session(), is_auth_error=function), "`is_auth_error`", "(answer)"),
+        (lambda function: AuthSession(refresh=function), "`refresh`", "(tokens, reason)"),
+        (lambda function: BatchHttpLink(URI, batch_key=function), "`batch_key`", "(operation)"),
+        (lambda function: BatchLink(batch_handler=function), "`batch_handler`", "(operations, forwards)"),
+        (ErrorLink, "`handler` of ErrorLink", "(response)"),
+        (HttpLink, "`uri` of HttpLink", "(operation)"),
+        (lambda function: HttpLink(URI, decode=function), "`decode` of HttpLink", "(body)"),
+        (lambda function: PersistedQueryLink(sha256=function), "`sha256`", "(text)"),
+        (lambda function: PersistedQueryLink(generate_hash=function), "`generate_hash`", "(document)"),
+        (lambda function: PersistedQueryLink(disable=function), "`disable`", "(options)"),
+        (PollingLink, "`poll_interval`", "(operation)"),
+        (lambda function: RetryLink(attempts=function), "`attempts`", "(attempt, operation, error)"),
+        (
+            lambda function: SchemaLink(build_schema("type Query { a: Int }"), context=function),
+            "`context` of SchemaLink",
+            "(operation)",
+        ),
+        (SetContextLink, "`setter` of SetContextLink", "(context, operation)"),
+        (lambda function: split(function, empty()), "the test of split", "(operation)"),
+    ],
+)
+def test_that_take_others_are_named(make, where, arguments):
+    def too_many(one, two, three, four):
+        raise AssertionError("it is not called")
+
+    with pytest.raises(InvariantTypeError) as refused:
+        make(too_many)
+
+    told = str(refused.value)
+    assert f"{where} is {too_many.__qualname__}, which takes other arguments; give a function of {arguments}" in told
+
+
+def test_the_clock_takes_none():
+    with pytest.raises(InvariantTypeError, match=re.escape("takes other arguments; give a function without arguments")):
+        session(clock=lambda zone: None)
