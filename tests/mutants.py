@@ -37,7 +37,7 @@ FLOOR = 0.85
 UPLOADS = ("transport/test_upload*.py", "transport/test_multipart.py")
 STORIES = "auth/test_promise_by_promise.py"
 HOSTILE = "auth/test_hostile.py"
-DEFAULTS = "test_defaults.py"
+PUBLIC = ("test_defaults.py", "test_function_options.py")
 """Of the options of all public modules."""
 ALSO = {
     "auth/clock": (HOSTILE, "auth/test_link_hostile.py"),
@@ -58,7 +58,7 @@ ALSO = {
     "links/_persisted_query_form": ("links/test_persisted_queries.py",),
     "links/persisted_queries": ("links/test_persisted_query_*.py",),
     "transport/_batched": ("transport/test_batch_http.py",),
-    "transport/_body": ("transport/test_fetch_options.py", *UPLOADS),
+    "transport/_body": ("transport/test_fetch_options.py", "test_function_options.py", *UPLOADS),
     "transport/_execution": ("transport/test_schema*.py",),
     "transport/_files": UPLOADS,
     "transport/_headers": ("transport/test_request.py", "transport/test_http.py", "transport/test_secrets.py"),
@@ -111,9 +111,9 @@ def tests_of(tree: Path, module: str) -> list[str]:
     """
     folder, _, name = module.rpartition("/")
     patterns = [f"{folder}/test_{name.removeprefix('_')}*.py", *ALSO.get(module, ())]
-    patterns += [] if name.startswith("_") else [DEFAULTS]
+    patterns += [] if name.startswith("_") else PUBLIC
     files = [file for pattern in patterns for file in sorted((tree / "tests").glob(pattern))]
-    if [tree / "tests" / DEFAULTS] == files or not files:
+    if not {file.name for file in files} - set(PUBLIC):
         raise LookupError(f"rxlink/{module}.py has no tests; say in ALSO which are its")
     return list(dict.fromkeys(file.relative_to(tree).as_posix() for file in files))
 

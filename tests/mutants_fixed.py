@@ -348,8 +348,8 @@ MUTANTS: tuple[Fixed, ...] = (
     ),
     Fixed(
         "transport/schema",
-        "        if callable(context):",
-        "        if not callable(context):",
+        "        if callable(context):\n            try:",
+        "        if not callable(context):\n            try:",
         "transport/test_schema.py::TestContext::test_is_made_for_each_attempt",
     ),
     Fixed(

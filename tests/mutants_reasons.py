@@ -54,12 +54,6 @@ REASONS: tuple[Reason, ...] = (
         "it is read once an epoch has ended, which has set it",
     ),
     Reason(
-        "auth/link",
-        "self._link.session.gate(is_retry=True)\n        return",
-        "self._link.session.gate(is_retry=False)\n        return",
-        "it says with whom to wait, and nobody waits here: the refresh is joined or begun either way",
-    ),
-    Reason(
         "auth/pacing",
         'names.get("retry-after", "")',
         'names.get("retry-after", "XX")',
@@ -150,12 +144,6 @@ REASONS: tuple[Reason, ...] = (
         "the parameter is there because aiohttp's method has it; the method always refuses",
     ),
     Reason(
-        "transport/_request",
-        'method: Method = "POST"',
-        'method: Method = "XXPOST"',
-        "the builder of requests always says the method",
-    ),
-    Reason(
         "transport/_response",
         '"application/json; charset=utf-8"',
         '"XXapplication/json; charset=utf-8"',
@@ -172,6 +160,36 @@ REASONS: tuple[Reason, ...] = (
         'if ":" in (url.user or ""):',
         'if ":" in (url.user or "XX"):',
         "there is a colon in neither",
+    ),
+    Reason(
+        "links/client_awareness",
+        '"version": _library_version()}}',
+        '"XXversion": _library_version()}}',
+        "it says which extensions were encoded beforehand; others are encoded when they are sent",
+    ),
+    Reason(
+        "transport/_body",
+        "variables.keys() <= document.used_variables):",
+        "variables.keys() < document.used_variables):",
+        "where the names are the same, those that are used are all, which then is looked at once more",
+    ),
+    Reason(
+        "transport/_request",
+        "if not self._takes_files:\n            return False",
+        "if not self._takes_files:\n            return None",
+        "it is asked whether it is true",
+    ),
+    Reason(
+        "transport/_response",
+        "value, end = None, -1",
+        "value, end = None, -2",
+        "any number below zero says that there was no JSON",
+    ),
+    Reason(
+        "transport/_response",
+        '"application/json", "application/json; charset=utf-8"',
+        '"XXapplication/json", "application/json; charset=utf-8"',
+        "a type that is not among the usual ones is looked at more closely, and found to be in UTF-8 all the same",
     ),
 )
 

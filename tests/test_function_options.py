@@ -6,6 +6,7 @@ import pytest
 from graphql import build_schema
 
 from rxlink import (
+    AttemptsOptions,
     AuthLink,
     AuthSession,
     BatchHttpLink,
@@ -17,6 +18,7 @@ from rxlink import (
     RetryLink,
     SchemaLink,
     SetContextLink,
+    set_context,
     split,
 )
 from rxlink.core.chain import empty
@@ -39,16 +41,23 @@ def session(**options):
         (ErrorLink, "`handler` of ErrorLink", "(response)"),
         (HttpLink, "`uri` of HttpLink", "(operation)"),
         (lambda function: HttpLink(URI, decode=function), "`decode` of HttpLink", "(body)"),
+        (lambda function: HttpLink(URI, print=function), "`print` of HttpLink", "(document, default_printer), or None"),
         (lambda function: PersistedQueryLink(sha256=function), "`sha256`", "(text)"),
         (lambda function: PersistedQueryLink(generate_hash=function), "`generate_hash`", "(document)"),
         (lambda function: PersistedQueryLink(disable=function), "`disable`", "(options)"),
         (PollingLink, "`poll_interval`", "(operation)"),
         (lambda function: RetryLink(attempts=function), "`attempts`", "(attempt, operation, error)"),
         (
+            lambda function: RetryLink(attempts=AttemptsOptions(retry_if=function)),
+            "`attempts.retry_if`",
+            "(error, operation), or None",
+        ),
+        (
             lambda function: SchemaLink(build_schema("type Query { a: Int }"), context=function),
             "`context` of SchemaLink",
             "(operation)",
         ),
+        (set_context, "`setter` of set_context", "(operation, context)"),
         (SetContextLink, "`setter` of SetContextLink", "(context, operation)"),
         (lambda function: split(function, empty()), "the test of split", "(operation)"),
     ],
@@ -61,6 +70,7 @@ def test_that_take_others_are_named(make, where, arguments):
         make(too_many)
 
     told = str(refused.value)
+    assert told.startswith(where)
     assert f"{where} is {too_many.__qualname__}, which takes other arguments; give a function of {arguments}" in told
 
 

@@ -272,7 +272,7 @@ class _AuthWorker:
             with suppress(Exception):  # what keeps a refresh back is not what this operation has ended with
                 if self.credential is not None:
                     self._link.session.wallet.reject(self.credential)
-                self._link.session.gate(is_retry=True)
+                self._link.session.gate()
         return self._operation.is_spent
 
     def _turn_away(self) -> None:

@@ -63,7 +63,9 @@ class BatchedRequest(HttpRequest):
         names = [operation.operation_name or "(anonymous)" for operation in batched]
         more = [f"{len(names) - SHOWN_NAMES} more"] if len(names) > SHOWN_NAMES else []
         body = b"[" + b",".join([operation.request.body for operation in batched]) + b"]"
-        super().__init__(", ".join([*names[:SHOWN_NAMES], *more]), first.target, first.headers, body, first.credentials)
+        super().__init__(
+            ", ".join([*names[:SHOWN_NAMES], *more]), first.target, first.headers, body, first.credentials, "POST"
+        )
         self.operations = [operation.original for operation in batched]
         self.response: HttpResponse | None = None
 

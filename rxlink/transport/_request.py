@@ -79,7 +79,7 @@ class HttpRequest:
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
     credentials: Credentials | None
-    method: Method = "POST"
+    method: Method
     signal: Observable[Any] | None = None
     files: MultipartBody | None = None
 

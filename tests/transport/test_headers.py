@@ -45,3 +45,9 @@ def test_a_name_of_a_class_of_its_own_is_not_remembered_for_others() -> None:
 def test_a_media_type_that_cannot_be_sent_is_told_with_where_it_stands(types: list[object]) -> None:
     with pytest.raises(InvariantError, match=r"the header 'accept' of `http.accept` of the context"):
         checked_accept(types)
+
+
+def test_a_name_that_is_known_by_now_brings_its_value_as_at_the_first_time() -> None:
+    merged = [with_headers({"accept": "a"}, {"X-Known-By-Now": str(time)}, "a test") for time in range(3)]
+
+    assert [{"accept": "a", "x-known-by-now": str(time)} for time in range(3)] == merged

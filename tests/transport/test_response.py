@@ -18,6 +18,7 @@ from rxlink.errors import (
     ServerError,
     ServerParseError,
 )
+from rxlink.transport._response import checked_size
 from rxlink.transport.http import HttpLink
 from tests.transport.scripted_server import ScriptedServer, answer_in_chunks, answer_never, answer_text
 
@@ -305,3 +306,7 @@ async def test_a_given_session_that_unpacks_nothing_is_told_to(server: ScriptedS
 
     async with aiohttp.ClientSession(auto_decompress=False) as session, HttpLink(server.uri, session=session) as link:
         assert json.loads(DATA) == await execute(link, QUERY)
+
+
+def test_a_response_of_one_byte_is_a_limit_too():
+    assert [1, None] == [checked_size(1), checked_size(None)]
