@@ -22,6 +22,7 @@ from rxlink.auth.storage import MemoryTokenStorage, TokenStorage
 from rxlink.auth.token_refresh import TokenRefreshLink
 from rxlink.auth.tokens import TokenSet
 from rxlink.core.chain import concat, empty, execute, from_, split
+from rxlink.core.documents import OperationType
 from rxlink.core.link import ApolloLink
 from rxlink.core.observables import from_error, from_future
 from rxlink.core.operation import GraphQLRequest, Operation
@@ -105,6 +106,7 @@ __all__ = [
     "OperationCancelled",
     "OperationQueued",
     "OperationRetried",
+    "OperationType",
     "PersistedQueryLink",
     "PollingLink",
     "RefreshFailed",

@@ -44,7 +44,7 @@ class Vault:
         scheduler: abc.SchedulerBase | None,
     ) -> None:
         for name in ("load", "save", "clear"):
-            if not callable(getattr(storage, name, None)):
+            if isinstance(storage, type) or not callable(getattr(storage, name, None)):
                 raise InvariantTypeError(f"`storage` is {kind_of(storage)} without `{name}`; see TokenStorage")
         self._storage = SerialStorage(storage)
         self._use = use

@@ -8,8 +8,10 @@ the middle of a chain is an error when the chain is made.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Any
 
 from reactivex import Observable
 
@@ -19,6 +21,7 @@ from rxlink.core.operation import GraphQLRequest, Operation
 from rxlink.core.options import checked_function, kind_of, name_of
 from rxlink.core.result import FetchResult
 from rxlink.core.subscription import Connect, ResultObserver, Subscription
+from rxlink.core.work import close_unawaited
 from rxlink.errors import InvariantError, InvariantTypeError
 
 __all__ = ["concat", "empty", "execute", "from_", "split"]
@@ -70,6 +73,8 @@ def from_(links: Sequence[ApolloLink]) -> ApolloLink:
         InvariantError: Something stands behind a link that never forwards.
         InvariantTypeError: Something in the list is no link.
     """
+    if isinstance(links, ApolloLink):
+        raise InvariantTypeError("from_ got a link; give it a list of links: from_([...]), or concat(...)")
     flat = [_checked_link(link, "from_") for link in links]
     if not flat:
         return empty()
@@ -159,6 +164,12 @@ class _Chain(ApolloLink):
         return f"[{', '.join(map(repr, self._links))}]"
 
 
+def _refuse_awaitable(answer: Any, test: Callable[[Operation], bool]) -> None:
+    if inspect.isawaitable(answer):
+        close_unawaited(answer)
+        raise InvariantTypeError(f"the test {name_of(test)} of split returned {kind_of(answer)}; return a bool")
+
+
 class _Split(ApolloLink):
     """A choice between two links, made for each subscription."""
 
@@ -177,6 +188,8 @@ class _Split(ApolloLink):
         def choose(operation: Operation, observer: ResultObserver, root: Subscription) -> None:
             try:
                 answer = test(operation)
+                if answer is not True and answer is not False:
+                    _refuse_awaitable(answer, test)
             except Exception as error:  # noqa: BLE001 - whatever the test raises is the operation's error
                 observer.on_error(error)
                 return

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from functools import cached_property, lru_cache
 from weakref import ref
 
@@ -18,7 +19,6 @@ from graphql import (
     NamedTypeNode,
     NonNullTypeNode,
     OperationDefinitionNode,
-    OperationType,
     TypeNode,
     VariableDefinitionNode,
     VariableNode,
@@ -37,6 +37,14 @@ PARSED_TEXTS = 1000
 """How many query texts are remembered as parsed; a service has far fewer."""
 
 
+class OperationType(StrEnum):
+    """What kind of operation a document holds; equal to its word, as Apollo's ``operationType`` is."""
+
+    QUERY = "query"
+    MUTATION = "mutation"
+    SUBSCRIPTION = "subscription"
+
+
 class Document:
     """What links ask about a parsed document; whoever holds it holds the document as well.
 
@@ -47,7 +55,7 @@ class Document:
     def __init__(self, node: DocumentNode) -> None:
         self._node = ref(node)
         found = [
-            (definition.name.value if definition.name else None, definition.operation)
+            (definition.name.value if definition.name else None, OperationType(definition.operation.value))
             for definition in node.definitions
             if isinstance(definition, OperationDefinitionNode)
         ]

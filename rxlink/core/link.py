@@ -16,7 +16,7 @@ from reactivex import Observable
 
 from rxlink.core.chain_observable import ChainObservable, subscribe_foreign
 from rxlink.core.operation import GraphQLRequest, Operation
-from rxlink.core.options import kind_of, name_of
+from rxlink.core.options import checked_function, kind_of, name_of
 from rxlink.core.result import FetchResult
 from rxlink.core.subscription import Connect, ResultObserver, Subscription
 from rxlink.errors import InvariantError, InvariantTypeError
@@ -54,7 +54,7 @@ class ApolloLink:
                 subclass that overrides :meth:`request`.
 
         Raises:
-            InvariantTypeError: The handler is a coroutine function, or cannot be called.
+            InvariantTypeError: The handler is a coroutine function, cannot be called, or takes other arguments.
         """
         if request is None:
             return
@@ -65,6 +65,7 @@ class ApolloLink:
                 f"the request handler {name_of(request)} is a coroutine function; a handler returns an Observable: "
                 "wrap the asynchronous part with from_future(...).flat_map(lambda _: forward(operation))"
             )
+        checked_function("a request handler", request, "operation", "forward")
         # On the instance, as in Apollo: whoever assigns another one later is honoured too.
         self.__dict__["request"] = request
 
@@ -167,6 +168,8 @@ class Forward:
         Raises:
             InvariantTypeError: Its handler returned something that is no Observable.
         """
+        if not isinstance(operation, Operation):  # pyright: ignore[reportUnnecessaryIsInstance] - may be untyped
+            raise InvariantTypeError(f"`forward` got {kind_of(operation)}; give it the operation: forward(operation)")
         if self._is_connected:
             return ChainObservable(self.connect, operation)
         return _checked(self._link.request(operation, self._next), self._link, operation)

@@ -64,7 +64,13 @@ def from_future(source: Callable[[], Awaitable[T]] | Awaitable[T]) -> Observable
 
 
 def from_error(error: Exception) -> Observable[Any]:
-    """Return a stream that ends with this error as soon as it is subscribed."""
+    """Return a stream that ends with this error as soon as it is subscribed.
+
+    Raises:
+        InvariantTypeError: It is no exception.
+    """
+    if not isinstance(error, Exception):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may not be typed
+        raise InvariantTypeError(f"from_error got {kind_of(error)}; give it an exception")
     return ChainObservable(_send_error, error)
 
 

@@ -50,7 +50,7 @@ class Operation:
         query: The parsed document.
         variables: The variables by name, a dict of its own.
         operation_name: The operation's name, None if it is anonymous.
-        operation_type: ``query``, ``mutation`` or ``subscription`` (graphql-core's ``OperationType``).
+        operation_type: An :class:`OperationType`: ``"query"``, ``"mutation"`` or ``"subscription"``, and equal to it.
         extensions: A dict of its own.
         is_spent: Whether it held a stream that is used up by now, so that it cannot be sent again: a link that would
             send it again passes on the answer that it has.
@@ -66,6 +66,10 @@ class Operation:
             InvariantTypeError: A part of the request has the wrong type.
         """
         self.query, document = parsed(request.query)
+        if request.operation_name is not None and not isinstance(request.operation_name, str):  # pyright: ignore[reportUnnecessaryIsInstance] - untyped
+            raise InvariantTypeError(
+                f"`operation_name` is {kind_of(request.operation_name)}; give text, or None; a context is `context=...`"
+            )
         self.operation_name, self.operation_type = document.choose(request.operation_name)
         variables, extensions, context = request.variables, request.extensions, request.context
         # Most variables are a dict, and copied without a call.

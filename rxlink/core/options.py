@@ -82,6 +82,8 @@ def checked_function(
     taken = f"of ({', '.join(arguments)})" if arguments else "without arguments"
     cure = f"give a function {taken}{or_else}"
     if not callable(function):
+        if inspect.iscoroutine(function):
+            function.close()
         is_shown = shows_text and isinstance(function, str)
         raise InvariantTypeError(f"{where} is {repr(function) if is_shown else _shown(function)}; {cure}")
     if instead is not None and is_coroutine_function(function):

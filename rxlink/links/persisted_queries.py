@@ -28,7 +28,7 @@ from rxlink.core.document_hashes import DocumentHashes, HashFunction
 from rxlink.core.documents import DocumentNode, OperationType, document_of
 from rxlink.core.link import ApolloLink, Forward
 from rxlink.core.operation import Operation
-from rxlink.core.options import checked_flag, checked_function
+from rxlink.core.options import checked_flag, checked_function, name_of
 from rxlink.core.result import FetchResult
 from rxlink.core.subscription import Connect, ResultObserver, Subscription
 from rxlink.errors import InvariantError, InvariantTypeError
@@ -115,7 +115,9 @@ class PersistedQueryLink(ApolloLink):
             if function is not None:
                 checked_function(f"`{name}`", function, argument, or_else=", or None", shows_text=True)
         if sha256 is not None and generate_hash is not None:
-            raise InvariantError(f"`sha256` is {sha256!r} and `generate_hash` is {generate_hash!r}; give one of them")
+            raise InvariantError(
+                f"`sha256` is {name_of(sha256)} and `generate_hash` is {name_of(generate_hash)}; give one of them"
+            )
         for name, predicate in (("disable", disable), ("retry", retry)):
             checked_function(f"`{name}`", predicate, "options", instead="give a plain one that returns a bool")
         checked_flag("use_get_for_hashed_queries", use_get_for_hashed_queries)

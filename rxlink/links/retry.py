@@ -83,7 +83,8 @@ class AttemptsOptions:
         retry_if: Gets the error and the operation, and returns whether to try again, or an awaitable of that (a
             coroutine function will do). It takes the place of the default, so it also decides about auth errors. None
             for the default: any error, except where the server or the session refuses the user (a transient
-            ``TokenRefreshError`` is retried) and except errors of rxlink's own that are not ``retryable``.
+            ``TokenRefreshError`` is retried) and except errors of rxlink's own that Apollo does not have and that are
+            not ``retryable``; so a status of 400 is retried, as in Apollo.
 
     Raises:
         InvariantError: ``max`` is below 1; an :class:`InvariantTypeError` where a type is wrong.

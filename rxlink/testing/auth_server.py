@@ -52,6 +52,8 @@ def _utc_now() -> datetime:
 class AuthServer:
     """A server on loopback that speaks GraphQL and hands out tokens that end soon.
 
+    It takes one operation a request, as JSON: no batches, no files.
+
     Example:
         >>> async def main():
         ...     async with AuthServer(token_life=2.0) as server:

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from reactivex.testing import TestScheduler
 
+from rxlink.auth.session import AuthSession
+from rxlink.auth.storage import MemoryTokenStorage
 from rxlink.auth.tokens import TokenSet
 from rxlink.auth.vault import Vault
-from rxlink.errors import TokenStorageError
+from rxlink.errors import InvariantTypeError, TokenStorageError
 from rxlink.testing.virtual_time import virtual
 from tests.auth.scripted import ScriptedStorage, never
 
@@ -81,3 +83,8 @@ async def test_closing_cancels_a_chore_that_does_not_end() -> None:
     await asyncio.sleep(0.5)
 
     assert chore.cancelled()
+
+
+def test_the_class_of_a_storage_is_no_storage() -> None:
+    with pytest.raises(InvariantTypeError, match="`storage` is the class MemoryTokenStorage"):
+        AuthSession(refresh=lambda tokens, reason: None, storage=MemoryTokenStorage)

@@ -364,6 +364,21 @@ class TestSplit:
 
         assert ZeroDivisionError is type(error)
 
+    async def test_whose_test_returns_an_awaitable_says_so(self):
+        async def is_left():
+            return False
+
+        [error] = seen_of(execute(split(lambda operation: is_left(), sending(DATA), sending(DATA)), REQUEST))
+
+        assert (InvariantTypeError, True) == (type(error), "of split returned a coroutine; return a bool" in str(error))
+
+    def test_can_go_by_the_type_of_the_operation_as_apollos(self):
+        link = split(lambda operation: operation.operation_type == "mutation", sending(DATA), sending(FAILED))
+
+        assert [[FAILED, END], [DATA, END]] == [
+            seen_of(execute(link, GraphQLRequest(query))) for query in ("{ a }", "mutation { a }")
+        ]
+
     def test_refuses_a_coroutine_function_which_is_always_true(self):
         async def is_left(operation):
             return False
@@ -588,3 +603,23 @@ class TestFromError:
         recorder = subscribed(execute(from_([SetContextLink(lambda *_: None), source_of(from_error(error))]), REQUEST))
 
         assert [error] == recorder.seen
+
+
+class TestWhatIsHandedOn:
+    @pytest.mark.parametrize("wrong", ["{ a }", None, REQUEST])
+    def test_is_the_operation_and_nothing_else(self, wrong):
+        head = SetContextLink(lambda context, operation: None)
+        link = from_([head, ApolloLink(lambda operation, forward: forward(wrong)), sending(DATA)])
+
+        [error] = seen_of(execute(link, REQUEST))
+
+        assert InvariantTypeError is type(error)
+        assert "give it the operation: forward(operation)" in str(error)
+
+    def test_goes_to_a_handler_of_operation_and_forward(self):
+        with pytest.raises(InvariantTypeError, match=r"other arguments; give a function of \(operation, forward\)"):
+            ApolloLink(lambda operation: sending(DATA))
+
+    def test_is_made_of_a_list_of_links(self):
+        with pytest.raises(InvariantTypeError, match="give it a list of links"):
+            from_(sending(DATA))

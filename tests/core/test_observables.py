@@ -401,3 +401,8 @@ def steps_of(function):
     finally:
         sys.setprofile(None)
     return count
+
+
+def test_an_error_that_is_no_exception_is_refused():
+    with pytest.raises(InvariantTypeError, match="from_error got a str; give it an exception"):
+        from_error("bad")

@@ -1,8 +1,9 @@
 """Operations: what a request becomes, and the context that links talk through."""
 
 import pytest
-from graphql import OperationType, parse
+from graphql import parse
 
+from rxlink.core.documents import OperationType
 from rxlink.core.operation import GraphQLRequest, Operation
 from rxlink.errors import InvariantError, InvariantTypeError
 
@@ -110,3 +111,9 @@ def test_an_operation_can_be_sent_again_until_it_is_spent():
     operation.spend()
 
     assert (False, True) == (before, operation.is_spent)
+
+
+@pytest.mark.parametrize("name", [5, {"headers": {}}, b"Q"])
+def test_a_name_that_is_no_text_is_refused(name):
+    with pytest.raises(InvariantTypeError, match=r"`operation_name` is .*; give text, or None; a context is"):
+        Operation(GraphQLRequest("query Q { a }", {}, name))
