@@ -7,6 +7,7 @@ import pytest
 from rxlink.auth.credential import Credential, Wallet
 from rxlink.auth.events import RefreshReason
 from rxlink.auth.expiry import Lifetime, Windows
+from rxlink.auth.session import AuthSession
 from rxlink.auth.tokens import TokenSet
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -246,3 +247,16 @@ def test_a_credential_prints_no_token() -> None:
     tokens = TokenSet("planted-access", refresh_token="planted-refresh")
 
     assert "planted" not in repr(Credential(tokens, 1, Lifetime()))
+
+
+async def test_only_tokens_of_a_refresh_have_to_prove_themselves() -> None:
+    """Refused before they were accepted, they count towards the pause; those of a sign-in are refreshed at once."""
+    async with AuthSession(refresh=lambda tokens, reason: TokenSet("refreshed")) as session:
+        await session.set_tokens(TokenSet("signed-in"))
+        signed_in = session.wallet.credential
+        await session.refresh(force=True)
+        refreshed = session.wallet.credential
+
+    assert signed_in is not None
+    assert refreshed is not None
+    assert (False, True) == (signed_in.is_unproven, refreshed.is_unproven)

@@ -32,3 +32,10 @@ async def test_a_stream_that_one_operation_has_read_is_used_up_for_all_others(so
 
     assert (b"abc", False) == (bytes(written), before)
     assert [is_spent] * 3 == [part.is_spent, FilePart(upload).is_spent, FilePart(Upload(source, filename="b")).is_spent]
+
+
+def test_a_stream_that_cannot_be_remembered_is_not_used_up_before_it_was_read() -> None:
+    class Unhashable(Pipe):
+        __hash__ = None
+
+    assert not FilePart(Upload(Unhashable(), filename="a.txt")).is_spent
