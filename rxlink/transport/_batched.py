@@ -66,6 +66,7 @@ class BatchedRequest(HttpRequest):
         super().__init__(
             ", ".join([*names[:SHOWN_NAMES], *more]), first.target, first.headers, body, first.credentials, "POST"
         )
+        self.guarded = batched[0].request.guarded
         self.operations = [operation.original for operation in batched]
         self.response: HttpResponse | None = None
 

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias, cast, get_args
 
 from reactivex import Observable
 
+from rxlink.auth.origins import PROTECTED
 from rxlink.core.documents import OperationType
 from rxlink.core.operation import Context, Operation
 from rxlink.core.options import checked_function, kind_of, name_of
@@ -20,6 +21,7 @@ from rxlink.errors import InvariantError, InvariantTypeError, SerializationError
 from rxlink.transport._body import BodyWriter, Parts
 from rxlink.transport._fetch_options import FetchOptions, Method, fetch_options_over
 from rxlink.transport._files import Files
+from rxlink.transport._guarding import OriginGuard
 from rxlink.transport._headers import (
     FALLBACK_HEADERS,
     checked_accept,
@@ -72,6 +74,8 @@ class HttpRequest:
         method: How it is sent.
         signal: What may abort it.
         files: Its body where it has files.
+        guarded: Names of headers that a redirect to another origin must not take along, beside those that aiohttp
+            leaves behind by itself.
     """
 
     operation_name: str | None
@@ -82,6 +86,7 @@ class HttpRequest:
     method: Method
     signal: Observable[Any] | None = None
     files: MultipartBody | None = None
+    guarded: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"operation {self.operation_name or '(anonymous)'} to {self.target}"
@@ -90,7 +95,7 @@ class HttpRequest:
 class RequestBuilder:
     """Makes the requests of a link: its options, and over them those of each context."""
 
-    __slots__ = ("_body", "_credentials", "_fetch", "_headers", "_http", "_only_target", "_plain_headers",
+    __slots__ = ("_body", "_credentials", "_fetch", "_guard", "_headers", "_http", "_only_target", "_plain_headers",
                  "_takes_files", "_uri", "_uses_get_for_queries")  # fmt: skip
 
     def __init__(
@@ -107,6 +112,7 @@ class RequestBuilder:
     ) -> None:
         self._uri = _checked_function(uri, body.link) if callable(uri) else parse_uri(uri, f"`uri` of {body.link}")
         self._only_target = self._uri if isinstance(self._uri, Target) else None
+        self._guard = OriginGuard(self._only_target)
         self._credentials: Credentials | None = _checked_credentials(credentials, body.link)
         self._headers = {**FALLBACK_HEADERS, **checked_headers(headers or {}, body.link)}
         self._http = http
@@ -126,7 +132,7 @@ class RequestBuilder:
         """Decide everything about the request of an operation.
 
         Raises:
-            InvariantError: The context holds what cannot be sent.
+            InvariantError: The context holds what cannot be sent, or a token that must not go where it asks for.
             InvariantTypeError: A value in the context, or what a function of the link returned, has
                 the wrong type.
             SerializationError: Variables or extensions are no JSON.
@@ -144,10 +150,15 @@ class RequestBuilder:
             headers = with_headers(self._plain_headers, own, "the context")
         else:
             headers = self._special_headers(own, http, target)
+        guarded: tuple[str, ...] = ()
+        # What was cleared once for the link's own address is cleared for good.
+        if PROTECTED in context and (context[PROTECTED] is not self._guard.cleared or target is not self._only_target):
+            guarded = self._guard.check(operation, target, own)
         is_get = self._uses_get_for_queries and operation.operation_type is OperationType.QUERY
         method = "GET" if is_get else fetch.method
         body = self._body.assemble(operation, http) if method == "POST" else None
         request = HttpRequest(operation.operation_name, target, headers, body or b"", credentials, method, fetch.signal)
+        request.guarded = guarded
         if body is None:
             self._look_closely(request, operation, http, fetch)
         return request

@@ -7,7 +7,7 @@ import io
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 
@@ -15,8 +15,9 @@ from rxlink.core.operation import Operation
 from rxlink.core.result import FetchResult
 from rxlink.core.subscription import ResultObserver, Subscription
 from rxlink.core.work import report_callback_error
-from rxlink.errors import ClientClosed, NetworkTimeout, RxlinkError
+from rxlink.errors import ClientClosed, NetworkTimeout, RxlinkError, ServerError
 from rxlink.transport._failures import network_error
+from rxlink.transport._guarding import REDIRECTS, HeaderKeeper
 from rxlink.transport._headers import described
 from rxlink.transport._request import HttpRequest
 from rxlink.transport._response import JsonDecoder, decode_strictly, read_body, result_of
@@ -27,6 +28,7 @@ __all__ = ["HttpResponse", "Sender"]
 
 LARGE_BODY: Final = 2**20  # bytes; above, aiohttp wants a file, so that writing gives way to others
 NO_TIMEOUTS: Final = aiohttp.ClientTimeout()
+AS_USUAL: Final[Mapping[str, Any]] = {}
 
 logger = logging.getLogger("rxlink.transport.http")  # the public module that this is a part of
 
@@ -90,6 +92,7 @@ class Sender:
             is_logged = logger.isEnabledFor(logging.DEBUG)
             if is_logged:
                 _log_request(request)
+            guarding = self._guarding(request) if request.guarded else AS_USUAL
             response = await session.request(
                 request.method,
                 request.target.url,
@@ -98,6 +101,7 @@ class Sender:
                 timeout=NO_TIMEOUTS,
                 raise_for_status=False,
                 auto_decompress=True,
+                **guarding,
             )
             operation.set_context({"response": HttpResponse(response.status, response.headers)})
             limit, content = self._max_response_size, response.content
@@ -141,7 +145,7 @@ class Sender:
             unread = None if request.files is None else request.files.failure
             return network_error(error, request) if unread is None else unread
         if isinstance(error, Exception):
-            return error
+            return _not_followed(error, request) if request.guarded else error
         if not isinstance(error, asyncio.CancelledError):
             raise error
         ended = running.why_cancelled(task)
@@ -150,6 +154,10 @@ class Sender:
         if ended is Ended.BY_CLOSING:
             return ClientClosed(self._link)
         raise error
+
+    def _guarding(self, request: HttpRequest) -> Mapping[str, Any]:
+        """Return with which arguments a redirect takes along no header that is guarded."""
+        return self.sessions.guarding(HeaderKeeper(request.target.url, request.guarded))
 
     def _running_on(self, loop: asyncio.AbstractEventLoop) -> Running:
         self.running = {known: running for known, running in self.running.items() if not known.is_closed()}
@@ -170,6 +178,22 @@ def _deliver(outcome: FetchResult | Exception, observer: ResultObserver) -> None
         report_callback_error(error)
     finally:
         del outcome  # as above
+
+
+def _not_followed(error: Exception, request: HttpRequest) -> Exception:
+    """Say of an answer that is a redirect why it was not followed."""
+    if not isinstance(error, ServerError) or error.status_code not in REDIRECTS or "location" not in error.headers:
+        return error
+    return ServerError(
+        f"{request} was answered with a redirect (status {error.status_code}), which was not followed: the session "
+        f"given to the link would take the header {request.guarded[0]!r} along to any other origin. Give the link "
+        "the address that it leads to, or let it open its own session",
+        status_code=error.status_code,
+        headers=error.headers,
+        body_text=error.body_text,
+        result=error.result,
+        operation_name=error.operation_name,
+    )
 
 
 def _log_request(request: HttpRequest) -> None:

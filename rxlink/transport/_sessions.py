@@ -9,8 +9,8 @@ that shuts down finishes the generators that were started on it (``loop.shutdown
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from typing import Literal, TypeAlias, cast
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any, Final, Literal, TypeAlias, cast
 
 import aiohttp
 
@@ -24,6 +24,7 @@ Credentials: TypeAlias = Literal["omit", "same-origin", "include"]
 
 KEEPING = ("include", "same-origin")
 """The choices with which cookies are kept."""
+NOT_FOLLOWED: Final[Mapping[str, Any]] = {"allow_redirects": False}
 
 
 class OwnSessions:
@@ -36,6 +37,10 @@ class OwnSessions:
 
     def check(self, credentials: Credentials | None) -> None:
         """Accept any choice about cookies."""
+
+    def guarding(self, keeper: aiohttp.ClientMiddlewareType) -> Mapping[str, Any]:
+        """Return with which arguments a request is sent that needs a middleware of its own."""
+        return {"middlewares": (keeper,)}
 
     def opened(self, credentials: Credentials | None) -> aiohttp.ClientSession | None:
         """Return the session of the running loop for a choice about cookies, None before it is open."""
@@ -95,6 +100,13 @@ class GivenSession:
                 f"`credentials` is 'omit', but the session given to {self._link} keeps cookies; make it "
                 "with cookie_jar=aiohttp.DummyCookieJar(), or let the link open its own session"
             )
+
+    def guarding(self, keeper: aiohttp.ClientMiddlewareType) -> Mapping[str, Any]:
+        """Return with which arguments a request is sent that needs a middleware of its own.
+
+        It would take the place of the session's, which may sign requests or count them.
+        """
+        return NOT_FOLLOWED
 
     def opened(self, credentials: Credentials | None) -> aiohttp.ClientSession | None:
         """Return it, None where its owner has closed it."""

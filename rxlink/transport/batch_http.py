@@ -6,12 +6,12 @@ Differs: in what :mod:`rxlink.transport.http` and :mod:`rxlink.links.batch` say 
 be sent, because of its variables or its context, ends alone and at once (there it ends the whole batch), and so does
 one whose place in the answer holds no result (there that is passed on). A ``signal`` ends its own operation (there the
 first one's ends all, and the others' are ignored). Operations to different addresses, or with different
-``authorization`` or ``cookie`` headers or ``credentials``, never share a request, whatever ``batch_key`` says (there
-the first one's go with all). Without ``batch_key`` the requests themselves are compared (there the text of the
-context). GET is refused when the link is made. An answer that is no list of the right length is a ``ServerError``
-(there a plain error). A ``batch_interval`` of 0 is one turn of the loop, and a ``batch_max`` of 0 no limit (there 0 is
-the default). ``encode`` gets the body of one operation at a time. Files do not go in batches: `split` sends them to
-HttpLink.
+``authorization`` or ``cookie`` headers, different tokens of AuthLink in any header, or different ``credentials``, never
+share a request, whatever ``batch_key`` says (there the first one's go with all). Without ``batch_key`` the requests
+themselves are compared (there the text of the context). GET is refused when the link is made. An answer that is no list
+of the right length is a ``ServerError`` (there a plain error). A ``batch_interval`` of 0 is one turn of the loop, and a
+``batch_max`` of 0 no limit (there 0 is the default). ``encode`` gets the body of one operation at a time. Files do not
+go in batches: `split` sends them to HttpLink.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ class BatchHttpLink(ApolloLink):
             batch_debounce: Whether each further operation starts the interval anew.
             batch_key: Gets an operation and returns text; only operations with the same text share a request, and the
                 first one's headers go with all. A token in a header other than ``authorization`` or ``cookie`` belongs
-                into this text. None: the headers have to be the same.
+                into this text, unless AuthLink wrote it. None: the headers have to be the same.
             batch_hybrid_requests: Whether operations share a request that differ in ``include_query`` or
                 ``include_extensions`` of the context's ``http``, as persisted and other queries do. Has no effect
                 beside ``batch_key``.
@@ -260,11 +260,12 @@ class _RequestKey:
         request = operation.request
         headers = sorted(request.headers.items())
         if self._key is not None:
-            headers = [(name.lower(), value) for name, value in headers if name.lower() in IDENTITY]
+            identity = IDENTITY.union(request.guarded)
+            headers = [(name.lower(), value) for name, value in headers if name.lower() in identity]
             rest: object = checked_key(self._key(operation.original), self._key)
         else:
             rest = None if self._is_hybrid else _shape(operation)
-        compared = repr((str(request.target.url), request.credentials, headers, rest))
+        compared = repr((str(request.target.url), request.credentials, headers, request.guarded, rest))
         return hashlib.sha256(compared.encode(errors="backslashreplace")).hexdigest()
 
 

@@ -14,6 +14,8 @@ and aborts no other (in Apollo one operation has one controller: leaving one sub
 another, and each later one gets an ``AbortError``; with GET it has each parameter twice). Of
 ``fetch_options`` there are ``method``, in capitals, and ``signal``, an Observable; others are an
 error, not ignored. A signal that has come before the request is obeyed (Apollo sends all the same).
+A token of AuthLink goes to no other origin, whatever its header, and not over plain http (fetch
+keeps back ``authorization`` alone, and only in redirects).
 Files in variables are sent as forms, for which Apollo users take ``apollo-upload-client``. Not here
 yet, and errors: multipart answers, subscriptions.
 """
@@ -68,6 +70,16 @@ class HttpLink(ApolloLink):
     too. Redirects are followed as fetch follows them: 307 and 308 send the request again, others
     turn it into a GET, and another origin gets no ``authorization`` and no ``cookie``.
 
+    The header that AuthLink writes goes to the link's own address only (what ``uri`` says, or a
+    function of the link), or else to the origins that AuthLink names, and not over plain http except
+    to this machine; where it must not go, the operation fails before anything is sent. A ``uri`` in
+    the context counts as own where its origin is that of the address given to the link; of a link
+    with a function none does. After a redirect to another origin, which https to http is too, the
+    request goes on without that header, whatever its name, also where the origin is one that
+    AuthLink names, and also if it leads back. A given session can be trusted with that for
+    ``authorization`` and ``cookie`` only; with the token in another header it follows no redirect,
+    which is then a ``ServerError``. Headers given to the link are sent wherever it sends.
+
     Variables may hold files (:class:`~rxlink.transport.upload.Upload`): paths, bytes, open files and
     asynchronous generators. Such an operation is sent as a multipart form.
 
@@ -87,7 +99,8 @@ class HttpLink(ApolloLink):
         :class:`~rxlink.errors.UploadError`: a file that could not be read, or not again.
         :class:`~rxlink.errors.AbortError`: the ``signal`` came before the answer.
         :class:`~rxlink.errors.InvariantError`: the context, or what a function of the link
-        returned, asks for what cannot work; nothing was sent.
+        returned, asks for what cannot work, or a token would go where it must not; nothing was
+        sent.
         :class:`~rxlink.errors.ClientClosed`: the link was closed before the answer came.
 
     Example:
