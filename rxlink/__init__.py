@@ -1,10 +1,14 @@
 """rxlink: a link framework for GraphQL on RxPY; a port of Apollo Client's link layer."""
 
-from rxlink.auth.classify import is_auth_error
+import logging
+
+from rxlink.auth.answer import Answer
+from rxlink.auth.classify import AuthErrorClassifier, is_auth_error
 from rxlink.auth.events import (
     AuthEvent,
     AuthState,
     AuthStatus,
+    CallbackFailed,
     Ended,
     OperationQueued,
     OperationRetried,
@@ -14,10 +18,13 @@ from rxlink.auth.events import (
     RefreshSucceeded,
     RefreshTryFailed,
     SaveFailed,
+    SignedInAgain,
     TokensSaved,
 )
 from rxlink.auth.link import AuthLink
+from rxlink.auth.pacing import BackoffOptions, CoolDownOptions
 from rxlink.auth.session import AuthSession
+from rxlink.auth.sessions import AuthSessions
 from rxlink.auth.storage import MemoryTokenStorage, TokenStorage
 from rxlink.auth.token_refresh import TokenRefreshLink
 from rxlink.auth.tokens import TokenSet
@@ -70,23 +77,29 @@ from rxlink.transport.upload import Upload, has_files
 __all__ = [
     "KEEP",
     "AbortError",
+    "Answer",
     "ApolloLink",
     "AttemptsOptions",
     "AuthError",
+    "AuthErrorClassifier",
     "AuthEvent",
     "AuthLink",
     "AuthSession",
+    "AuthSessions",
     "AuthState",
     "AuthStatus",
+    "BackoffOptions",
     "BatchHandler",
     "BatchHttpLink",
     "BatchKey",
     "BatchLink",
+    "CallbackFailed",
     "ClientAwarenessLink",
     "ClientAwarenessOptions",
     "ClientClosed",
     "CombinedGraphQLErrors",
     "CombinedProtocolErrors",
+    "CoolDownOptions",
     "DedupLink",
     "DelayOptions",
     "Ended",
@@ -126,6 +139,7 @@ __all__ = [
     "ServerParseError",
     "SessionEnded",
     "SetContextLink",
+    "SignedInAgain",
     "TokenRefreshError",
     "TokenRefreshLink",
     "TokenRefreshTimeout",
@@ -147,3 +161,6 @@ __all__ = [
     "set_context",
     "split",
 ]
+
+# Who has set up no logging is not written to, as Python asks of libraries.
+logging.getLogger("rxlink").addHandler(logging.NullHandler())

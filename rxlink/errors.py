@@ -81,9 +81,14 @@ class NetworkError(RxlinkError):
     """No answer arrived: the name did not resolve, the connection was refused, or it broke.
 
     The exception of the HTTP library is the ``__cause__``.
+
+    Attributes:
+        may_have_arrived: Whether the request may have reached the server, which may have acted on it; False where the
+            connection was never made.
     """
 
     retryable = True
+    may_have_arrived: bool = True
 
 
 class NetworkTimeout(NetworkError, TimeoutError):
@@ -107,6 +112,8 @@ class ServerError(RxlinkError):
         body_text: The body as text; it may hold anything, so print it with care.
         result: The body as JSON where it is a JSON object, else None.
         operation_name: The name of the operation, None if it has none.
+        required_scopes: The scopes that the token lacks, where a 401 or 403 says ``insufficient_scope`` in
+            ``WWW-Authenticate``: sign in again and ask for them, a refresh cannot add them.
     """
 
     def __init__(
@@ -118,6 +125,7 @@ class ServerError(RxlinkError):
         body_text: str,
         result: dict[str, Any] | None = None,
         operation_name: str | None = None,
+        required_scopes: Sequence[str] = (),
     ) -> None:
         super().__init__(message)
         self.status_code = status_code
@@ -125,6 +133,7 @@ class ServerError(RxlinkError):
         self.body_text = body_text
         self.result = result
         self.operation_name = operation_name
+        self.required_scopes = tuple(required_scopes)
         self.retryable = status_code in RETRYABLE_STATUSES
 
 

@@ -39,19 +39,30 @@ STORIES = "auth/test_promise_by_promise.py"
 HOSTILE = "auth/test_hostile.py"
 PUBLIC = ("test_defaults.py", "test_function_options.py")
 """Of the options of all public modules."""
+SESSION = ("auth/test_session*.py", "auth/test_vault.py", STORIES)
 ALSO = {
+    "auth/announcer": ("auth/test_session*.py", "auth/test_refresher.py", "auth/test_signals.py"),
+    "auth/attempts": ("auth/test_link*.py", STORIES),
+    "auth/authorization": ("auth/test_link*.py", STORIES),
+    "auth/challenges": ("auth/test_classify*.py",),
     "auth/clock": (HOSTILE, "auth/test_link_hostile.py"),
+    "auth/expiry": ("auth/test_windows*.py", "auth/test_clock_offset.py"),
     "auth/failures": ("auth/test_refresher.py",),
+    "auth/flight": ("auth/test_single_flight*.py", "auth/test_threads.py"),
+    "auth/keeper": SESSION,
     "auth/link": (STORIES,),
     "auth/pacing": (HOSTILE,),
     "auth/pending": (STORIES,),
     "auth/refresher": (HOSTILE, STORIES),
+    "auth/relogin": ("auth/test_refresher.py", "auth/test_session*.py"),
     "auth/session": (STORIES,),
+    "auth/sessions": ("auth/test_link*.py",),
     "auth/single_flight": (STORIES,),
     "auth/token_refresh": ("auth/test_token_renewal*.py",),
     "auth/token_renewal": ("auth/test_token_refresh*.py",),
     "auth/token_response": ("auth/test_token_renewal*.py",),
     "auth/tokens": ("auth/test_secrets.py",),
+    "auth/unsaved": ("auth/test_session.py", "auth/test_vault.py"),
     "auth/vault": (HOSTILE, "auth/test_session.py", "auth/test_secrets.py", STORIES),
     "links/_batching": ("links/test_batch.py",),
     "links/_persisted_query_errors": ("links/test_persisted_query_secrets.py",),
@@ -61,6 +72,7 @@ ALSO = {
     "transport/_body": ("transport/test_fetch_options.py", "test_function_options.py", *UPLOADS),
     "transport/_execution": ("transport/test_schema*.py",),
     "transport/_files": UPLOADS,
+    "transport/_guarding": ("transport/test_origins.py", "transport/test_redirected_tokens.py"),
     "transport/_headers": ("transport/test_request.py", "transport/test_http.py", "transport/test_secrets.py"),
     "transport/_multipart": UPLOADS,
     "transport/_request": (

@@ -65,27 +65,27 @@ MUTANTS: tuple[Fixed, ...] = (
         "auth/test_expiry.py::TestWindows::test_the_windows_are_capped_by_the_life_of_the_token",
     ),
     Fixed(
-        "auth/link",
+        "auth/authorization",
         "if name.lower() != self._name:",
         "if name.lower() == self._name:",
         "auth/test_link.py::TestHeader::test_other_headers_stay_on_the_first_send_and_on_the_retry",
     ),
     Fixed(
-        "auth/link",
-        "elif session.wallet.credential is sent:",
-        "elif session.wallet.credential is not sent:",
+        "auth/attempts",
+        "elif keeper.wallet.credential is sent:",
+        "elif keeper.wallet.credential is not sent:",
         "auth/test_link.py::TestOneRefreshForAll::test_a_late_refusal_of_the_old_token_starts_no_second_refresh",
     ),
     Fixed(
-        "auth/link",
+        "auth/attempts",
         "if self._answered or self._credential is None:",
         "if not (self._answered or self._credential is None):",
         "auth/test_link.py::TestRetry::test_fresh_tokens_that_keep_being_refused_start_a_pause",
     ),
     Fixed(
         "auth/pacing",
-        "LONGEST_DELAY = 10.0",
-        "LONGEST_DELAY = 11.0",
+        "max: Duration = 10.0",
+        "max: Duration = 11.0",
         "auth/test_pacing.py::TestBackoff::test_the_pauses_double_up_to_ten_seconds",
     ),
     Fixed(
@@ -107,7 +107,7 @@ MUTANTS: tuple[Fixed, ...] = (
         "auth/test_session.py::TestLoad::test_a_load_that_hangs_ends_at_the_time_limit",
     ),
     Fixed(
-        "auth/session",
+        "auth/keeper",
         "(has_waited and reason is not",
         "(has_waited or reason is not",
         "auth/test_session.py::TestLoad::test_a_token_that_ended_while_it_was_stored_is_refreshed_before_it_is_used",
@@ -399,7 +399,7 @@ def neglected() -> list[str]:
     root = ROOT / "rxlink"
     files = [*(root / "links").glob("[!_]*.py"), *(root / "transport").glob("[!_]*.py")]
     names = [file.relative_to(root).with_suffix("").as_posix() for file in sorted(files)]
-    return [name for name in [*names, "auth/link", "auth/token_refresh"] if counts[name] < AT_LEAST]
+    return [name for name in [*names, "auth/attempts", "auth/token_refresh"] if counts[name] < AT_LEAST]
 
 
 def chosen_from(mutants: Sequence[Fixed], starts: Sequence[str]) -> list[Fixed]:

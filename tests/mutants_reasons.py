@@ -42,12 +42,6 @@ class Reason:
 
 REASONS: tuple[Reason, ...] = (
     Reason(
-        "auth/classify",
-        "if not isinstance(error, Mapping):\n        return False",
-        "if not isinstance(error, Mapping):\n        return None",
-        "any() asks it, to which both are no",
-    ),
-    Reason(
         "auth/credential",
         'self.parting = ""',
         'self.parting = "XX"',
@@ -72,21 +66,15 @@ REASONS: tuple[Reason, ...] = (
         "the delay has reached its longest after five failures; the number only keeps the power small",
     ),
     Reason(
-        "auth/refresher",
-        "waiting = 0 if self._wave is None",
-        "waiting = 1 if self._wave is None",
-        "the first refresh would have to end inside of the very call that begins it, which takes a turn of the loop",
-    ),
-    Reason(
-        "auth/session",
-        "await self._vault.save_refreshed(kept, self.wallet.generation)\n        return kept",
-        "await self._vault.save_refreshed(kept, self.wallet.generation)\n        return None",
+        "auth/keeper",
+        "await self._vault.save_refreshed(kept, generation, turn)\n        return kept",
+        "await self._vault.save_refreshed(kept, generation, turn)\n        return None",
         "those who wait only hear that there are tokens, and find them in the wallet",
     ),
     Reason(
         "auth/token_renewal",
-        "async def _as_it_is(token: Any) -> Any:\n    return token",
-        "async def _as_it_is(token: Any) -> Any:\n    return None",
+        "async def _as_it_is(operation: Operation, token: Any) -> Any:\n    return token",
+        "async def _as_it_is(operation: Operation, token: Any) -> Any:\n    return None",
         "those who wait only hear that it has come: the application has stored it, and a link behind puts it on",
     ),
     Reason(

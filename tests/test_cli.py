@@ -8,11 +8,13 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from rxlink import cli
-from rxlink.auth import pacing
+from rxlink.auth import session
+from rxlink.auth.pacing import BackoffOptions
 from rxlink.demo import performance
 from rxlink.errors import NetworkError
 from rxlink.testing._token_mint import TokenMint
@@ -27,7 +29,7 @@ KEYS = [*COUNTS, "max_sends_per_operation", "seconds"]
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch):
     """Tries of a refresh follow one another at once."""
-    monkeypatch.setattr(pacing, "FIRST_DELAY", 0.01)
+    monkeypatch.setattr(session, "BackoffOptions", partial(BackoffOptions, initial=0.01))
 
 
 def test_the_demo_prints_a_timeline_and_a_summary(capsys):

@@ -16,10 +16,25 @@ OF_REQUESTS = {
 }
 DEFAULTS: dict[str, dict[str, Any]] = {
     "AttemptsOptions": {"max": 5},
-    "AuthLink": {"scheme": "Bearer", "header": "authorization"},
-    "AuthSession": {"advisory_window": 60, "mandatory_window": 10, "refresh_timeout": 30},
+    "AuthErrorClassifier": {"partial_data": "deliver"},
+    "AuthLink": {
+        "scheme": "Bearer",
+        "header": "authorization",
+        "retry_mutations": True,
+        "allow_insecure": False,
+    },
+    "AuthSession": {
+        "obtain_first": False,
+        "advisory_window": 60,
+        "mandatory_window": 10,
+        "jitter": 0.1,
+        "refresh_timeout": 30,
+        "on_refresh_outage": "wait",
+    },
+    "BackoffOptions": {"initial": 0.5, "max": 10},
     "BatchHttpLink": {**OF_BATCHES, **OF_REQUESTS, "batch_max": 10, "batch_hybrid_requests": False},
     "BatchLink": {**OF_BATCHES, "batch_max": 0},
+    "CoolDownOptions": {"after": 3, "duration": 30},
     "DelayOptions": {"initial": 0.3, "jitter": True},
     "ErrorMeta": {"persisted_query_not_found": False, "persisted_query_not_supported": False},
     "HttpLink": {**OF_REQUESTS, "use_get_for_queries": False},

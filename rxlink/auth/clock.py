@@ -1,8 +1,7 @@
-"""What a session's time comes from: its clock, and the event loop that runs."""
+"""What a session's time comes from: its clock."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
@@ -10,7 +9,7 @@ from typing import Any, TypeAlias
 from rxlink.core.options import checked_function, kind_of
 from rxlink.errors import InvariantError, InvariantTypeError
 
-__all__ = ["Clock", "checked_clock", "running_loop", "system_clock"]
+__all__ = ["Clock", "checked_clock", "system_clock"]
 
 Clock: TypeAlias = Callable[[], datetime]
 """Tells the current time as an aware datetime."""
@@ -35,17 +34,3 @@ def checked_clock(clock: Clock) -> Clock:
     if now.utcoffset() is None:
         raise InvariantError(f"`clock` tells {now!r} without a time zone; give lambda: datetime.now(UTC)")
     return clock
-
-
-def running_loop() -> asyncio.AbstractEventLoop:
-    """Return the running event loop.
-
-    Raises:
-        InvariantError: None runs.
-    """
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        raise InvariantError(
-            "tokens have to be loaded or refreshed, and no event loop runs; subscribe or await inside a coroutine"
-        ) from None

@@ -8,8 +8,8 @@ from datetime import datetime
 
 from rxlink.auth.events import RefreshReason
 from rxlink.auth.expiry import Lifetime, Windows, lifetime_of
-from rxlink.auth.pacing import CoolDown
-from rxlink.auth.tokens import TokenSet
+from rxlink.auth.pacing import CoolDown, CoolDownOptions
+from rxlink.auth.tokens import TokenSet, shifted
 
 __all__ = ["Credential", "Wallet"]
 
@@ -21,6 +21,7 @@ class Credential:
     Attributes:
         tokens: The tokens.
         generation: Counts the token sets of a session.
+        epoch: The login that they belong to.
         lifetime: When they are to be replaced.
         is_unproven: Whether they came from a refresh and no operation has succeeded with them yet.
         is_rejected: Whether the server has refused them.
@@ -28,6 +29,7 @@ class Credential:
 
     tokens: TokenSet
     generation: int
+    epoch: int
     lifetime: Lifetime
     is_unproven: bool = False
     is_rejected: bool = False
@@ -59,17 +61,22 @@ class Wallet:
         epoch: Counts logins and logouts.
         parting: Why the epoch before this one ended.
         generation: Counts token sets.
+        clock_offset: How many seconds the issuer's clock is ahead of the session's, learned from fresh tokens. It is a
+            matter of the two clocks, and stays from one login to the next.
     """
 
-    def __init__(self, windows: Windows, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, windows: Windows, clock: Callable[[], datetime], cool_down: CoolDownOptions | None = None
+    ) -> None:
         self._windows = windows
         self._clock = clock
-        self._cool_down = CoolDown()
+        self._cool_down = CoolDown(cool_down)
         self._last_known_life: float | None = None
         self.credential: Credential | None = None
         self.epoch = 0
         self.parting = ""
         self.generation = 0
+        self.clock_offset = 0.0
 
     @property
     def tokens(self) -> TokenSet | None:
@@ -84,20 +91,29 @@ class Wallet:
         self._last_known_life = None
         self._cool_down.reset()
 
-    def renew(self, tokens: TokenSet, *, is_refreshed: bool) -> TokenSet:
-        """Use tokens that the issuer has just handed out; the old refresh token stays where none came with them.
+    def renew(self, tokens: TokenSet, *, is_refreshed: bool, is_login: bool = False) -> TokenSet:
+        """Use tokens that the issuer has just handed out.
+
+        Args:
+            tokens: The tokens.
+            is_refreshed: Whether they came from a refresh, and so have to prove themselves.
+            is_login: Whether they are of a new sign-in; else the old refresh token stays where none came with them.
 
         Returns:
-            The tokens as they are to be saved.
+            The tokens as they are to be saved: their end is by the issuer's clock, the only one that all who may load
+            them have in common.
         """
-        refresh_token = self.tokens.refresh_token if self.tokens is not None else None
-        kept = tokens.received(self._clock(), refresh_token=refresh_token)
-        self._use(kept, is_fresh=True, is_unproven=is_refreshed)
+        refresh_token = self.tokens.refresh_token if self.tokens is not None and not is_login else None
+        now = self._clock()
+        lifetime = self._judge(tokens, now, is_fresh=True)
+        self.clock_offset = lifetime.offset
+        kept = tokens.received(shifted(now, lifetime.offset), refresh_token=refresh_token)
+        self._use(kept, lifetime, is_unproven=is_refreshed)
         return kept
 
     def restore(self, tokens: TokenSet) -> None:
-        """Use tokens that were saved earlier."""
-        self._use(tokens, is_fresh=False, is_unproven=False)
+        """Use tokens that were saved earlier, by this or another process: their end is by the issuer's clock."""
+        self._use(tokens, self._judge(tokens, self._clock(), is_fresh=False), is_unproven=False)
 
     def at_hand(self) -> Credential | None:
         """Return the tokens if they are good to use and need nothing; the quick answer to most operations."""
@@ -128,10 +144,11 @@ class Wallet:
             credential.is_unproven = False
             self._cool_down.reset()
 
-    def _use(self, tokens: TokenSet, *, is_fresh: bool, is_unproven: bool) -> None:
+    def _judge(self, tokens: TokenSet, now: datetime, *, is_fresh: bool) -> Lifetime:
+        last_known, offset = self._last_known_life, self.clock_offset
+        return lifetime_of(tokens, now, self._windows, last_known=last_known, is_fresh=is_fresh, offset=offset)
+
+    def _use(self, tokens: TokenSet, lifetime: Lifetime, *, is_unproven: bool) -> None:
         self.generation += 1
-        lifetime = lifetime_of(
-            tokens, self._clock(), self._windows, last_known=self._last_known_life, is_fresh=is_fresh
-        )
         self._last_known_life = lifetime.seconds
-        self.credential = Credential(tokens, self.generation, lifetime, is_unproven)
+        self.credential = Credential(tokens, self.generation, self.epoch, lifetime, is_unproven)

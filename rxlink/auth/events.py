@@ -9,6 +9,7 @@ __all__ = [
     "AuthEvent",
     "AuthState",
     "AuthStatus",
+    "CallbackFailed",
     "Ended",
     "OperationQueued",
     "OperationRetried",
@@ -18,6 +19,7 @@ __all__ = [
     "RefreshSucceeded",
     "RefreshTryFailed",
     "SaveFailed",
+    "SignedInAgain",
     "TokensSaved",
 ]
 
@@ -33,6 +35,8 @@ class RefreshReason(StrEnum):
     """The server no longer accepts the token."""
     FORCED = "forced"
     """``AuthSession.refresh(force=True)`` was called."""
+    MISSING = "missing"
+    """There are no tokens yet, and the refresh can get the first (``obtain_first``)."""
 
 
 class AuthStatus(StrEnum):
@@ -70,9 +74,12 @@ class AuthEvent:
 
 @dataclass(frozen=True, slots=True)
 class RefreshStarted(AuthEvent):
-    """A refresh began."""
+    """A refresh began; ``operation_name`` is that of the operation that set it off, if one did and has a name."""
 
     reason: RefreshReason
+    operation_name: str | None
+    fingerprint: str | None
+    """Of the access token that is to be replaced: eight digits that tell tokens apart and say nothing about them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +97,16 @@ class RefreshSucceeded(AuthEvent):
     reason: RefreshReason
     seconds: float
     waiting: int
+    fingerprint: str
+    """Of the new access token."""
 
 
 @dataclass(frozen=True, slots=True)
 class RefreshFailed(AuthEvent):
-    """A refresh ended without tokens, ``seconds`` after it began; ``waiting`` operations get the error."""
+    """A refresh ended without tokens, ``seconds`` after it began; ``waiting`` operations get the error.
+
+    With ``on_refresh_outage="use_stale"`` those whose token is merely at its end go on with it instead.
+    """
 
     reason: RefreshReason
     seconds: float
@@ -125,6 +137,21 @@ class TokensSaved(AuthEvent):
 class SaveFailed(AuthEvent):
     """The storage did not take the tokens of this generation; they are used all the same."""
 
+    error_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignedInAgain(AuthEvent):
+    """``on_session_ended`` supplied new tokens after ``seconds``; those who wait go on with them."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackFailed(AuthEvent):
+    """A function of the application raised; what it was asked for went on without it."""
+
+    callback: str
     error_type: str
 
 

@@ -5,21 +5,28 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import cast
+from typing import Literal, TypeAlias, cast
 
-from rxlink.errors import RETRYABLE_STATUSES, RxlinkError, TokenRefreshError
+from rxlink.core.options import kind_of
+from rxlink.core.timing import Duration, to_seconds
+from rxlink.errors import RETRYABLE_STATUSES, InvariantError, InvariantTypeError, RxlinkError, TokenRefreshError
 
-__all__ = ["Backoff", "CoolDown", "asked_pause", "is_transient"]
+__all__ = [
+    "Backoff",
+    "BackoffOptions",
+    "CoolDown",
+    "CoolDownOptions",
+    "OnRefreshOutage",
+    "asked_pause",
+    "is_transient",
+]
 
-FIRST_DELAY = 0.5
-LONGEST_DELAY = 10.0
-"""Seconds between two tries after failures: doubling, with full jitter."""
-FRESH_REJECTIONS = 3
-COOL_DOWN = 30.0
-"""After so many fresh tokens in a row were rejected, so many seconds without a refresh."""
+OnRefreshOutage: TypeAlias = Literal["wait", "fail", "use_stale"]
+"""What becomes of operations whose token is at its end, while the issuer cannot be reached."""
 
 _PROGRAMMING_ERRORS = (
     ArithmeticError,
@@ -71,10 +78,62 @@ def asked_pause(error: BaseException, now: datetime) -> float | None:
         return None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackoffOptions:
+    """The pauses between the tries of a refresh after failures that may pass: doubling, with full jitter.
+
+    Attributes:
+        initial: The longest first pause, in seconds; each is drawn from 0 up to its bound.
+        max: The bound beyond which the doubling does not go.
+    """
+
+    initial: Duration = 0.5
+    max: Duration = 10.0
+
+    def __post_init__(self) -> None:
+        """Check the durations.
+
+        Raises:
+            InvariantError: One makes no sense, or the first pause is longer than the longest.
+            InvariantTypeError: One is no duration.
+        """
+        initial = to_seconds("initial", self.initial, may_be_zero=False)
+        longest = to_seconds("max", self.max, may_be_zero=False)
+        if initial > longest:
+            raise InvariantError(f"`initial` is {initial:g} s and `max` {longest:g} s; `max` must not be the shorter")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoolDownOptions:
+    """When refreshes stop for a while because the tokens that they bring are rejected too.
+
+    Attributes:
+        after: How many fresh tokens in a row.
+        duration: For how many seconds.
+    """
+
+    after: int = 3
+    duration: Duration = 30.0
+
+    def __post_init__(self) -> None:
+        """Check both.
+
+        Raises:
+            InvariantError: The count is less than 1, or the duration makes no sense.
+            InvariantTypeError: One has the wrong type.
+        """
+        if not isinstance(self.after, int) or isinstance(self.after, bool):  # pyright: ignore[reportUnnecessaryIsInstance] - may be untyped
+            raise InvariantTypeError(f"`after` is {kind_of(self.after)}; give a count of tokens")
+        if self.after < 1:
+            raise InvariantError(f"`after` is {self.after}; give 1 or more")
+        to_seconds("duration", self.duration)
+
+
 class Backoff:
     """The distance between tries after failures; it outlives the refresh that failed."""
 
-    def __init__(self) -> None:
+    def __init__(self, options: BackoffOptions | None = None) -> None:
+        self._options = options or BackoffOptions()
         self._failures = 0
         self._delay = 0.0
         self._until: datetime | None = None
@@ -82,7 +141,8 @@ class Backoff:
 
     def fail(self, error: Exception, now: datetime) -> float:
         """Note a failure and return how many seconds to wait; ``Retry-After`` wins over the doubling."""
-        longest = min(LONGEST_DELAY, FIRST_DELAY * 2**self._failures)
+        initial, longest = to_seconds("initial", self._options.initial), to_seconds("max", self._options.max)
+        longest = min(longest, initial * 2**self._failures)
         self._failures = min(self._failures + 1, 32)  # beyond, only the power would grow
         asked = asked_pause(error, now)
         # A server that asks for no pause at all gets the usual one.
@@ -97,29 +157,37 @@ class Backoff:
             return 0.0
         return min(max((self._until - now).total_seconds(), 0.0), self._delay)
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether the last try failed."""
+        return self._failures > 0
+
     def reset(self) -> None:
         """Forget all failures."""
-        self.__init__()
+        self.__init__(self._options)
 
 
 class CoolDown:
     """A pause when the tokens that refreshes bring are rejected as well: more of them would not help."""
 
-    def __init__(self) -> None:
+    def __init__(self, options: CoolDownOptions | None = None) -> None:
+        options = options or CoolDownOptions()
+        self._after = options.after
+        self._duration = timedelta(seconds=to_seconds("duration", options.duration))
         self._rejections = 0
         self._until: datetime | None = None
 
     def count_rejection(self, now: datetime) -> None:
         """Note that a token fresh from a refresh was rejected."""
         self._rejections += 1
-        if self._rejections >= FRESH_REJECTIONS:
+        if self._rejections >= self._after:
             self._rejections = 0
-            self._until = now + timedelta(seconds=COOL_DOWN)
+            self._until = now + self._duration
 
     def is_on(self, now: datetime) -> bool:
         """Tell whether no refresh should run now."""
         # Also not if the clock was set back to before its beginning.
-        return self._until is not None and timedelta(0) < self._until - now <= timedelta(seconds=COOL_DOWN)
+        return self._until is not None and timedelta(0) < self._until - now <= self._duration
 
     def reset(self) -> None:
         """Forget all rejections: a token was accepted, or somebody signed in."""

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections import deque
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import datetime
+from threading import RLock
 from typing import Protocol, TypeAlias
 
 from reactivex import Observable, abc
@@ -14,14 +18,15 @@ from rxlink.auth.events import (
     AuthEvent,
     RefreshFailed,
     RefreshReason,
-    RefreshStarted,
     RefreshSucceeded,
     RefreshTryFailed,
+    SignedInAgain,
 )
-from rxlink.auth.pacing import Backoff, asked_pause, is_transient
+from rxlink.auth.pacing import Backoff, BackoffOptions, OnRefreshOutage, asked_pause, is_transient
 from rxlink.auth.pending import PendingRequests
+from rxlink.auth.relogin import Relogin
 from rxlink.auth.single_flight import NothingReturned, SingleFlight
-from rxlink.auth.tokens import TokenSet
+from rxlink.auth.tokens import TokenSet, fingerprint
 from rxlink.core.observables import resolve
 from rxlink.core.options import checked_function, kind_of
 from rxlink.core.timing import sleep
@@ -34,11 +39,35 @@ from rxlink.errors import (
     TokenRefreshTimeout,
 )
 
-__all__ = ["RefreshCallback", "RefreshReturn", "Refresher"]
+__all__ = ["Refresh", "RefreshCallback", "RefreshReturn", "Refresher"]
 
 NewTokens: TypeAlias = TokenSet | str | None
 RefreshReturn: TypeAlias = NewTokens | Awaitable[NewTokens] | Observable[NewTokens]
 RefreshCallback: TypeAlias = Callable[[TokenSet | None, RefreshReason], RefreshReturn]
+
+REPLAYS = 1
+"""How often a refresh token is presented again when the answer was lost: the issuer may have used it up."""
+REMEMBERED = 64
+"""How many dead refresh tokens a session remembers; each login brings one at the most."""
+
+
+@dataclass(slots=True, eq=False)
+class Refresh:
+    """One refresh.
+
+    Attributes:
+        reason: Why it runs.
+        epoch: For which login.
+        began: When.
+        lost_answers: How often the refresh token may have been used up, and only the answer was lost.
+        is_login: Whether its tokens came from a new sign-in.
+    """
+
+    reason: RefreshReason
+    epoch: int
+    began: datetime
+    lost_answers: int = 0
+    is_login: bool = False
 
 
 class RefreshOwner(Protocol):
@@ -49,15 +78,21 @@ class RefreshOwner(Protocol):
         """Where the tokens in use are."""
         ...
 
-    async def keep(self, tokens: TokenSet, /) -> TokenSet:
+    async def keep(self, refresh: Refresh, tokens: TokenSet, /) -> TokenSet:
         """Use and save new tokens; return them."""
         ...
 
-    def refresh_failed(self, error: AuthError, /) -> None:
+    async def forget(self) -> None:
+        """Clear the storage: its refresh token is dead."""
+
+    def refresh_failed(self, refresh: Refresh, error: AuthError, /) -> None:
         """Take note that a refresh ended without tokens."""
 
     def emit(self, event: Callable[..., AuthEvent], /, *values: object) -> None:
         """Tell the listeners."""
+
+    def tell_of_failed_callback(self, callback: str, error: Exception, /) -> None:
+        """Tell the listeners that a function of the application raised."""
 
 
 class Refresher:
@@ -71,73 +106,141 @@ class Refresher:
         time_limit: float,
         clock: Callable[[], datetime],
         scheduler: abc.SchedulerBase | None,
+        backoff: BackoffOptions | None = None,
+        on_outage: OnRefreshOutage = "wait",
+        relogin: Relogin | None = None,
+        lock: RLock | None = None,
     ) -> None:
         self._refresh = checked_function("`refresh`", refresh, "tokens", "reason")
         self._owner = owner
         self._time_limit = time_limit
         self._clock = clock
         self._scheduler = scheduler
-        self._backoff = Backoff()
-        self._reason = RefreshReason.FORCED
-        self._began = clock()
-        self._wave: PendingRequests[TokenSet] | None = None
+        self._backoff = Backoff(backoff)
+        self._on_outage = on_outage
+        self._relogin = relogin or Relogin(None, time_limit=time_limit)
+        self._dead: deque[bytes] = deque(maxlen=REMEMBERED)
         self.flight = SingleFlight(
-            self._fetch, keep=self._keep, time_limit=time_limit, failed=self._failed, scheduler=scheduler
+            self._fetch, keep=self._keep, time_limit=time_limit, failed=self._failed, scheduler=scheduler, lock=lock
         )
 
     def join(self, reason: RefreshReason) -> PendingRequests[TokenSet]:
         """Return those who wait for the refresh; it is started if none is under way."""
-        if self.flight.wave is not None:
-            return self.flight.wave
-        self._reason, self._began = reason, self._clock()
-        self._wave = self.flight.join(reason)
-        self._owner.emit(RefreshStarted, reason)
-        return self._wave
+        return self.flight.join(Refresh(reason, self._owner.wallet.epoch, self._clock()))
 
-    def start_over(self, error: SessionEnded) -> None:
-        """Give up the refresh that is under way, and forget the failures: somebody else signs in, or nobody."""
+    def start_over(self) -> Callable[[Exception], None]:
+        """Give up the refresh that is under way, and forget the failures: somebody else signs in, or nobody.
+
+        Returns:
+            What tells those who wait.
+        """
         self._backoff.reset()
-        self.flight.abandon(error)
+        return self.flight.withdraw()
 
-    async def _fetch(self, reason: RefreshReason) -> TokenSet | None:
-        pause = 0.0 if reason is RefreshReason.FORCED else self._backoff.delay_at(self._clock())
-        cause = self._backoff.last_error
+    @property
+    def serves_stale(self) -> bool:
+        """Whether operations go on with a token past its end, since the issuer is known to be down."""
+        return self._on_outage == "use_stale" and self._backoff.has_failed
+
+    async def _fetch(self, refresh: Refresh) -> TokenSet | None:
+        pause = 0.0 if refresh.reason is RefreshReason.FORCED else self._backoff.delay_at(self._clock())
+        if pause and self._on_outage == "fail":
+            raise self._given_up(f"the next try is in {pause:.1f} s", pause)
         while True:
-            if pause:
-                if pause >= self._time_left():
-                    raise self._given_up(pause, cause) from cause
-                await sleep(pause, self._scheduler)
+            await self._pause(pause, refresh)
+            tokens = self._tokens_of(refresh)
             try:
-                return _checked(await resolve(self._refresh(self._owner.wallet.tokens, reason)))
+                return await self._try(tokens, refresh)
             except SequenceContainsNoElementsError:
                 return None  # an Observable that completed empty
+            except SessionEnded as ended:
+                return await self._sign_in_again(refresh, tokens, ended)
             except Exception as error:
                 if not is_transient(error):
                     raise
-                cause = error
-            pause = self._backoff.fail(cause, self._clock())
-            self._owner.emit(RefreshTryFailed, type(cause).__name__, pause)
+                pause = self._backoff.fail(error, self._clock())
+                self._owner.emit(RefreshTryFailed, type(error).__name__, pause)
+                refresh.lost_answers += _may_have_been_used(tokens, error)
+            self._check_patience(refresh, pause)
 
-    async def _keep(self, tokens: TokenSet) -> TokenSet:
+    async def _pause(self, seconds: float, refresh: Refresh) -> None:
+        """Wait until the next try, where there is time for one."""
+        if seconds and seconds >= self._time_left(refresh):
+            why = f"the pause of {seconds:.1f} s before the next try leaves no time for one within"
+            raise self._given_up(f"{why} `refresh_timeout`, {self._time_limit:g} s", seconds)
+        if seconds:
+            await sleep(seconds, self._scheduler)
+
+    def _check_patience(self, refresh: Refresh, pause: float) -> None:
+        """Give up after a failure that may pass, where another try is not for this refresh to make."""
+        if self._on_outage != "wait":
+            raise self._given_up(f"the next try is in {pause:.1f} s", pause)
+        if refresh.lost_answers > REPLAYS:
+            why = "its answer may have been lost each time; the refresh token is not presented again at once"
+            raise self._given_up(why, pause)
+
+    async def _try(self, tokens: TokenSet | None, refresh: Refresh) -> TokenSet | None:
+        if tokens is not None and tokens.refresh_token is not None and _hashed(tokens.refresh_token) in self._dead:
+            raise SessionEnded
+        return _checked(await resolve(self._refresh(tokens, refresh.reason)))
+
+    def _tokens_of(self, refresh: Refresh) -> TokenSet | None:
+        """Return the tokens in use; on another loop somebody else may have signed in since."""
+        wallet = self._owner.wallet
+        credential = wallet.credential
+        if (wallet.epoch if credential is None else credential.epoch) != refresh.epoch:
+            raise SessionEnded(wallet.parting)
+        return None if credential is None else credential.tokens
+
+    async def _sign_in_again(self, refresh: Refresh, tokens: TokenSet | None, ended: SessionEnded) -> TokenSet:
+        """Ask the application for tokens before the session ends; never again for those that are dead."""
+        if tokens is not None and tokens.refresh_token is not None:
+            self._dead.append(_hashed(tokens.refresh_token))
+        if not self._relogin.is_wanted:
+            raise ended
+        self.flight.extend(self._relogin.time_limit)
+        began = self._clock()
+        await self._owner.forget()
+        try:
+            new = await self._relogin.ask(ended)
+        except Exception as error:  # noqa: BLE001 - of the application's function; the session ends as it would have
+            self._owner.tell_of_failed_callback("on_session_ended", error)
+            new = None
+        if new is None:
+            raise ended
+        self._owner.emit(SignedInAgain, (self._clock() - began).total_seconds())
+        refresh.is_login = True
+        return new
+
+    async def _keep(self, refresh: Refresh, tokens: TokenSet) -> TokenSet:
         self._backoff.reset()
-        self._tell(RefreshSucceeded)
-        return await self._owner.keep(tokens)
+        self._tell(RefreshSucceeded, refresh, self.flight.waiting, fingerprint(tokens.access_token))
+        return await self._owner.keep(refresh, tokens)
 
-    def _failed(self, error: Exception) -> AuthError:
+    def _failed(self, refresh: Refresh, error: Exception, waiting: int) -> AuthError | TokenSet:
         """Tell everybody; whatever raises on the way, those who wait get an error."""
         try:
-            return self._end_with(self._translated(error), error)
+            return self._end_with(refresh, self._translated(error), error, waiting)
         except Exception as failure:  # noqa: BLE001 - a clock may raise, and errors of users' own classes anywhere
             report_callback_error(failure)
             return TokenRefreshError(f"the token refresh failed with {type(error).__name__}", retryable=False)
 
-    def _end_with(self, failure: AuthError, error: Exception) -> AuthError:
-        if not failure.retryable:
+    def _end_with(self, refresh: Refresh, failure: AuthError, error: Exception, waiting: int) -> AuthError | TokenSet:
+        is_stalled = self._on_outage == "use_stale" and isinstance(failure, TokenRefreshTimeout)
+        if not failure.retryable or is_stalled:
             # Those that were tried again have been counted with each try.
             self._backoff.fail(failure, self._clock())
-        self._tell(RefreshFailed, type(error).__name__)
-        self._owner.refresh_failed(failure)
-        return failure
+        self._tell(RefreshFailed, refresh, waiting, type(error).__name__)
+        self._owner.refresh_failed(refresh, failure)
+        return self._stale(refresh, failure) or failure
+
+    def _stale(self, refresh: Refresh, failure: AuthError) -> TokenSet | None:
+        """Return the tokens in use where they are to serve through an outage: at their end, but not refused."""
+        credential = self._owner.wallet.credential
+        is_allowed = self._on_outage == "use_stale" and failure.retryable and refresh.reason is RefreshReason.EXPIRED
+        if not is_allowed or credential is None or credential.is_rejected or credential.epoch != refresh.epoch:
+            return None
+        return credential.tokens
 
     def _translated(self, error: Exception) -> AuthError:
         if isinstance(error, NothingReturned):
@@ -158,21 +261,31 @@ class Refresher:
             failure.__cause__ = error
         return failure
 
-    def _given_up(self, pause: float, cause: Exception | None) -> TokenRefreshError:
-        return TokenRefreshError(
-            f"the token refresh failed (last with {type(cause).__name__}), and the pause of {pause:.1f} s before the "
-            f"next try leaves no time for one within `refresh_timeout`, {self._time_limit:g} s",
+    def _given_up(self, why: str, pause: float) -> TokenRefreshError:
+        cause = self._backoff.last_error
+        error = TokenRefreshError(
+            f"the token refresh failed (last with {type(cause).__name__}), and {why}",
             retryable=True,
             retry_after=pause if cause is not None and asked_pause(cause, self._clock()) is not None else None,
         )
+        error.__cause__ = cause
+        return error
 
-    def _time_left(self) -> float:
-        return self._time_limit - (self._clock() - self._began).total_seconds()
+    def _time_left(self, refresh: Refresh) -> float:
+        return self._time_limit - (self._clock() - refresh.began).total_seconds()
 
-    def _tell(self, event: Callable[..., AuthEvent], *values: object) -> None:
-        waiting = 0 if self._wave is None else self._wave.waiting
-        seconds = (self._clock() - self._began).total_seconds()
-        self._owner.emit(event, self._reason, seconds, waiting, *values)
+    def _tell(self, event: Callable[..., AuthEvent], refresh: Refresh, waiting: int, *values: object) -> None:
+        seconds = (self._clock() - refresh.began).total_seconds()
+        self._owner.emit(event, refresh.reason, seconds, waiting, *values)
+
+
+def _may_have_been_used(tokens: TokenSet | None, error: Exception) -> bool:
+    """Tell whether an issuer that rotates may have used up the refresh token, and only its answer was lost."""
+    return tokens is not None and tokens.refresh_token is not None and bool(getattr(error, "may_have_arrived", False))
+
+
+def _hashed(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
 
 
 def _checked(returned: object) -> TokenSet | None:

@@ -9,44 +9,28 @@ A session is separate from the links that use it: any number of chains share one
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
-from contextlib import suppress
 from types import TracebackType
-from typing import Any, Self
+from typing import Self, TypeVar, cast, get_args
 
 from reactivex import Observable, abc
 
 from rxlink.auth.clock import Clock, checked_clock, system_clock
 from rxlink.auth.credential import Wallet
-from rxlink.auth.events import (
-    AuthEvent,
-    AuthState,
-    AuthStatus,
-    Ended,
-    RefreshFailed,
-    RefreshReason,
-    RefreshStarted,
-    RefreshSucceeded,
-    RefreshTryFailed,
-)
+from rxlink.auth.events import AuthEvent, AuthState
 from rxlink.auth.expiry import Windows
-from rxlink.auth.failures import outcome_of
-from rxlink.auth.pending import PendingRequests
-from rxlink.auth.refresher import RefreshCallback, Refresher
-from rxlink.auth.signals import CurrentSignal, Signal
+from rxlink.auth.keeper import Keeper, SessionOptions
+from rxlink.auth.pacing import BackoffOptions, CoolDownOptions, OnRefreshOutage
+from rxlink.auth.refresher import RefreshCallback
+from rxlink.auth.relogin import Relogin, SessionEndedHook
 from rxlink.auth.storage import MemoryTokenStorage, TokenStorage
 from rxlink.auth.tokens import TokenSet, checked_tokens
-from rxlink.auth.vault import Vault
+from rxlink.core.options import checked_flag, checked_scheduler, kind_of
 from rxlink.core.timing import Duration, to_seconds
-from rxlink.errors import AuthError, ClientClosed, InvariantError, SessionEnded
+from rxlink.errors import InvariantError, InvariantTypeError
 
 __all__ = ["AuthSession"]
 
-logger = logging.getLogger(__name__)
-
-LOGGED: frozenset[object] = frozenset({Ended, RefreshFailed, RefreshStarted, RefreshSucceeded, RefreshTryFailed})
-"""What concerns the session itself, at INFO; the rest is of single operations, at DEBUG."""
+T = TypeVar("T")
 
 
 class AuthSession:
@@ -59,10 +43,11 @@ class AuthSession:
     within ``refresh_timeout``; anything else fails those who wait, and the session is kept. Operations that it sends
     through a chain of this very session go out without a token and are not waited for.
 
+    It may be used on several event loops, in several threads, at once: a refresh runs on the loop that started it, and
+    those who wait for it go on each on their own.
+
     Attributes:
-        wallet: The tokens in use, for links.
-        is_loaded: Whether it is known by now who is signed in.
-        is_closed: Whether it was closed.
+        keeper: Its inner part, for links.
 
     Example:
         >>> import asyncio
@@ -83,9 +68,16 @@ class AuthSession:
         refresh: RefreshCallback,
         tokens: TokenSet | None = None,
         storage: TokenStorage | None = None,
+        obtain_first: bool = False,
         advisory_window: Duration = 60.0,
         mandatory_window: Duration = 10.0,
+        jitter: float = 0.1,
         refresh_timeout: Duration = 30.0,
+        backoff: BackoffOptions | None = None,
+        cool_down: CoolDownOptions | None = None,
+        on_refresh_outage: OnRefreshOutage = "wait",
+        on_session_ended: SessionEndedHook | None = None,
+        relogin_timeout: Duration | None = None,
         clock: Clock | None = None,
         scheduler: abc.SchedulerBase | None = None,
     ) -> None:
@@ -96,48 +88,77 @@ class AuthSession:
             tokens: The tokens to begin with, judged by ``expires_at`` where it is known, else by a life that counts
                 from now; None to load them from the storage.
             storage: Where tokens are kept; None for memory.
+            obtain_first: Whether ``refresh`` can get the first tokens too, as the client credentials grant does: then
+                it is called, with None, where none are kept. After a sign-out operations go out as nobody all the same.
             advisory_window: Seconds before the end of a token from which it is refreshed in the background; at most a
                 quarter of its life.
             mandatory_window: Seconds before its end from which operations wait for the refresh; at most a tenth.
+            jitter: The share of the advisory window, 0 to 1, by which sessions that share an expiry spread out.
             refresh_timeout: Seconds that a refresh may take, tries and pauses and saving together; operations
                 wait that long.
+            backoff: The pauses between tries; None for 0.5 s, doubling to 10 s.
+            cool_down: When refreshes stop for a while because fresh tokens are rejected too; None for 30 s after three
+                in a row.
+            on_refresh_outage: What becomes of operations whose token is at its end while the issuer fails in a way
+                that may pass. ``"wait"``: they wait for the next tries, until ``refresh_timeout``, and then fail.
+                ``"fail"``: they fail at the first try, and at once during the pause after it. ``"use_stale"``: they go
+                on with the token that there is, unless the server has refused it, and the tries go on beside them.
+            on_session_ended: Called when the refresh token is dead, with the error; returns tokens of a new sign-in of
+                the same user, with which those who wait go on, or None, and the session ends. Not called for
+                ``clear()``. A plain function, a coroutine function, or one that returns an Observable.
+            relogin_timeout: Seconds that ``on_session_ended`` may take; None for as many as a refresh.
             clock: Gives the current time as an aware datetime; None for the system's.
             scheduler: For the session's own timers; None for the running event loop's time.
 
         Raises:
-            InvariantError: A duration makes no sense, or both tokens and storage were given.
-            InvariantTypeError: ``refresh`` cannot be called, or an option has the wrong type.
+            InvariantError: A duration makes no sense, an option is none of its words, or both tokens and storage were
+                given.
+            InvariantTypeError: A function cannot be called, or an option has the wrong type.
         """
         if tokens is not None and storage is not None:
             raise InvariantError("give `tokens` or `storage`, not both: with a storage, use `await set_tokens(...)`")
-        windows = Windows(
-            to_seconds("advisory_window", advisory_window), to_seconds("mandatory_window", mandatory_window)
-        )
         time_limit = to_seconds("refresh_timeout", refresh_timeout, may_be_zero=False)
         clock = checked_clock(clock or system_clock)
-        self.wallet = Wallet(windows, clock)
-        storage = MemoryTokenStorage() if storage is None else storage
-        self._states = CurrentSignal(AuthState(AuthStatus.LOADING))
-        self._events = Signal[AuthEvent]()
-        self._vault = Vault(storage, self.loaded, self._events.on_next, time_limit=time_limit, scheduler=scheduler)
-        self._refresher = Refresher(refresh, self, time_limit=time_limit, clock=clock, scheduler=scheduler)
-        self.is_loaded = False
-        self.is_closed = False
+        options = SessionOptions(
+            windows=Windows(advisory_window, mandatory_window, jitter),
+            time_limit=time_limit,
+            backoff=_checked_options("backoff", backoff, BackoffOptions),
+            cool_down=_checked_options("cool_down", cool_down, CoolDownOptions),
+            on_outage=_checked_outage(on_refresh_outage),
+            relogin=Relogin(
+                on_session_ended,
+                time_limit=time_limit
+                if relogin_timeout is None
+                else to_seconds("relogin_timeout", relogin_timeout, may_be_zero=False),
+            ),
+            obtains_first=checked_flag("obtain_first", obtain_first),
+            clock=clock,
+            scheduler=checked_scheduler("scheduler", scheduler),
+        )
+        self.keeper = Keeper(refresh, MemoryTokenStorage() if storage is None else storage, options)
         if tokens is not None:
             kept = checked_tokens(tokens)
-            self.loaded(kept if kept.expires_at is not None else kept.received(clock()))
-
-    # -- for applications ---------------------------------------------------------------------------------------------
+            self.keeper.loaded(kept if kept.expires_at is not None else kept.received(clock()))
 
     @property
     def states(self) -> Observable[AuthState]:
         """Where the session stands: the current state at once, then each change."""
-        return self._states.as_observable()
+        return self.keeper.announcer.states.as_observable()
 
     @property
     def events(self) -> Observable[AuthEvent]:
         """What happens, as it happens; counts and durations, never a secret."""
-        return self._events.as_observable()
+        return self.keeper.announcer.events.as_observable()
+
+    @property
+    def wallet(self) -> Wallet:
+        """The tokens in use, with what is known about them."""
+        return self.keeper.wallet
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was closed."""
+        return self.keeper.is_closed
 
     async def get_token(self) -> str | None:
         """Return an access token that is good to use, refreshed first where it has to be; None if nobody is signed in.
@@ -149,10 +170,10 @@ class AuthSession:
         """
         self._check_call("get_token")
         has_waited = False
-        while (wave := self.gate(has_waited=has_waited)) is not None:
-            has_waited = self.is_loaded
-            await self._wait_with(wave)
-        tokens = self.wallet.tokens
+        while (wave := self.keeper.gate(has_waited=has_waited)) is not None:
+            has_waited = self.keeper.is_loaded
+            await self.keeper.wait_with(wave)
+        tokens = self.keeper.wallet.tokens
         return None if tokens is None else tokens.access_token
 
     async def refresh(self, *, force: bool = False) -> TokenSet | None:
@@ -167,12 +188,9 @@ class AuthSession:
             InvariantError: Called from inside the session's own refresh.
         """
         self._check_call("refresh")
-        while not self.is_loaded:
-            await self._wait_with(self._vault.loading.join(None))
-        reason = RefreshReason.FORCED if force else self.wallet.due()
-        if reason is not None:
-            await self._wait_with(self._join(reason))
-        return self.wallet.tokens
+        await self.keeper.wait_for_load()
+        await self.keeper.refresh(is_forced=force)
+        return self.keeper.wallet.tokens
 
     async def set_tokens(self, tokens: TokenSet) -> None:
         """Sign in: use these tokens from now on, and save them.
@@ -185,12 +203,7 @@ class AuthSession:
             InvariantError: Called from inside the session's own refresh; return the tokens instead.
         """
         self._check_call("set_tokens")
-        checked_tokens(tokens)
-        self.wallet.start_epoch("another login")
-        kept = self.wallet.renew(tokens, is_refreshed=False)
-        self._part_with(SessionEnded("another login"))
-        self._resume_state()
-        await self._vault.save(kept, self.wallet.generation)
+        await self.keeper.sign_in(checked_tokens(tokens))
 
     async def clear(self) -> None:
         """Sign out: forget the tokens here and in the storage.
@@ -203,8 +216,7 @@ class AuthSession:
             InvariantError: Called from inside the session's own refresh; raise SessionEnded instead.
         """
         self._check_call("clear")
-        self._end(SessionEnded("signed out"))
-        await self._vault.clear()
+        await self.keeper.sign_out()
 
     async def aclose(self) -> None:
         """Close the session: those who wait get :class:`~rxlink.errors.ClientClosed`.
@@ -212,14 +224,7 @@ class AuthSession:
         A refresh that is under way is awaited, at most for its time limit, so that its tokens are saved.
         """
         self._refuse_inside("aclose")
-        self.is_closed = True
-        self._vault.loading.abandon(ClientClosed("the AuthSession"))
-        if (wave := self._refresher.flight.wave) is not None:
-            wave.on_error(ClientClosed("the AuthSession"))
-            await self._refresher.flight.ended()
-        await self._vault.aclose()
-        self._events.on_completed()
-        self._states.on_completed()
+        await self.keeper.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -229,119 +234,28 @@ class AuthSession:
     ) -> None:
         await self.aclose()
 
-    # -- for links, the refresher and the vault -----------------------------------------------------------------------
-
-    def is_inside_refresh(self) -> bool:
-        """Tell whether the caller is part of this session's own load or refresh, and so must not wait for it."""
-        return self._refresher.flight.is_inside() or self._vault.loading.is_inside()
-
-    def gate(self, *, has_waited: bool = False, is_retry: bool = False) -> PendingRequests[Any] | None:
-        """Return whom an operation must wait with before it is sent; None where it may be sent with ``credential``.
-
-        Args:
-            has_waited: Whether it has waited for a refresh: then only a rejection makes it wait once more.
-            is_retry: Whether it was sent before: then it also waits until the tokens are saved.
-
-        Raises:
-            ClientClosed: The session is closed.
-        """
-        self._refuse_closed()
-        if not self.is_loaded:
-            return self._vault.loading.join(None)
-        if is_retry and self._vault.is_saving and self._refresher.flight.wave is not None:
-            return self._refresher.flight.wave
-        reason = self.wallet.due()
-        if reason is None or (has_waited and reason is not RefreshReason.REJECTED):
-            return None
-        if reason is not RefreshReason.EXPIRING:
-            return self._join(reason)
-        # Inside the advisory window operations go on while the refresh runs, or could not be started.
-        with suppress(InvariantError):
-            self._join(reason)
-        return None
-
-    def loaded(self, tokens: TokenSet | None, /) -> None:
-        """Begin with the tokens that were kept, or with nobody signed in."""
-        self.is_loaded = True
-        if tokens is not None:
-            self.wallet.restore(tokens)
-        self._resume_state()
-
-    async def keep(self, tokens: TokenSet, /) -> TokenSet:
-        """Use new tokens at once, and save them before anyone who waits goes on."""
-        kept = self.wallet.renew(tokens, is_refreshed=True)
-        self._set_state(AuthStatus.AUTHENTICATED)
-        await self._vault.save_refreshed(kept, self.wallet.generation)
-        return kept
-
-    def refresh_failed(self, error: AuthError, /) -> None:
-        """End the session if the failure is final, else go back to the state before."""
-        if isinstance(error, SessionEnded):
-            self._end(error)
-            self._vault.clear_later(self.wallet.generation)
-        else:
-            self._resume_state()
-
-    def emit(self, event: Callable[..., AuthEvent], /, *values: object) -> None:
-        """Tell the listeners, if there are any, and the log what concerns the session itself."""
-        level = logging.INFO if event in LOGGED else logging.DEBUG
-        is_logged = logger.isEnabledFor(level)
-        if is_logged or self._events.observers:
-            told = event(self.wallet.generation, *values)
-            if is_logged:
-                logger.log(level, "%s", told)
-            self._events.on_next(told)
-
-    async def _wait_with(self, wave: PendingRequests[Any]) -> None:
-        epoch = self.wallet.epoch
-        await outcome_of(wave)
-        if self.wallet.epoch != epoch:  # by one who was released earlier
-            raise SessionEnded(self.wallet.parting)
-
-    def _join(self, reason: RefreshReason) -> PendingRequests[TokenSet]:
-        is_under_way = self._refresher.flight.wave is not None
-        wave = self._refresher.join(reason)
-        if not is_under_way:
-            self._set_state(AuthStatus.REFRESHING)
-        return wave
-
-    def _end(self, error: SessionEnded) -> None:
-        """Nobody is signed in any more; the listeners hear of it once."""
-        somebody_was = self.wallet.credential is not None or not self.is_loaded
-        self.wallet.start_epoch(error.reason)
-        self._part_with(error)
-        self._set_state(AuthStatus.UNAUTHENTICATED, error.reason)
-        if somebody_was:
-            self.emit(Ended, error.reason)
-
-    def _part_with(self, error: SessionEnded) -> None:
-        """End what was started for the login before; who waited may at once start anew in the present one."""
-        self.is_loaded = True
-        self._vault.loading.abandon(error)
-        self._refresher.start_over(error)
-
-    def _resume_state(self) -> None:
-        if self._refresher.flight.wave is not None:
-            return  # a listener, or one who waited, has set off the next refresh already
-        if self.wallet.credential is None:
-            self._set_state(AuthStatus.UNAUTHENTICATED, "nobody is signed in")
-        else:
-            self._set_state(AuthStatus.AUTHENTICATED)
-
-    def _set_state(self, status: AuthStatus, reason: str | None = None) -> None:
-        self._states.on_next(AuthState(status, reason))
-
-    def _refuse_closed(self) -> None:
-        if self.is_closed:
-            raise ClientClosed("the AuthSession")
-
     def _check_call(self, method: str) -> None:
         self._refuse_inside(method)
-        self._refuse_closed()
+        self.keeper.refuse_closed()
 
     def _refuse_inside(self, method: str) -> None:
-        if self.is_inside_refresh():
+        if self.keeper.is_inside_refresh():
             raise InvariantError(
                 f"`{method}` was called from inside the session's own refresh, which would wait for itself; "
                 "return the new tokens from the refresh callback, or raise SessionEnded"
             )
+
+
+def _checked_outage(policy: object) -> OnRefreshOutage:
+    if policy not in get_args(OnRefreshOutage):
+        words = ", ".join(map(repr, get_args(OnRefreshOutage)))
+        raise InvariantError(f"`on_refresh_outage` is {policy!r}; give one of {words}")
+    return cast("OnRefreshOutage", policy)
+
+
+def _checked_options(name: str, given: T | None, kind: type[T]) -> T:
+    if given is None:
+        return kind()
+    if not isinstance(given, kind):
+        raise InvariantTypeError(f"`{name}` is {kind_of(given)}; give {kind.__name__}(...)")
+    return given

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from reactivex import Subject, abc
 
+from rxlink.auth.loops import call_on, loop_here
 from rxlink.core.work import report_callback_error
 
 __all__ = ["CurrentSignal", "Signal"]
@@ -19,8 +20,8 @@ T = TypeVar("T")
 class Signal(Subject[T]):
     """A Subject whose observers are strangers to one another.
 
-    One that raises does not stop the others, each is called in the ``contextvars.Context`` in which it subscribed, and
-    all hear everything in the same order, even of what one of them sets off.
+    One that raises does not stop the others, each is called in the ``contextvars.Context`` and on the event loop in
+    which it subscribed, and all hear everything in the same order, even of what one of them sets off.
     """
 
     def __init__(self) -> None:
@@ -34,15 +35,30 @@ class Signal(Subject[T]):
         return super()._subscribe_core(_Listener(observer), scheduler)
 
     def _on_next_core(self, value: T) -> None:
+        self.note(value)
+        self.tell()
+
+    def note(self, value: T) -> None:
+        """Put a value behind those that are still to be told; :meth:`tell` tells it."""
         self._to_tell.append(value)
-        if self._is_telling:
-            return
-        self._is_telling = True
+
+    def tell(self) -> None:
+        """Tell what was noted, unless somebody further up the stack, or in another thread, is at it."""
+        with self.lock:
+            if self._is_telling:
+                return
+            self._is_telling = True
         try:
-            while self._to_tell:
-                self._tell(self._to_tell.popleft())
-        finally:
-            self._is_telling = False
+            while (told := self._next_to_tell()) is not None:
+                self._tell(told[0])
+        except BaseException:
+            self._is_telling = False  # the program is leaving, or a loop was told to stop
+            raise
+
+    def _next_to_tell(self) -> tuple[T] | None:
+        with self.lock:
+            self._is_telling = bool(self._to_tell)
+            return (self._to_tell.popleft(),) if self._to_tell else None
 
     def _tell(self, value: T) -> None:
         super()._on_next_core(value)
@@ -69,11 +85,12 @@ class CurrentSignal(Signal[T]):
 
 
 class _Listener(abc.ObserverBase[T]):
-    """An observer in its own context, whose exceptions stay with it."""
+    """An observer in its own context and on its own loop, whose exceptions stay with it."""
 
     def __init__(self, observer: abc.ObserverBase[T]) -> None:
         self._observer = observer
         self._context = copy_context()
+        self._loop = loop_here()
 
     def on_next(self, value: T) -> None:
         self._call(self._observer.on_next, value)
@@ -85,6 +102,13 @@ class _Listener(abc.ObserverBase[T]):
         self._call(self._observer.on_completed)
 
     def _call(self, method: Callable[..., None], *values: object) -> None:
+        loop = self._loop
+        if loop is not None and loop is not loop_here() and not loop.is_closed():
+            call_on(loop, self._run, method, *values)
+        else:
+            self._run(method, *values)
+
+    def _run(self, method: Callable[..., None], *values: object) -> None:
         try:
             # A copy: this very context may be entered further up the stack, and a context is entered once.
             self._context.copy().run(method, *values)

@@ -210,7 +210,7 @@ class _Attempt:
         self._decide(is_good)
 
     def _decide(self, is_good: object) -> None:
-        is_outdated = self._count != self._renewal.count and self._renewal.flight.wave is None
+        is_outdated = self._count != self._renewal.count and not self._renewal.flight.is_under_way
         if is_good or (is_outdated and self._has_asked_again):
             self._go_on()
         elif is_outdated:

@@ -73,7 +73,6 @@ class TokenRenewal:
         self._field = _checked_field(access_token_field)
         checked_scheduler("scheduler", scheduler)
         self._time_limit = to_seconds("refresh_timeout", refresh_timeout, may_be_zero=False)
-        self._asked_by: Operation | None = None
         self._chores: set[asyncio.Task[None]] = set()
         self._is_closed = False
         self.count = 0
@@ -90,8 +89,6 @@ class TokenRenewal:
         """
         if self._is_closed:
             raise ClientClosed("the TokenRefreshLink")
-        if self.flight.wave is None:
-            self._asked_by = operation
         return self.flight.join(operation)
 
     async def aclose(self) -> None:
@@ -99,9 +96,8 @@ class TokenRenewal:
         if self.flight.is_inside():
             raise InvariantError("a TokenRefreshLink was closed from inside its own refresh; close it after that")
         self._is_closed = True
-        if (wave := self.flight.wave) is not None:
-            wave.on_error(ClientClosed("the TokenRefreshLink"))
-            await self.flight.ended()
+        self.flight.turn_away(ClientClosed("the TokenRefreshLink"))
+        await self.flight.ended()
         if self._chores:
             _, late = await asyncio.wait(self._chores, timeout=self._time_limit)
             for chore in late:
@@ -126,7 +122,7 @@ class TokenRenewal:
         self.count += 1
         return token
 
-    def _failed(self, error: Exception) -> AuthError:
+    def _failed(self, operation: Operation, error: Exception, waiting: int) -> AuthError:
         """Tell the application; those who wait hear of it next."""
         if isinstance(error, AuthError):
             failure = error
@@ -135,10 +131,10 @@ class TokenRenewal:
         else:
             failure = _translated(error)
             failure.__cause__ = error
-        if self._handle_error is not None and self._asked_by is not None:
+        if self._handle_error is not None:
             # What the application's own callback raised, where that is what happened.
             cause = failure.__cause__ if type(failure) is TokenRefreshError else None
-            self._tell(self._handle_error, cause if isinstance(cause, Exception) else failure, self._asked_by)
+            self._tell(self._handle_error, cause if isinstance(cause, Exception) else failure, operation)
         return failure
 
     def _tell(self, handle_error: HandleError, error: Exception, operation: Operation) -> None:
@@ -171,7 +167,7 @@ async def _finish(doing: Any) -> None:
         report_callback_error(error)
 
 
-async def _as_it_is(token: Any) -> Any:
+async def _as_it_is(operation: Operation, token: Any) -> Any:
     return token
 
 

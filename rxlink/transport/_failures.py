@@ -17,12 +17,23 @@ PERMANENT = (
 """What happens again when the same request is sent again."""
 
 TELLTALE = (
+    aiohttp.ClientPayloadError,
     aiohttp.ClientResponseError,
     aiohttp.ConnectionTimeoutError,
     aiohttp.InvalidURL,
     aiohttp.NonHttpUrlClientError,
 )
-"""What shows the whole URL or the request's headers, and so must not become a cause."""
+"""What shows the whole URL, the request's headers or a piece of the answer, and so must not become a cause."""
+
+NEVER_SENT = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ClientHttpProxyError,
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.InvalidURL,
+    aiohttp.NonHttpUrlClientError,
+    aiohttp.ServerFingerprintMismatch,
+)
+"""What happens before a request leaves: no name, no connection, no TLS."""
 
 
 def network_error(error: aiohttp.ClientError | OSError, what: object) -> NetworkError:
@@ -36,6 +47,8 @@ def network_error(error: aiohttp.ClientError | OSError, what: object) -> Network
     reason = f"{type(error).__name__}: {detail}" if detail else type(error).__name__
     failure = NetworkError(f"{what} got no answer ({reason})")
     failure.retryable = not isinstance(error, PERMANENT)
+    has_left = isinstance(error, aiohttp.RedirectClientError)  # the request before the redirect
+    failure.may_have_arrived = has_left or not isinstance(error, NEVER_SENT)
     if not isinstance(error, TELLTALE):
         failure.__cause__ = error
     return failure

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias, cast
 
 import aiohttp
 
+from rxlink.auth.challenges import parse_challenges, required_scopes
 from rxlink.core.operation import Operation
 from rxlink.core.result import FetchResult
 from rxlink.errors import (
@@ -28,6 +29,8 @@ JsonDecoder: TypeAlias = Callable[[bytes], Any]
 
 GRAPHQL_RESPONSE = "application/graphql-response+json"
 FIRST_UNSUCCESSFUL_STATUS = 300
+REFUSALS = (401, 403)
+"""The statuses that may ask for scopes (RFC 6750 section 3.1)."""
 IN_UTF8 = frozenset({
     "application/json", "application/json; charset=utf-8", "application/json;charset=utf-8",
     GRAPHQL_RESPONSE, f"{GRAPHQL_RESPONSE}; charset=utf-8", f"{GRAPHQL_RESPONSE};charset=utf-8",
@@ -133,13 +136,16 @@ def result_of(
 def _server_error(
     response: aiohttp.ClientResponse, body: bytes, operation: Operation, message: str, result: object = None
 ) -> ServerError:
+    headers = _headers(response)
+    challenges = parse_challenges(headers.get("www-authenticate")) if response.status in REFUSALS else ()
     return ServerError(
         message,
         status_code=response.status,
-        headers=_headers(response),
+        headers=headers,
         body_text=_text(response, body),
         result=cast("dict[str, Any]", result) if isinstance(result, dict) else None,
         operation_name=operation.operation_name,
+        required_scopes=required_scopes(challenges),
     )
 
 

@@ -49,8 +49,9 @@ class Books:
         """Book a token as the one in use; its windows are those of the defaults, jitter left aside."""
         token.came_to_nobody = token.is_refreshed and self.current is None
         self.current = token
-        known = self._last_known_life if life is None else life
-        if known is not None and known > 0:
+        # A fresh token that has ended already says nothing: a clock is wrong.
+        known = self._last_known_life if life is None or life <= 0 else life
+        if known is not None:
             self._set_windows(token, self.now + timedelta(seconds=known), known)
             self._last_known_life = known
         else:

@@ -84,7 +84,7 @@ def check_p4_saved_before_retried(world: World) -> None:
         if is_retry and send.token is not None and send.token.is_refreshed:
             # A save that hangs counts as failed when the time limit has passed, begun or not.
             is_late = send.at - send.token.refresh_began >= TIME_LIMIT - A_MOMENT
-            is_saved = bool(send.saves_of_token) and "running" not in send.saves_of_token
+            is_saved = bool(send.saves_of_token) and send.saves_of_token[0] != "running"  # it may be saved again later
             assert is_saved or is_late, f"{send.op.name} was retried before its token was saved"
 
 

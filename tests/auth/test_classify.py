@@ -4,15 +4,10 @@ from typing import Any
 
 import pytest
 
+from rxlink.auth.answer import Answer
 from rxlink.auth.classify import is_auth_error
-from rxlink.errors import ClientClosed, CombinedGraphQLErrors, NetworkError, ServerError
-
-CODED = {"message": "no", "extensions": {"code": "UNAUTHENTICATED"}}
-OTHER = {"message": "no", "extensions": {"code": "BAD_USER_INPUT"}}
-
-
-def server_error(status: int, result: dict[str, Any] | None = None) -> ServerError:
-    return ServerError("no", status_code=status, headers={}, body_text="no", result=result)
+from rxlink.errors import ClientClosed, CombinedGraphQLErrors, NetworkError, ServerError, ServerParseError
+from tests.auth.refusals import CODED, INVALID, LACKING, OTHER, answer_of, server_error
 
 
 @pytest.mark.parametrize(
@@ -124,3 +119,51 @@ def test_the_errors_of_a_result_as_one_exception_are_judged_as_the_result(data: 
 )
 def test_the_answer_is_a_bool_for_whoever_combines_it(answer: Any) -> None:
     assert is_auth_error(answer) is False
+
+
+class TestBothShapesOfA401:
+    @pytest.mark.parametrize("body", [{"errors": [OTHER]}, {"data": None}, {"data": {"a": None}}, {"errors": "x"}])
+    def test_are_refused_alike(self, body: dict[str, Any]) -> None:
+        """E01, E02: an exception or a result, depending on the content type; with errors or without."""
+        assert (True, True) == (is_auth_error(answer_of(body, 401)), is_auth_error(server_error(401, body)))
+
+    @pytest.mark.parametrize("status", [200, 400, 403, 500])
+    def test_no_other_status_is_one_of_them(self, status: int) -> None:
+        """E04: also not 403."""
+        body = {"data": None, "errors": [OTHER]}
+
+        assert (False, False) == (is_auth_error(answer_of(body, status)), is_auth_error(server_error(status, body)))
+
+    def test_a_body_that_is_no_json_changes_nothing(self) -> None:
+        """E01: a proxy's page with the type of a GraphQL response."""
+        assert is_auth_error(ServerParseError("no", status_code=401, headers={}, body_text="<html>"))
+
+    def test_what_came_without_a_response_has_no_status(self) -> None:
+        assert not is_auth_error(Answer.of({"data": None}))
+
+
+class TestChallenges:
+    @pytest.mark.parametrize("status", [200, 400, 403])
+    def test_invalid_token_is_an_auth_error_whatever_the_status(self, status: int) -> None:
+        """E05: RFC 6750 wants 401 with it, and servers send others."""
+        result = {"data": None, "errors": [OTHER]}
+
+        assert is_auth_error(server_error(status, challenge=INVALID))
+        assert is_auth_error(answer_of(result, status, INVALID))
+
+    @pytest.mark.parametrize("status", [200, 401, 403])
+    def test_insufficient_scope_is_none_whatever_else_is_said(self, status: int) -> None:
+        """E05: a refresh cannot widen a scope."""
+        refused = {"data": None, "errors": [CODED]}
+
+        for challenge in (LACKING, f"{INVALID}, {LACKING}", 'Bearer error="insufficient_scope"'):
+            assert not is_auth_error(server_error(status, refused, challenge))
+            assert not is_auth_error(answer_of(refused, status, challenge))
+        assert not is_auth_error(ServerError("", status_code=401, headers={}, body_text="", required_scopes=["admin"]))
+
+    def test_a_challenge_without_an_error_says_nothing(self) -> None:
+        """E04."""
+        assert not is_auth_error(server_error(403, challenge='Bearer realm="a"'))
+
+    def test_a_success_is_one_whatever_its_headers_say(self) -> None:
+        assert not is_auth_error(answer_of({"data": {"a": None}}, 200, INVALID))

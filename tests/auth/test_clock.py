@@ -1,12 +1,11 @@
 """What a session's time comes from."""
 
-import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from rxlink.auth.clock import checked_clock, running_loop, system_clock
+from rxlink.auth.clock import checked_clock, system_clock
 from rxlink.errors import InvariantError, InvariantTypeError
 
 
@@ -27,12 +26,3 @@ def test_a_naive_clock_is_refused() -> None:
 def test_what_is_no_clock_is_a_type_error(clock: Any, what: str) -> None:
     with pytest.raises(InvariantTypeError, match=what):
         checked_clock(clock)
-
-
-async def test_the_running_loop_is_found() -> None:
-    assert asyncio.get_running_loop() is running_loop()
-
-
-def test_without_one_the_cure_is_named() -> None:
-    with pytest.raises(InvariantError, match="no event loop runs; subscribe or await inside a coroutine"):
-        running_loop()

@@ -120,6 +120,24 @@ class TestDue:
         assert nobody is None
         assert credential is wallet.at_hand()
 
+    def test_the_quick_answer_is_one_snapshot(self, clock: HandClock) -> None:
+        """E97: the tokens are replaced while the old ones are judged; what is judged good is what is used."""
+        replacing: list[TokenSet] = []
+
+        def replacing_clock() -> datetime:
+            if replacing:
+                wallet.renew(replacing.pop(), is_refreshed=True)
+            return clock()
+
+        wallet = Wallet(Windows(60, 10), replacing_clock)
+        old = refreshed(wallet, "A1", expires_in=3600)
+        replacing.append(TokenSet("A2", expires_in=1))
+
+        at_hand = wallet.at_hand()
+
+        assert old is at_hand
+        assert ("A1", "A2") == (old.tokens.access_token, held(wallet).tokens.access_token)
+
 
 class TestGenerations:
     def test_each_token_set_is_a_generation(self, wallet: Wallet) -> None:
@@ -246,7 +264,7 @@ def test_a_credential_prints_no_token() -> None:
     """P7, E98."""
     tokens = TokenSet("planted-access", refresh_token="planted-refresh")
 
-    assert "planted" not in repr(Credential(tokens, 1, Lifetime()))
+    assert "planted" not in repr(Credential(tokens, 1, 0, Lifetime()))
 
 
 async def test_only_tokens_of_a_refresh_have_to_prove_themselves() -> None:

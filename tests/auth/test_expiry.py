@@ -35,10 +35,10 @@ def lifetime(
     windows: Windows = WINDOWS,
     last_known: float | None = None,
     is_fresh: bool = True,
+    offset: float = 0.0,
     **of: Any,
 ) -> Lifetime:
-    tokens = TokenSet(token, **of).received(NOW) if is_fresh else TokenSet(token, **of)
-    return lifetime_of(tokens, NOW, windows, last_known=last_known, is_fresh=is_fresh)
+    return lifetime_of(TokenSet(token, **of), NOW, windows, last_known=last_known, is_fresh=is_fresh, offset=offset)
 
 
 def left(moment: datetime | None) -> float | None:
@@ -71,6 +71,7 @@ class TestWindows:
         assert (25, 40) == (left(loaded.advisory_at), left(loaded.mandatory_at))
 
     def test_the_mandatory_window_is_never_before_the_advisory_one(self) -> None:
+        """E60: a larger one counts as large as the advisory one."""
         swapped = lifetime(windows=Windows(advisory=5, mandatory=50), expires_in=3600)
 
         assert (3595, 3595) == (left(swapped.advisory_at), left(swapped.mandatory_at))
@@ -79,6 +80,21 @@ class TestWindows:
         zero = lifetime(windows=Windows(0, 0), expires_in=3600)
 
         assert (3600, 3600) == (left(zero.advisory_at), left(zero.mandatory_at))
+
+
+def test_without_jitter_the_windows_are_as_long_as_they_were_given() -> None:
+    begins = {left(lifetime(windows=Windows(60, 10, 0), expires_in=3600).advisory_at) for _ in range(20)}
+
+    assert {3540} == begins
+
+
+def test_the_jitter_never_reaches_into_the_mandatory_window() -> None:
+    """E17: however large it is, operations never wait where one could have refreshed ahead."""
+    judged = [lifetime(windows=Windows(60, 10, 1), expires_in=3600) for _ in range(200)]
+
+    assert {3590} == {left(each.mandatory_at) for each in judged}
+    assert 3590 == max(left(each.advisory_at) or 0 for each in judged)
+    assert len({left(each.advisory_at) for each in judged}) > 100
 
 
 def test_clients_that_share_an_expiry_spread_out() -> None:
@@ -99,9 +115,17 @@ def test_clients_that_share_an_expiry_spread_out() -> None:
     more=st.tuples(st.floats(0, 1e6), st.floats(0, 1e6)),
     is_fresh=st.booleans(),
     luck=st.floats(0, 1, exclude_max=True),
+    jitter=st.floats(0, 1),
 )
 def test_a_larger_window_never_makes_a_refresh_later(
-    life: float, gone: float, windows: tuple[float, float], more: tuple[float, float], is_fresh: bool, luck: float
+    *,
+    life: float,
+    gone: float,
+    windows: tuple[float, float],
+    more: tuple[float, float],
+    is_fresh: bool,
+    luck: float,
+    jitter: float,
 ) -> None:
     """E60: sign errors in the leeway, for both windows together and each alone."""
     end = NOW + timedelta(seconds=life * (1 - gone))
@@ -110,7 +134,7 @@ def test_a_larger_window_never_makes_a_refresh_later(
     def judged(advisory: float, mandatory: float) -> Lifetime:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(random, "random", lambda: luck)
-            return lifetime(windows=Windows(advisory, mandatory), is_fresh=is_fresh, **of)
+            return lifetime(windows=Windows(advisory, mandatory, jitter), is_fresh=is_fresh, **of)
 
     narrow = judged(*windows)
 
@@ -223,6 +247,12 @@ class TestOrder:
         assert 100 == guessed.seconds
         assert (left(guessed.mandatory_at) or 0) == pytest.approx(90, abs=1)
 
+    def test_that_holds_for_a_kept_token_too(self) -> None:
+        """E65: one that another process has brought meanwhile is no more eternal than one of our own."""
+        assert lifetime(windows=Windows(60, 10, 0), last_known=100) == lifetime(
+            windows=Windows(60, 10, 0), last_known=100, is_fresh=False
+        )
+
     def test_without_that_the_end_is_unknown(self) -> None:
         """E65, S49: an opaque token of unknown life is used until it is rejected."""
         assert Lifetime(None, None, None) == lifetime()
@@ -241,3 +271,12 @@ class TestOrder:
 
     def test_a_kept_life_without_its_beginning_says_nothing(self) -> None:
         assert Lifetime() == lifetime(is_fresh=False, expires_in=60)
+
+    @pytest.mark.parametrize("life", [0, -10])
+    def test_a_life_that_is_over_at_receipt_says_nothing(self, life: float) -> None:
+        """E65: what comes next in the order counts."""
+        ends = NOW + timedelta(seconds=200)
+
+        assert 200 == lifetime(expires_in=life, expires_at=ends).seconds
+        assert 300 == lifetime(jwt_of({"exp": at(300)}), expires_in=life).seconds
+        assert 400 == lifetime(expires_in=life, last_known=400).seconds

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 import pytest
+from reactivex.scheduler import TimeoutScheduler
 
 from rxlink.auth.link import AuthLink
 from rxlink.auth.pacing import CoolDown, asked_pause, is_transient
@@ -97,7 +98,7 @@ async def test_a_clock_that_raises_while_a_refresh_fails_reaches_everyone_who_wa
 async def test_a_timer_that_cannot_be_set_leaves_a_session_that_works_again(time: VirtualTime) -> None:
     """P10: such as one on the scheduler of a loop that was closed."""
 
-    class Broken:
+    class Broken(TimeoutScheduler):
         is_broken = True
 
         def schedule_relative(self, *arguments: Any) -> Any:

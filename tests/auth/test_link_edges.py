@@ -34,7 +34,7 @@ async def test_an_operation_that_was_left_before_it_was_sent_is_not_sent_for_the
 async def test_a_server_that_refuses_without_errors_needs_one_predicate_as_well(time: VirtualTime) -> None:
     """S22: it answers with null to whom it does not know."""
     refusal: dict[str, Any] = {"data": {"me": None}}
-    built = bench(time=time, link={"is_auth_error": lambda answer: refusal == answer})
+    built = bench(time=time, link={"is_auth_error": lambda answer: refusal == answer.result})
     built.server.refusal = lambda: refusal
 
     result = built.start()

@@ -21,7 +21,7 @@ from rxlink.auth.events import (
     RefreshTryFailed,
 )
 from rxlink.auth.session import AuthSession
-from rxlink.auth.tokens import TokenSet
+from rxlink.auth.tokens import TokenSet, fingerprint
 from rxlink.core.observables import from_future
 from rxlink.errors import (
     AuthError,
@@ -499,9 +499,9 @@ class TestEvents:
         await asyncio.gather(*(session.get_token() for _ in range(4)), return_exceptions=True)
 
         expected = [
-            RefreshStarted(1, RefreshReason.FORCED),
-            RefreshSucceeded(1, RefreshReason.FORCED, 2.0, 3),
-            RefreshStarted(2, RefreshReason.EXPIRED),
+            RefreshStarted(1, RefreshReason.FORCED, None, fingerprint("A0")),
+            RefreshSucceeded(1, RefreshReason.FORCED, 2.0, 3, fingerprint("A1")),
+            RefreshStarted(2, RefreshReason.EXPIRED, None, fingerprint("A1")),
             RefreshFailed(2, RefreshReason.EXPIRED, 2.0, 4, "KeyError"),
         ]
         assert expected == [event for event in events.seen if type(event).__name__ != "TokensSaved"]

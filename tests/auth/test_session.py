@@ -257,7 +257,7 @@ class TestSave:
 
     @virtual
     async def test_a_save_that_fails_fails_nobody_and_is_told(self, time: VirtualTime) -> None:
-        """P4, P10: the tokens are good all the same."""
+        """P4, P10, E71: the tokens are good all the same."""
         storage = ScriptedStorage(A0, save=[OSError("disk full")])
         session = session_of(Issuer(), time, storage=storage)
         events = subscribed(session.events)
@@ -269,6 +269,45 @@ class TestSave:
         assert SaveFailed(2, "OSError") == events.seen[-1]
 
     @virtual
+    async def test_a_save_that_fails_is_tried_again(self, time: VirtualTime) -> None:
+        """E71: the next start of the program is to find A1, not the used-up tokens."""
+        storage = ScriptedStorage(A0, save=[OSError("disk full"), OSError("disk full")])
+        session = session_of(Issuer(), time, storage=storage)
+        events = subscribed(session.events)
+
+        await session.refresh(force=True)
+        await asyncio.sleep(5)
+        before = storage.tokens
+        await asyncio.sleep(2)
+
+        assert (A0, TokenSet("A1", refresh_token="R1")) == (before, storage.tokens)
+        assert [SaveFailed(2, "OSError"), SaveFailed(2, "OSError"), TokensSaved(2)] == events.seen[-3:]
+
+    @virtual
+    async def test_what_is_unsaved_when_the_session_is_closed_is_tried_once_more(self, time: VirtualTime) -> None:
+        """E71."""
+        storage = ScriptedStorage(A0, save=[OSError("disk full")])
+        session = session_of(Issuer(), time, storage=storage)
+        await session.refresh(force=True)
+
+        await session.aclose()
+
+        assert (0, TokenSet("A1", refresh_token="R1")) == (time.monotonic(), storage.tokens)
+        assert [] == time.leftovers()
+
+    @virtual
+    async def test_what_is_unsaved_is_forgotten_with_its_login(self, time: VirtualTime) -> None:
+        """E71, P8."""
+        storage = ScriptedStorage(A0, save=[OSError("disk full")])
+        session = session_of(Issuer(), time, storage=storage)
+        await session.refresh(force=True)
+
+        await session.clear()
+        await asyncio.sleep(100)
+
+        assert (None, ["load", "save", "clear", "cleared"]) == (storage.tokens, storage.log)
+
+    @virtual
     async def test_a_save_that_hangs_is_given_up_at_the_time_limit_and_told(self, time: VirtualTime) -> None:
         """P4, P10."""
         storage = ScriptedStorage(A0, save=[never])
@@ -277,7 +316,7 @@ class TestSave:
 
         tokens = await session.refresh(force=True)
         at = time.monotonic()
-        await asyncio.sleep(1)
+        await asyncio.sleep(0.5)
         again = await session.refresh(force=True)
 
         assert (30, "A1", "A2") == (at, tokens and tokens.access_token, again and again.access_token)

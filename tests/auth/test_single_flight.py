@@ -47,12 +47,12 @@ class Hangar:
         self.begun.append(argument)
         return await _done(self.runs.pop(0) if self.runs else "A1")
 
-    async def _keep(self, outcome: Any) -> Any:
+    async def _keep(self, argument: str, outcome: Any) -> Any:
         kept = await _done(outcome if self.keep_step is None else self.keep_step)
         self.kept.append(kept)
         return kept
 
-    def _failed(self, error: Exception) -> Exception:
+    def _failed(self, argument: str, error: Exception, waiting: int) -> Exception:
         self.failures.append(error)
         return Failed(error)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from rxlink.auth.tokens import TokenSet, checked_tokens, fingerprint
+from rxlink.auth.tokens import TokenSet, checked_tokens, fingerprint, shifted
 from rxlink.core.options import kind_of
 from rxlink.errors import InvariantError, InvariantTypeError
 
@@ -54,17 +54,18 @@ def test_a_token_that_is_no_text_is_a_type_error(token: Any) -> None:
         TokenSet(token)
 
 
-def test_a_naive_end_is_refused() -> None:
-    with pytest.raises(InvariantError, match="`expires_at` is a naive datetime; give an aware one"):
-        TokenSet("a", expires_at=datetime(2026, 1, 1))  # noqa: DTZ001 - the mistake under test
-    with pytest.raises(InvariantError, match="`expires_at` is a naive datetime"):
-        TokenSet("a", expires_at=datetime(2026, 1, 1, tzinfo=Nowhere()))
+@pytest.mark.parametrize("name", ["expires_at", "issued_at"])
+def test_a_naive_time_is_refused(name: str) -> None:
+    for naive in (datetime(2026, 1, 1), datetime(2026, 1, 1, tzinfo=Nowhere())):  # noqa: DTZ001 - the mistake under test
+        with pytest.raises(InvariantError, match=f"`{name}` is a naive datetime; give an aware one"):
+            TokenSet("a", **{name: naive})  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("end", ["2026-01-01", 1767225600, 1.5])
-def test_an_end_that_is_no_datetime_is_a_type_error(end: Any) -> None:
-    with pytest.raises(InvariantTypeError, match=f"`expires_at` is {kind_of(end)}; give an aware datetime"):
-        TokenSet("a", expires_at=end)
+@pytest.mark.parametrize("name", ["expires_at", "issued_at"])
+@pytest.mark.parametrize("time", ["2026-01-01", 1767225600, 1.5])
+def test_a_time_that_is_no_datetime_is_a_type_error(time: Any, name: str) -> None:
+    with pytest.raises(InvariantTypeError, match=f"`{name}` is {kind_of(time)}; give an aware datetime"):
+        TokenSet("a", **{name: time})
 
 
 @pytest.mark.parametrize("life", ["3600", True, [60], timedelta(hours=1)])
@@ -124,13 +125,37 @@ def test_the_life_counts_from_when_it_was_received_and_wins_over_the_end() -> No
     ("life", "end"),
     [
         (1e300, NOW + TEN_YEARS),
-        (-1e300, NOW - TEN_YEARS),
-        (0, NOW),
-        (-5, NOW - timedelta(seconds=5)),
+        (TEN_YEARS.total_seconds() + 1, NOW + TEN_YEARS),
+        (TEN_YEARS.total_seconds() - 1, NOW + TEN_YEARS - timedelta(seconds=1)),
     ],
 )
 def test_a_life_that_no_calendar_holds_is_cut(life: float, end: datetime) -> None:
+    """E65: absurdly long values."""
     assert end == TokenSet("a", expires_in=life).received(NOW).expires_at
+
+
+@pytest.mark.parametrize("life", [0, 0.0, -5, -1e300])
+def test_a_life_that_is_over_at_receipt_says_nothing(life: float) -> None:
+    """E65: not permanently expired either; what was said beside it counts."""
+    beside = NOW + timedelta(hours=1)
+
+    kept = TokenSet("a", expires_in=life, expires_at=beside).received(NOW)
+
+    assert (None, beside) == (kept.expires_in, kept.expires_at)
+    assert TokenSet("a") == TokenSet("a", expires_in=life).received(NOW)
+    assert TokenSet("a", expires_in=life).life is None
+
+
+def test_when_it_was_issued_is_said_once_and_not_kept() -> None:
+    """E61: it is about the moment of receipt; who signs in with kept tokens must not seem to have a wrong clock."""
+    tokens = TokenSet("a", expires_in=90, issued_at=NOW)
+
+    assert TokenSet("a", expires_in=90, expires_at=NOW + timedelta(seconds=90)) == tokens.received(NOW)
+
+
+def test_a_time_that_no_calendar_holds_is_the_first_or_the_last() -> None:
+    assert NOW + timedelta(seconds=1.5) == shifted(NOW, 1.5)
+    assert ["0001-01-01", "9999-12-31"] == [shifted(NOW, by).date().isoformat() for by in (-1e12, 1e300)]
 
 
 def test_the_old_refresh_token_stays_where_none_came() -> None:

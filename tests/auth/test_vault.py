@@ -61,7 +61,7 @@ async def test_a_call_that_takes_too_long_is_told_of_the_storage() -> None:
 async def test_a_chore_that_has_ended_is_kept_no_longer() -> None:
     vault = vault_on(ScriptedStorage(delay=1))
     before = asyncio.all_tasks()
-    vault.clear_later(1)
+    vault.forget_later(1, vault.take_turn())
     chore = weakref.ref(*(asyncio.all_tasks() - before))
 
     await asyncio.sleep(2)
@@ -76,7 +76,7 @@ async def test_closing_cancels_a_chore_that_does_not_end() -> None:
     storage: Any = ScriptedStorage(clear=[never])
     vault = Vault(storage, lambda tokens: None, lambda event: None, time_limit=5, scheduler=TestScheduler())
     before = asyncio.all_tasks()
-    vault.clear_later(1)
+    vault.forget_later(1, vault.take_turn())
     [chore] = asyncio.all_tasks() - before
 
     await vault.aclose()

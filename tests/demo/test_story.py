@@ -2,10 +2,12 @@
 
 import re
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 
-from rxlink.auth import pacing
+from rxlink.auth import session
+from rxlink.auth.pacing import BackoffOptions
 from rxlink.demo import story as telling
 from rxlink.demo.calls import Call
 from rxlink.demo.display import PlainLines
@@ -34,7 +36,7 @@ class Lines(PlainLines):
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch):
     """Tries of a refresh follow one another at once."""
-    monkeypatch.setattr(pacing, "FIRST_DELAY", 0.01)
+    monkeypatch.setattr(session, "BackoffOptions", partial(BackoffOptions, initial=0.01))
 
 
 @asynccontextmanager

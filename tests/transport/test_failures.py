@@ -34,7 +34,7 @@ FINAL = False
         (aiohttp.ClientConnectorCertificateError(KEY, BAD_CERTIFICATE), FINAL, CHAINED),
         (aiohttp.ClientOSError(errno.EPIPE, "Broken pipe"), RETRYABLE, CHAINED),
         (aiohttp.ServerDisconnectedError(), RETRYABLE, CHAINED),
-        (aiohttp.ClientPayloadError("not completed"), RETRYABLE, CHAINED),
+        (aiohttp.ClientPayloadError("chunk size: s3cret"), RETRYABLE, HIDDEN),
         (aiohttp.ClientConnectionError("Connector is closed"), RETRYABLE, CHAINED),
         (aiohttp.ClientConnectionResetError("closing transport"), RETRYABLE, CHAINED),
         (aiohttp.SocketTimeoutError("slow"), RETRYABLE, CHAINED),
@@ -66,3 +66,34 @@ def test_says_what_the_system_said():
     failure = network_error(aiohttp.ClientConnectorError(KEY, REFUSED), "it")
 
     assert "it got no answer (ClientConnectorError: Connection refused)" == str(failure)
+
+
+@pytest.mark.parametrize(
+    ("error", "may_have_arrived"),
+    [
+        (aiohttp.ClientConnectorError(KEY, REFUSED), False),
+        (aiohttp.ClientConnectorDNSError(KEY, OSError(-2, "unknown name")), False),
+        (aiohttp.ClientConnectorSSLError(KEY, ssl.SSLError(1, "bad hello")), False),
+        (aiohttp.ClientConnectorCertificateError(KEY, BAD_CERTIFICATE), False),
+        (aiohttp.ClientProxyConnectionError(KEY, REFUSED), False),
+        (aiohttp.ClientHttpProxyError(INFO, (), status=502), False),
+        (aiohttp.ConnectionTimeoutError("to host"), False),
+        (aiohttp.InvalidUrlClientError(SECRET_URL), False),
+        (aiohttp.NonHttpUrlClientError(SECRET_URL), False),
+        (aiohttp.InvalidUrlRedirectClientError(SECRET_URL), True),
+        (aiohttp.NonHttpUrlRedirectClientError(SECRET_URL), True),
+        (aiohttp.TooManyRedirects(INFO, ()), True),
+        (aiohttp.ClientOSError(errno.EPIPE, "Broken pipe"), True),
+        (aiohttp.ServerDisconnectedError(), True),
+        (aiohttp.ClientPayloadError("not completed"), True),
+        (aiohttp.SocketTimeoutError("slow"), True),
+        (ConnectionResetError(errno.ECONNRESET, "reset by peer"), True),
+        (TimeoutError(), True),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_says_whether_the_request_may_have_arrived(error: Exception, may_have_arrived: bool):
+    """E77: only a request that may have arrived can have used up a refresh token."""
+    failure = network_error(error, "it")
+
+    assert may_have_arrived == failure.may_have_arrived

@@ -1,0 +1,77 @@
+"""How a session tells what happens: to the observers of its states and events, and to the log."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from rxlink.auth.events import (
+    AuthEvent,
+    AuthState,
+    AuthStatus,
+    CallbackFailed,
+    Ended,
+    RefreshFailed,
+    RefreshStarted,
+    RefreshSucceeded,
+    RefreshTryFailed,
+    SaveFailed,
+    SignedInAgain,
+)
+from rxlink.auth.signals import CurrentSignal, Signal
+from rxlink.core.work import report_callback_error
+
+__all__ = ["Announcer"]
+
+logger = logging.getLogger("rxlink.auth.session")  # whose part this is
+
+LEVELS: Final[dict[object, int]] = {
+    CallbackFailed: logging.WARNING,
+    RefreshFailed: logging.WARNING,
+    SaveFailed: logging.WARNING,
+    Ended: logging.INFO,
+    RefreshStarted: logging.INFO,
+    RefreshSucceeded: logging.INFO,
+    RefreshTryFailed: logging.INFO,
+    SignedInAgain: logging.INFO,
+}
+"""What concerns the session itself; the rest is of single operations, at DEBUG."""
+
+
+class Announcer:
+    """Tells a session's observers and its log.
+
+    Args:
+        generation: Tells which token set is in use.
+
+    Attributes:
+        states: Where the session stands.
+        events: What happens.
+    """
+
+    def __init__(self, generation: Callable[[], int]) -> None:
+        self._generation = generation
+        self.states = CurrentSignal(AuthState(AuthStatus.LOADING))
+        self.events = Signal[AuthEvent]()
+
+    def emit(self, event: Callable[..., AuthEvent], /, *values: object) -> None:
+        """Tell of an event, if anybody listens."""
+        level = LEVELS.get(event, logging.DEBUG)
+        if logger.isEnabledFor(level) or self.events.observers:
+            self.tell(event(self._generation(), *values))
+
+    def tell(self, event: AuthEvent) -> None:
+        """Tell of an event."""
+        logger.log(LEVELS.get(type(event), logging.DEBUG), "%s", event)
+        self.events.on_next(event)
+
+    def tell_of_failed_callback(self, callback: str, error: Exception) -> None:
+        """Tell that a function of the application raised; the loop's exception handler gets the exception itself."""
+        report_callback_error(error)
+        self.emit(CallbackFailed, callback, type(error).__name__)
+
+    def close(self) -> None:
+        """Tell that nothing more will happen."""
+        self.events.on_completed()
+        self.states.on_completed()

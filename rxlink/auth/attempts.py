@@ -1,0 +1,232 @@
+"""The two attempts of an operation under AuthLink: the first, which may wait and be refused, and the second, the last.
+
+The recipe's line
+
+    fromPromise(getNewToken()).filter(Boolean).flatMap(() => forward(operation))
+
+is here: ``keeper.gate()`` hands out the pending-request subject of the refresh that is under way
+(:mod:`rxlink.auth.single_flight`), the operation waits on it, and ``_go_again`` is its ``forward(operation)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+
+from rxlink.auth.authorization import Authorization
+from rxlink.auth.credential import Credential
+from rxlink.auth.events import OperationQueued, OperationRetried
+from rxlink.auth.failures import own_error
+from rxlink.core.operation import Operation
+from rxlink.core.result import FetchResult
+from rxlink.core.subscription import Connect, ResultObserver, Subscription
+from rxlink.core.work import report_callback_error
+from rxlink.errors import SessionEnded
+
+__all__ = ["FirstAttempt"]
+
+
+class FirstAttempt:
+    """One operation and its first attempt; the epoch is that of the login under which the operation began.
+
+    Attributes:
+        credential: The tokens that the attempt was made with, None as nobody.
+    """
+
+    __slots__ = ("_answered", "_authorization", "_epoch", "_is_deaf", "_observer", "_operation", "_proceed", "_root",
+                 "credential")  # fmt: skip
+
+    def __init__(
+        self,
+        authorization: Authorization,
+        operation: Operation,
+        observer: ResultObserver,
+        root: Subscription,
+        proceed: Connect,
+        epoch: int,
+    ) -> None:
+        self._authorization = authorization
+        self._operation = operation
+        self._observer = observer
+        self._root = root
+        self._proceed = proceed
+        self._epoch = epoch
+        self.credential: Credential | None = None
+        self._answered = False
+        self._is_deaf = False
+
+    def admit(self, *, has_waited: bool = False) -> None:
+        """Wait until there is a token to go with, then send."""
+        keeper, operation = self._authorization.keeper, self._operation
+        try:
+            self._authorization.check_epoch(self._epoch)
+            wave = keeper.gate(has_waited=has_waited, operation_name=operation.operation_name)
+        except Exception as error:  # noqa: BLE001 - whatever keeps the operation back is its error
+            self.fail(None, error)
+            return
+        if wave is None:
+            self._send()
+        else:
+            if keeper.wallet.credential is not None:
+                operation.set_context({self._authorization.login: self._epoch})
+            keeper.emit(OperationQueued, operation.operation_name)
+            has_waited = keeper.is_loaded  # the wait for the first load says nothing about a refresh
+            wave.wait(self._root, lambda _: self.admit(has_waited=has_waited), partial(self.fail, None))
+
+    def _send(self) -> None:
+        """Make the first attempt, with the tokens that there are now or as nobody."""
+        credential = self.credential = self._authorization.keeper.wallet.credential
+        if credential is not None:
+            try:
+                self._write(credential)
+            except Exception as error:  # noqa: BLE001 - the context may hold anything as its headers
+                self.fail(None, error)
+                return
+        self._proceed(self._operation, self, self._root)
+
+    def on_next(self, result: FetchResult) -> None:
+        """Pass a result on, unless it is the first, and refused."""
+        if self._is_deaf:
+            return
+        is_clean = self._authorization.refuses_only_errors and type(result) is dict and "errors" not in result
+        if not self._answered and not is_clean and self._authorization.is_refused(self._operation, result):
+            self._refused(result, partial(self._observer.on_next, result))
+        else:
+            self._answered = True
+            if self.credential is not None and self.credential.is_unproven:
+                self._authorization.keeper.accept(self.credential)
+            self._observer.on_next(result)
+
+    def on_error(self, error: Exception) -> None:
+        """Pass the error on, unless it stands in the place of a first result, and is a refusal."""
+        if self._is_deaf:
+            return
+        if not self._answered and self._authorization.is_refused(self._operation, error):
+            self._refused(error, partial(self._observer.on_error, error))
+        else:
+            self._observer.on_error(error)
+
+    def on_completed(self) -> None:
+        """Pass the completion on."""
+        if not self._is_deaf:
+            self._observer.on_completed()
+
+    def _refused(self, answer: FetchResult | Exception, deliver: Callable[[], None]) -> None:
+        """Retry with a token that is newer than the refused one, or deliver what the server said."""
+        keeper = self._authorization.keeper
+        sent = self.credential
+        # Nobody was signed in when it was sent.
+        is_of_nobody = sent is None and (keeper.wallet.credential is None or keeper.wallet.epoch != self._epoch)
+        if is_of_nobody or not self._may_go_again():
+            self._answered = True
+            deliver()
+            return
+        try:
+            if sent is not None:
+                keeper.reject(sent)
+            self._authorization.check_epoch(self._epoch)
+            wave = keeper.gate(is_retry=True, operation_name=self._operation.operation_name)
+        except Exception as error:  # noqa: BLE001 - whatever keeps the operation back is its error
+            self._turn_away()
+            self.fail(answer, error)
+            return
+        if wave is not None:
+            self._turn_away()
+            keeper.emit(OperationQueued, self._operation.operation_name)
+            wave.wait(self._root, partial(self._go_again, answer), partial(self.fail, answer))
+        elif keeper.wallet.credential is sent:
+            # Fresh tokens keep being rejected: no refresh would help now.
+            self._answered = True
+            deliver()
+        else:
+            self._turn_away()
+            self._go_again(answer, None)
+
+    def _may_go_again(self) -> bool:
+        """Tell whether the operation may be sent again; if not, a refresh begins beside it, for those that may."""
+        may_go_again = self._authorization.may_go_again(self._operation)
+        if not may_go_again and self.credential is not None:
+            with suppress(Exception):  # what keeps a refresh back is not what this operation has ended with
+                self._authorization.keeper.reject(self.credential)
+                self._authorization.keeper.gate(operation_name=self._operation.operation_name)
+        return may_go_again
+
+    def _turn_away(self) -> None:
+        """Stop the first attempt and be deaf to what still comes from it."""
+        self._is_deaf = True
+        self._root.cancel_resource()
+
+    def _go_again(self, answer: FetchResult | Exception, _: object) -> None:
+        """The recipe's ``flatMap(() => forward(operation))``: the second attempt, which is the last."""
+        keeper = self._authorization.keeper
+        try:
+            self._authorization.check_epoch(self._epoch)
+            wave = keeper.gate(has_waited=True, is_retry=True, operation_name=self._operation.operation_name)
+        except Exception as error:  # noqa: BLE001 - whatever keeps the operation back is its error
+            self.fail(answer, error)
+            return
+        if wave is not None:
+            wave.wait(self._root, partial(self._go_again, answer), partial(self.fail, answer))
+            return
+        credential = keeper.wallet.credential
+        if credential is not None:
+            try:
+                self._write(credential)
+            except Exception as error:  # noqa: BLE001 - as in `_send`
+                self.fail(answer, error)
+                return
+        keeper.emit(OperationRetried, self._operation.operation_name)
+        second = _SecondAttempt(self._authorization, self._operation, self._observer, credential)
+        self._proceed(self._operation, second, self._root)
+
+    def _write(self, credential: Credential) -> None:
+        """Put tokens on the operation; they must be of its own login, also where that changes in another thread."""
+        if credential.epoch != self._epoch:
+            raise SessionEnded(self._authorization.keeper.wallet.parting)
+        self._authorization.write(self._operation, self._operation.get_context(), credential)
+
+    def fail(self, answer: FetchResult | Exception | None, error: Exception) -> None:
+        """End the operation with an error of our own, and with what the server had answered."""
+        self._observer.on_error(own_error(error, self._operation.operation_name, answer))
+
+
+class _SecondAttempt:
+    """The same operation after its retry: its answers pass, whatever they are."""
+
+    __slots__ = ("_answered", "_authorization", "_credential", "_observer", "_operation", "on_completed")
+
+    def __init__(
+        self,
+        authorization: Authorization,
+        operation: Operation,
+        observer: ResultObserver,
+        credential: Credential | None,
+    ) -> None:
+        self._authorization = authorization
+        self._operation = operation
+        self._observer = observer
+        self._credential = credential
+        self._answered = False
+        self.on_completed = observer.on_completed
+
+    def on_next(self, result: FetchResult) -> None:
+        self._learn_from(result)
+        self._observer.on_next(result)
+
+    def on_error(self, error: Exception) -> None:
+        self._learn_from(error)
+        self._observer.on_error(error)
+
+    def _learn_from(self, answer: FetchResult | Exception) -> None:
+        """Tell the session how its newest token fared, for the operations that come next."""
+        if self._answered or self._credential is None:
+            return
+        self._answered = True
+        try:
+            if self._authorization.is_refused(self._operation, answer):
+                self._authorization.keeper.reject(self._credential)
+            elif not isinstance(answer, Exception):
+                self._authorization.keeper.accept(self._credential)
+        except Exception as error:  # noqa: BLE001 - of a user's clock; the answer is delivered all the same
+            report_callback_error(error)
