@@ -3,6 +3,7 @@
 import logging
 
 from rxlink.auth.answer import Answer
+from rxlink.auth.blocking import blocking
 from rxlink.auth.classify import AuthErrorClassifier, is_auth_error
 from rxlink.auth.events import (
     AuthEvent,
@@ -71,6 +72,7 @@ from rxlink.links.remove_typename import KEEP, RemoveTypenameFromVariablesLink
 from rxlink.links.retry import AttemptsOptions, DelayOptions, RetryLink
 from rxlink.transport.batch_http import BatchHttpLink
 from rxlink.transport.http import HttpLink
+from rxlink.transport.oauth2 import oauth2_refresh
 from rxlink.transport.schema import SchemaLink
 from rxlink.transport.upload import Upload, has_files
 
@@ -149,6 +151,7 @@ __all__ = [
     "TokensSaved",
     "Upload",
     "UploadError",
+    "blocking",
     "concat",
     "empty",
     "execute",
@@ -157,6 +160,7 @@ __all__ = [
     "from_future",
     "has_files",
     "is_auth_error",
+    "oauth2_refresh",
     "on_error",
     "set_context",
     "split",

@@ -41,6 +41,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "PersistedQueryLink": {"use_get_for_hashed_queries": False},
     "SchemaLink": {"validate": False},
     "SessionEnded": {"reason": "refresh token rejected"},
+    "oauth2_refresh": {"grant_type": "refresh_token", "timeout": 10, "allow_insecure": False},
     "TokenRefreshLink": {"access_token_field": "access_token", "refresh_timeout": 30},
 }
 """Numbers, words and switches; None is for what the docstring of the option says, and a function for itself."""
