@@ -8,7 +8,7 @@ Differs: nothing hangs, refreshes twice or is lost; ``docs/porting-from-apollo.m
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -119,6 +119,17 @@ class AuthLink(ApolloLink):
     def session(self) -> AuthSession | AuthSessions[Any]:
         """Whose tokens."""
         return self._session
+
+    def check_place(self, above: Sequence[ApolloLink]) -> None:
+        """Refuse a place behind another one for the same tokens: an operation would be sent four times.
+
+        Raises:
+            InvariantError: There is one above.
+        """
+        if any(isinstance(other, AuthLink) and other.session is self._session for other in above):
+            raise InvariantError(
+                "two AuthLinks of one chain share a session, and each would retry what the other has; leave one out"
+            )
 
     def connect(self, forward: Forward) -> Connect:
         """Prepare to run operations; see :meth:`ApolloLink.connect`."""

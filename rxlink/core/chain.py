@@ -84,7 +84,11 @@ def from_(links: Sequence[ApolloLink]) -> ApolloLink:
                 f"{follower!r} stands behind {link!r}, which never forwards, so it would never run; "
                 "put the transport last"
             )
-    return flat[0] if len(flat) == 1 else _Chain(flat)
+    if len(flat) == 1:
+        return flat[0]
+    made = _Chain(flat)
+    _check_places(made, ())
+    return made
 
 
 def concat(*links: ApolloLink) -> ApolloLink:
@@ -136,6 +140,19 @@ def _forward_to(link: ApolloLink, forward: Forward) -> Forward:
 def _is_terminating(link: ApolloLink) -> bool:
     children = link.children()
     return _is_terminating(children[-1]) if isinstance(link, _Chain) else link.is_terminating
+
+
+def _check_places(link: ApolloLink, above: Sequence[ApolloLink]) -> Sequence[ApolloLink]:
+    """Let each single link look at those above it; return what stands above whatever comes behind this one."""
+    if isinstance(link, _Chain):
+        for part in link.children():
+            above = _check_places(part, above)
+        return above
+    branches = link.children()
+    if not branches:
+        link.check_place(above)
+        return (*above, link)
+    return (*above, *(single for branch in branches for single in _check_places(branch, above)[len(above) :]))
 
 
 def _checked_link(link: ApolloLink, where: str) -> ApolloLink:

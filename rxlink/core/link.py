@@ -118,6 +118,15 @@ class ApolloLink:
         """Return the links that this one is made of; empty for a single link."""
         return ()
 
+    def check_place(self, above: Sequence[ApolloLink]) -> None:
+        """Refuse a place behind these single links, where the link could not do its work; a link that can says nothing.
+
+        Called when a chain is made; on a branch of a split, with what stands above the split and before it there.
+
+        Raises:
+            InvariantError: It could not.
+        """
+
     async def aclose(self) -> None:
         """Close what the link owns, such as its HTTP session; for a chain, each of its links once.
 

@@ -19,7 +19,7 @@ from rxlink.auth.events import OperationQueued, OperationRetried, RefreshReason
 from rxlink.auth.link import AuthLink
 from rxlink.auth.session import AuthSession
 from rxlink.auth.tokens import TokenSet
-from rxlink.core.chain import execute, from_
+from rxlink.core.chain import execute, from_, split
 from rxlink.core.link import ApolloLink
 from rxlink.core.observables import from_future
 from rxlink.errors import (
@@ -37,6 +37,7 @@ from rxlink.errors import (
 )
 from rxlink.links.context import set_context
 from rxlink.links.error import on_error
+from rxlink.links.retry import RetryLink
 from rxlink.testing.mock_link import MockedResponse, MockLink
 from rxlink.testing.virtual_time import VirtualTime, virtual
 from tests.auth.scripted import (
@@ -99,6 +100,18 @@ class TestOptions:
             wrong: Any = predicate
             with pytest.raises(InvariantTypeError, match=f"`is_auth_error` is {kind}; give a (function|plain)"):
                 AuthLink(AuthSession(refresh=Issuer()), is_auth_error=wrong)
+
+    def test_twice_for_one_session_it_is_refused_when_the_chain_is_built(self) -> None:
+        """E12, P3: each would retry what the other has retried."""
+        session, other = AuthSession(refresh=Issuer()), AuthSession(refresh=Issuer())
+        behind = from_([RetryLink(), AuthLink(session), ScriptedServer()])
+
+        with pytest.raises(InvariantError, match="two AuthLinks of one chain share a session"):
+            from_([AuthLink(session), behind])
+        with pytest.raises(InvariantError, match="two AuthLinks of one chain share a session"):
+            from_([AuthLink(session), split(lambda operation: True, behind, ScriptedServer())])
+        from_([AuthLink(other, header="x-other"), behind])
+        from_([RetryLink(), split(lambda operation: True, AuthLink(session), AuthLink(session)), ScriptedServer()])
 
     def test_behind_the_transport_it_is_refused_when_the_chain_is_built(self) -> None:
         """E12, S04: a header that is set too late."""
