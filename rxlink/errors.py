@@ -271,18 +271,23 @@ class AuthError(RxlinkError):
         self.operation_name = operation_name
         self.auth_error = auth_error
 
-    def for_operation(self, operation_name: str | None, auth_error: object | None) -> Self:
-        """Make this error anew for one of the operations that waited, with the same cause.
+    def made_anew(self) -> Self:
+        """Make this error anew for one of those who waited, with the same cause.
 
         One exception object must not travel through many operations: each raise would add to its traceback.
         """
         error = type(self).__new__(type(self))
         error.__dict__.update(self.__dict__)
-        is_call = operation_name is None and auth_error is None
-        error.args = (str(self) if is_call else f"operation {operation_name or '(anonymous)'}: {self}",)
+        error.args = (str(self),)
+        error.__cause__ = self.__cause__ or self
+        return error
+
+    def for_operation(self, operation_name: str | None, auth_error: object | None) -> Self:
+        """Make this error anew for one of the operations that waited; its message names the operation."""
+        error = self.made_anew()
+        error.args = (f"operation {operation_name or '(anonymous)'}: {self}",)
         error.operation_name = operation_name
         error.auth_error = auth_error
-        error.__cause__ = self.__cause__ or self
         return error
 
 

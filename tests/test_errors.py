@@ -235,4 +235,4 @@ class TestErrorsOfOneWave:
         assert "operation (anonymous): no" == str(AuthError("no").for_operation(None, OSError()))
 
     def test_say_nothing_of_an_operation_where_a_call_waited(self):
-        assert "no" == str(AuthError("no").for_operation(None, None))
+        assert "no" == str(AuthError("no").made_anew())

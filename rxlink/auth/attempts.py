@@ -77,12 +77,11 @@ class FirstAttempt:
     def _send(self) -> None:
         """Make the first attempt, with the tokens that there are now or as nobody."""
         credential = self.credential = self._authorization.keeper.wallet.credential
-        if credential is not None:
-            try:
-                self._write(credential)
-            except Exception as error:  # noqa: BLE001 - the context may hold anything as its headers
-                self.fail(None, error)
-                return
+        try:
+            self._write(credential)
+        except Exception as error:  # noqa: BLE001 - the context may hold anything as its headers
+            self.fail(None, error)
+            return
         self._proceed(self._operation, self, self._root)
 
     def on_next(self, result: FetchResult) -> None:
@@ -170,18 +169,20 @@ class FirstAttempt:
             wave.wait(self._root, partial(self._go_again, answer), partial(self.fail, answer))
             return
         credential = keeper.wallet.credential
-        if credential is not None:
-            try:
-                self._write(credential)
-            except Exception as error:  # noqa: BLE001 - as in `_send`
-                self.fail(answer, error)
-                return
+        try:
+            self._write(credential)
+        except Exception as error:  # noqa: BLE001 - as in `_send`
+            self.fail(answer, error)
+            return
         keeper.emit(OperationRetried, self._operation.operation_name)
         second = _SecondAttempt(self._authorization, self._operation, self._observer, credential)
         self._proceed(self._operation, second, self._root)
 
-    def _write(self, credential: Credential) -> None:
+    def _write(self, credential: Credential | None) -> None:
         """Put tokens on the operation; they must be of its own login, also where that changes in another thread."""
+        if credential is None:
+            self._authorization.check_epoch(self._epoch)
+            return
         if credential.epoch != self._epoch:
             raise SessionEnded(self._authorization.keeper.wallet.parting)
         self._authorization.write(self._operation, self._operation.get_context(), credential)

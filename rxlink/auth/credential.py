@@ -81,7 +81,8 @@ class Wallet:
     @property
     def tokens(self) -> TokenSet | None:
         """The tokens in use."""
-        return None if self.credential is None else self.credential.tokens
+        credential = self.credential  # once: another thread may sign out meanwhile
+        return None if credential is None else credential.tokens
 
     def start_epoch(self, parting: str) -> None:
         """Part with the tokens and all that was learned from them."""

@@ -51,6 +51,8 @@ class Flight(Generic[A, T]):
         argument: What it was started with.
         wave: Those who wait on its own loop.
         limit: How many seconds it may take, counted from when that was last said.
+        said: How often that was said.
+        is_keeping: Whether it has begun to keep its outcome.
         elsewhere: Those who wait on other loops.
     """
 
@@ -61,6 +63,8 @@ class Flight(Generic[A, T]):
         self.timer: Cancellable = NO_TIMER
         self.wave = PendingRequests[T]()
         self.limit = 0.0
+        self.said = 0
+        self.is_keeping = False
         self.elsewhere: dict[asyncio.AbstractEventLoop, Elsewhere[T]] = {}
         self.stream = SingleAssignmentDisposable()
         self.landed: Future[None] = Future()

@@ -89,6 +89,12 @@ class Keeper:
         self.is_loaded = False
         self.is_closed = False
 
+    @property
+    def tokens(self) -> TokenSet | None:
+        """The tokens in use, and never the moment between those of two logins."""
+        with self._lock:
+            return self.wallet.tokens
+
     def is_inside_refresh(self) -> bool:
         """Tell whether the caller is part of this session's own load or refresh, and so must not wait for it."""
         return self._refresher.flight.is_inside() or self._vault.loading.is_inside()
@@ -109,8 +115,8 @@ class Keeper:
             ClientClosed: The session is closed.
             InvariantError: Nobody may refresh here: no event loop runs, or the process was forked.
         """
-        self.refuse_closed()
         with self._lock:
+            self.refuse_closed()
             if not self.is_loaded:
                 return self._vault.loading.join(None)
             if is_retry and self._vault.is_saving and (wave := self._refresher.flight.wave) is not None:
@@ -131,17 +137,23 @@ class Keeper:
     async def wait_for_load(self) -> None:
         """Wait until it is known who is signed in."""
         while not self.is_loaded:
-            await self.wait_with(self._vault.loading.join(None))
+            with self._lock:
+                wave = None if self.is_loaded else self._vault.loading.join(None)
+            if wave is not None:
+                await self.wait_with(wave)
 
     async def refresh(self, *, is_forced: bool) -> None:
         """Refresh where it is due, or in any case; join one that is under way."""
         with self._lock:
+            self.refuse_closed()
             reason = RefreshReason.FORCED if is_forced else self._due()
             if reason is None:
                 return
             wave, tell = self._join(reason, None)
         tell()
         await self.wait_with(wave)
+        if is_forced and self._refresher.serves_stale:
+            raise self._refresher.outage()
 
     async def wait_with(self, wave: PendingRequests[Any]) -> None:
         """Wait with the others.
@@ -172,7 +184,7 @@ class Keeper:
             self.wallet.start_epoch("another login")
             kept = self.wallet.renew(tokens, is_refreshed=False)
             generation, tell = self.wallet.generation, self._part()
-        self._why_nobody = NOBODY
+            self._why_nobody = NOBODY
         tell(SessionEnded("another login"))
         self.publish()
         await self._vault.save(kept, generation, turn)
@@ -205,14 +217,18 @@ class Keeper:
         await self._vault.save_refreshed(kept, generation, turn)
         return kept
 
-    async def forget(self) -> None:
+    async def forget(self, refresh: Refresh, /) -> None:
         """Clear the storage: its refresh token is dead."""
-        await self._vault.forget(self.wallet.generation)
+        with self._lock:
+            if self.wallet.epoch != refresh.epoch:
+                raise SessionEnded(self.wallet.parting)  # what is there now is of somebody else
+            turn, generation = self._vault.take_turn(), self.wallet.generation
+        await self._vault.forget(generation, turn)
 
     def refresh_failed(self, refresh: Refresh, error: AuthError, /) -> None:
         """End the session if the failure is final, else go back to the state before."""
-        if isinstance(error, SessionEnded) and self.wallet.epoch == refresh.epoch:
-            turn = self._end(error)
+        turn = self._end(error, refresh.epoch) if isinstance(error, SessionEnded) else None
+        if turn is not None:
             self._vault.forget_later(self.wallet.generation, turn)
         else:
             self.publish()
@@ -221,7 +237,8 @@ class Keeper:
 
     async def aclose(self) -> None:
         """Turn away those who wait, and see the refresh that is under way to its end."""
-        self.is_closed = True
+        with self._lock:
+            self.is_closed = True
         self._vault.loading.abandon(ClientClosed("the AuthSession"))
         self._refresher.flight.turn_away(ClientClosed("the AuthSession"))
         await self._refresher.flight.ended()
@@ -284,9 +301,19 @@ class Keeper:
 
         return wave, tell
 
-    def _end(self, error: SessionEnded) -> Turn:
-        """Nobody is signed in any more; the listeners hear of it once. Return the turn of what clears the storage."""
+    def _end(self, error: SessionEnded, epoch: int | None = None) -> Turn | None:
+        """Nobody is signed in any more; the listeners hear of it once.
+
+        Args:
+            error: Why.
+            epoch: Which login ends; None for whichever it is.
+
+        Returns:
+            The turn of what clears the storage; None where that login has ended already.
+        """
         with self._lock:
+            if epoch not in {None, self.wallet.epoch}:
+                return None
             turn = self._vault.take_turn()
             somebody_was = self.wallet.credential is not None or not self.is_loaded
             self.wallet.start_epoch(error.reason)

@@ -11,6 +11,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Literal, TypeAlias, cast
 
+from rxlink.auth.tokens import shifted
 from rxlink.core.options import kind_of
 from rxlink.core.timing import Duration, to_seconds
 from rxlink.errors import RETRYABLE_STATUSES, InvariantError, InvariantTypeError, RxlinkError, TokenRefreshError
@@ -73,7 +74,9 @@ def asked_pause(error: BaseException, now: datetime) -> float | None:
     if said.isascii() and said.isdigit():
         return float(said[:9])
     try:
-        return (parsedate_to_datetime(said) - now).total_seconds()
+        until = parsedate_to_datetime(said)
+        # By the clock that said it, where that shows itself: ours may be wrong.
+        return (until - (parsedate_to_datetime(names["date"]) if "date" in names else now)).total_seconds()
     except (TypeError, ValueError):
         return None
 
@@ -155,12 +158,10 @@ class Backoff:
         """Return the seconds still to wait; never more than was asked for, whatever the clock does."""
         if self._until is None:
             return 0.0
-        return min(max((self._until - now).total_seconds(), 0.0), self._delay)
-
-    @property
-    def has_failed(self) -> bool:
-        """Whether the last try failed."""
-        return self._failures > 0
+        left = (self._until - now).total_seconds()
+        if left > self._delay:  # the clock was set back, and would keep us waiting as often as we are asked
+            left, self._until = self._delay, shifted(now, self._delay)
+        return max(left, 0.0)
 
     def reset(self) -> None:
         """Forget all failures."""

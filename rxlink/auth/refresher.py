@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -58,16 +59,20 @@ class Refresh:
     Attributes:
         reason: Why it runs.
         epoch: For which login.
-        began: When.
+        began: When, by the clock.
+        ends: When its time is up, by the timers.
         lost_answers: How often the refresh token may have been used up, and only the answer was lost.
         is_login: Whether its tokens came from a new sign-in.
+        ended: With what the session ends, unless the user signs in again; set while the application is asked.
     """
 
     reason: RefreshReason
     epoch: int
     began: datetime
+    ends: float = 0.0
     lost_answers: int = 0
     is_login: bool = False
+    ended: SessionEnded | None = None
 
 
 class RefreshOwner(Protocol):
@@ -82,7 +87,7 @@ class RefreshOwner(Protocol):
         """Use and save new tokens; return them."""
         ...
 
-    async def forget(self) -> None:
+    async def forget(self, refresh: Refresh, /) -> None:
         """Clear the storage: its refresh token is dead."""
 
     def refresh_failed(self, refresh: Refresh, error: AuthError, /) -> None:
@@ -140,12 +145,18 @@ class Refresher:
     @property
     def serves_stale(self) -> bool:
         """Whether operations go on with a token past its end, since the issuer is known to be down."""
-        return self._on_outage == "use_stale" and self._backoff.has_failed
+        error = self._backoff.last_error
+        return self._on_outage == "use_stale" and error is not None and is_transient(error)
+
+    def outage(self) -> TokenRefreshError:
+        """Return the error for those who cannot do with a token past its end."""
+        return self._given_up("the tokens are those of before", self._backoff.delay_at(self._clock()))
 
     async def _fetch(self, refresh: Refresh) -> TokenSet | None:
         pause = 0.0 if refresh.reason is RefreshReason.FORCED else self._backoff.delay_at(self._clock())
         if pause and self._on_outage == "fail":
             raise self._given_up(f"the next try is in {pause:.1f} s", pause)
+        refresh.ends = self._ticks() + self._time_limit
         while True:
             await self._pause(pause, refresh)
             tokens = self._tokens_of(refresh)
@@ -180,9 +191,12 @@ class Refresher:
             raise self._given_up(why, pause)
 
     async def _try(self, tokens: TokenSet | None, refresh: Refresh) -> TokenSet | None:
-        if tokens is not None and tokens.refresh_token is not None and _hashed(tokens.refresh_token) in self._dead:
+        if tokens is not None and tokens.refresh_token is not None and self._is_dead(tokens.refresh_token):
             raise SessionEnded
         return _checked(await resolve(self._refresh(tokens, refresh.reason)))
+
+    def _is_dead(self, refresh_token: str) -> bool:
+        return _hashed(refresh_token) in self._dead
 
     def _tokens_of(self, refresh: Refresh) -> TokenSet | None:
         """Return the tokens in use; on another loop somebody else may have signed in since."""
@@ -194,22 +208,20 @@ class Refresher:
 
     async def _sign_in_again(self, refresh: Refresh, tokens: TokenSet | None, ended: SessionEnded) -> TokenSet:
         """Ask the application for tokens before the session ends; never again for those that are dead."""
-        if tokens is not None and tokens.refresh_token is not None:
+        if tokens is not None and tokens.refresh_token is not None and not self._is_dead(tokens.refresh_token):
             self._dead.append(_hashed(tokens.refresh_token))
         if not self._relogin.is_wanted:
             raise ended
+        refresh.ended = ended
+        self.flight.extend(self._time_limit + self._relogin.time_limit)
+        await self._owner.forget(refresh)
         self.flight.extend(self._relogin.time_limit)
         began = self._clock()
-        await self._owner.forget()
-        try:
-            new = await self._relogin.ask(ended)
-        except Exception as error:  # noqa: BLE001 - of the application's function; the session ends as it would have
-            self._owner.tell_of_failed_callback("on_session_ended", error)
-            new = None
+        new = await self._relogin.ask(ended)
         if new is None:
             raise ended
         self._owner.emit(SignedInAgain, (self._clock() - began).total_seconds())
-        refresh.is_login = True
+        refresh.is_login, refresh.ended = True, None
         return new
 
     async def _keep(self, refresh: Refresh, tokens: TokenSet) -> TokenSet:
@@ -220,6 +232,10 @@ class Refresher:
     def _failed(self, refresh: Refresh, error: Exception, waiting: int) -> AuthError | TokenSet:
         """Tell everybody; whatever raises on the way, those who wait get an error."""
         try:
+            if refresh.ended is not None and error is not refresh.ended:
+                # Raised, cancelled or late: the session ends as it would have without the application's function.
+                self._owner.tell_of_failed_callback("on_session_ended", error)
+                error = refresh.ended
             return self._end_with(refresh, self._translated(error), error, waiting)
         except Exception as failure:  # noqa: BLE001 - a clock may raise, and errors of users' own classes anywhere
             report_callback_error(failure)
@@ -237,7 +253,8 @@ class Refresher:
     def _stale(self, refresh: Refresh, failure: AuthError) -> TokenSet | None:
         """Return the tokens in use where they are to serve through an outage: at their end, but not refused."""
         credential = self._owner.wallet.credential
-        is_allowed = self._on_outage == "use_stale" and failure.retryable and refresh.reason is RefreshReason.EXPIRED
+        # Whatever it was begun for: a token may come to its end while those wait who need it, and be refused.
+        is_allowed = self._on_outage == "use_stale" and failure.retryable
         if not is_allowed or credential is None or credential.is_rejected or credential.epoch != refresh.epoch:
             return None
         return credential.tokens
@@ -272,7 +289,11 @@ class Refresher:
         return error
 
     def _time_left(self, refresh: Refresh) -> float:
-        return self._time_limit - (self._clock() - refresh.began).total_seconds()
+        return refresh.ends - self._ticks()
+
+    def _ticks(self) -> float:
+        """Return the time of the timers, in seconds: unlike a clock, nobody sets it."""
+        return asyncio.get_running_loop().time() if self._scheduler is None else self._scheduler.now.timestamp()
 
     def _tell(self, event: Callable[..., AuthEvent], refresh: Refresh, waiting: int, *values: object) -> None:
         seconds = (self._clock() - refresh.began).total_seconds()

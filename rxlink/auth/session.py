@@ -106,7 +106,8 @@ class AuthSession:
             on_session_ended: Called when the refresh token is dead, with the error; returns tokens of a new sign-in of
                 the same user, with which those who wait go on, or None, and the session ends. Not called for
                 ``clear()``. A plain function, a coroutine function, or one that returns an Observable.
-            relogin_timeout: Seconds that ``on_session_ended`` may take; None for as many as a refresh.
+            relogin_timeout: Seconds that ``on_session_ended`` may take, before the session ends without it; None for
+                as many as a refresh.
             clock: Gives the current time as an aware datetime; None for the system's.
             scheduler: For the session's own timers; None for the running event loop's time.
 
@@ -173,7 +174,7 @@ class AuthSession:
         while (wave := self.keeper.gate(has_waited=has_waited)) is not None:
             has_waited = self.keeper.is_loaded
             await self.keeper.wait_with(wave)
-        tokens = self.keeper.wallet.tokens
+        tokens = self.keeper.tokens
         return None if tokens is None else tokens.access_token
 
     async def refresh(self, *, force: bool = False) -> TokenSet | None:
@@ -190,7 +191,7 @@ class AuthSession:
         self._check_call("refresh")
         await self.keeper.wait_for_load()
         await self.keeper.refresh(is_forced=force)
-        return self.keeper.wallet.tokens
+        return self.keeper.tokens
 
     async def set_tokens(self, tokens: TokenSet) -> None:
         """Sign in: use these tokens from now on, and save them.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Hashable, Iterator
-from threading import Lock
+from threading import RLock
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -56,7 +56,7 @@ class AuthSessions(Generic[K]):
         self._make = checked_function("`make` of AuthSessions", make, "key", instead="give a plain function")
         self._key = checked_function("`key` of AuthSessions", key, "operation", instead="give a plain function")
         self._sessions: dict[K, AuthSession] = {}
-        self._lock = Lock()
+        self._lock = RLock()  # a session may be made out of another one
         self._is_closed = False
 
     def get(self, key: K) -> AuthSession:

@@ -72,16 +72,25 @@ class CurrentSignal(Signal[T]):
         self._value = value
 
     def _tell(self, value: T) -> None:
-        if value != self._value:
+        with self.lock:  # who subscribes meanwhile gets this value either as the current one or as a change
+            if value == self._value:
+                return
             self._value = value
-            super()._tell(value)
+            observers = self.observers.copy()
+        for observer in observers:
+            observer.on_next(value)
 
     def _subscribe_core(
         self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
     ) -> abc.DisposableBase:
-        if not self.is_stopped:
-            observer.on_next(self._value)
-        return super()._subscribe_core(observer, scheduler)
+        with self.lock:
+            if self.is_stopped:
+                return super()._subscribe_core(observer, scheduler)
+            listener = _Listener(observer)
+            listener.note(observer.on_next, self._value)
+            subscription = super(Signal, self)._subscribe_core(listener, scheduler)
+        listener.call()
+        return subscription
 
 
 class _Listener(abc.ObserverBase[T]):
@@ -91,22 +100,43 @@ class _Listener(abc.ObserverBase[T]):
         self._observer = observer
         self._context = copy_context()
         self._loop = loop_here()
+        self._to_call: deque[tuple[Callable[..., None], tuple[object, ...]]] = deque()
+        self._is_busy = False
 
     def on_next(self, value: T) -> None:
-        self._call(self._observer.on_next, value)
+        self.note(self._observer.on_next, value)
+        self.call()
 
     def on_error(self, error: Exception) -> None:
-        self._call(self._observer.on_error, error)
+        self.note(self._observer.on_error, error)
+        self.call()
 
     def on_completed(self) -> None:
-        self._call(self._observer.on_completed)
+        self.note(self._observer.on_completed)
+        self.call()
 
-    def _call(self, method: Callable[..., None], *values: object) -> None:
+    def note(self, method: Callable[..., None], *values: object) -> None:
+        """Put a call behind those that are still to be made; :meth:`call` makes it."""
+        self._to_call.append((method, values))
+
+    def call(self) -> None:
+        """Make the calls that were noted: what other threads have told comes before what this one tells."""
         loop = self._loop
         if loop is not None and loop is not loop_here() and not loop.is_closed():
-            call_on(loop, self._run, method, *values)
+            call_on(loop, self._call_all)
         else:
-            self._run(method, *values)
+            self._call_all()
+
+    def _call_all(self) -> None:
+        if self._is_busy:
+            return  # further up the stack
+        self._is_busy = True
+        try:
+            while self._to_call:
+                method, values = self._to_call.popleft()
+                self._run(method, *values)
+        finally:
+            self._is_busy = False
 
     def _run(self, method: Callable[..., None], *values: object) -> None:
         try:

@@ -29,6 +29,7 @@ from rxlink.auth.pending import PendingRequests
 from rxlink.core.observables import from_future
 from rxlink.core.refreshes import enter_refresh, refreshes_here
 from rxlink.core.timing import start_timer
+from rxlink.errors import OperationCancelled
 
 __all__ = ["NothingReturned", "SingleFlight"]
 
@@ -157,19 +158,20 @@ class SingleFlight(Generic[A, T]):
         loop = asyncio.get_running_loop()
         if loop not in flight.elsewhere:
             flight.elsewhere[loop] = Elsewhere(PendingRequests[T]())
-            self._limit_elsewhere(flight, flight.elsewhere[loop], flight.limit)
+            self._limit_elsewhere(flight, flight.elsewhere[loop])
         return flight.elsewhere[loop].wave
 
-    def _limit_elsewhere(self, flight: Flight[A, T], elsewhere: Elsewhere[T], limit: float) -> None:
+    def _limit_elsewhere(self, flight: Flight[A, T], elsewhere: Elsewhere[T]) -> None:
         """Wait on another loop than the flight's no longer than it may take, in case that one stands still."""
+        said = flight.said
 
         def expire() -> None:
-            if flight.limit > limit:  # it was extended meanwhile
-                self._limit_elsewhere(flight, elsewhere, flight.limit)
+            if flight.said != said:  # it was extended meanwhile
+                self._limit_elsewhere(flight, elsewhere)
             else:
                 self._expire(flight)
 
-        elsewhere.timer = start_timer(limit + A_MOMENT, expire, self._scheduler)
+        elsewhere.timer = start_timer(flight.limit + A_MOMENT, expire, self._scheduler)
 
     def _fly(self, flight: Flight[A, T]) -> None:
         """Start the stream, in a context of its own."""
@@ -181,7 +183,7 @@ class SingleFlight(Generic[A, T]):
             .filter(lambda outcome: outcome is not None)
             .do_action(flight.outcome.append)
             # Saved first; the retry comes after.
-            .flat_map(lambda outcome: from_future(lambda: self._keep(flight.argument, outcome)))
+            .flat_map(lambda outcome: from_future(lambda: self._begin_to_keep(flight, outcome)))
             .subscribe(
                 lambda outcome: self._succeed(flight, outcome),
                 lambda error: self._fail(flight, error),
@@ -189,8 +191,13 @@ class SingleFlight(Generic[A, T]):
             )
         )
 
+    async def _begin_to_keep(self, flight: Flight[A, T], outcome: T) -> T:
+        flight.is_keeping = True
+        return await self._keep(flight.argument, outcome)
+
     def _limit(self, flight: Flight[A, T], seconds: float) -> None:
         flight.limit = seconds
+        flight.said += 1
         flight.timer.cancel()
         flight.timer = start_timer(seconds, lambda: self._expire(flight), self._scheduler)
 
@@ -205,13 +212,27 @@ class SingleFlight(Generic[A, T]):
 
     def _release_failed(self, flight: Flight[A, T], error: Exception) -> None:
         outcome = self._failed(flight.argument, error, flight.waiting)
-        if isinstance(outcome, Exception):
-            flight.release(lambda wave: wave.on_error(outcome))
-        else:
+        if not isinstance(outcome, Exception):
             flight.succeed(outcome)
+            return
+        # Where its loop has ended in the midst of keeping, those on other loops have what they waited for.
+        kept = flight.outcome if isinstance(error, OperationCancelled) else []
+
+        def tell(wave: PendingRequests[T]) -> None:
+            if kept and wave is not flight.wave:
+                wave.on_next(kept[0])
+                wave.on_completed()
+            else:
+                wave.on_error(outcome)
+
+        flight.release(tell)
 
     def _expire(self, flight: Flight[A, T]) -> None:
-        if flight.outcome:
+        is_between = bool(flight.outcome) and not flight.is_keeping and flight.is_of_running_loop()
+        if is_between and self._current() is flight:
+            # The outcome came this very moment. To land now would stop its keeping before the first step.
+            flight.loop.call_soon_threadsafe(self._expire, flight)
+        elif flight.outcome:
             self._succeed(flight, flight.outcome[0])
         else:
             self._fail(flight, TimeoutError())

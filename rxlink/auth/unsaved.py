@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from threading import Lock
 from typing import Final
 
 from reactivex import abc
@@ -38,6 +39,7 @@ class Unsaved:
         self._save = save
         self._claim = claim
         self._scheduler = scheduler
+        self._lock = Lock()
         self._tokens: tuple[TokenSet, int] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: Cancellable | None = None
@@ -46,7 +48,8 @@ class Unsaved:
     def note(self, tokens: TokenSet, generation: int) -> None:
         """Save these tokens again later; those that were noted before are of no use any more."""
         self._stop()
-        self._tokens = (tokens, generation)
+        with self._lock:
+            self._tokens = (tokens, generation)
         self._try_after(list(PAUSES))
 
     async def aclose(self) -> None:
@@ -68,13 +71,15 @@ class Unsaved:
 
     async def _try(self) -> bool:
         """Tell whether nothing is left to do."""
-        if self._tokens is None:
+        if (noted := self._tokens) is None:
             return True
-        tokens, generation = self._tokens
+        tokens, generation = noted
         turn = self._claim(generation)
         if turn is not None and not await self._save(tokens, generation, turn):
             return False
-        self._tokens = None
+        with self._lock:
+            if self._tokens is noted:  # else another loop has noted newer ones meanwhile
+                self._tokens = None
         return True
 
     def _stop(self) -> None:

@@ -48,10 +48,17 @@ def test_an_error_without_a_cause_becomes_the_cause() -> None:
     """E24: the one that was raised by the callback stays to be seen."""
     shared = SessionEnded()
 
-    own = own_error(shared)
+    own = own_error(shared, is_call=True)
 
     assert shared is own.__cause__
     assert str(shared) == str(own)
+
+
+def test_an_operation_without_a_name_is_told_that_it_is_one() -> None:
+    """E24: also where it was never sent, and has no answer to show."""
+    assert "operation (anonymous): the session has ended (signed out); sign in again" == str(
+        own_error(SessionEnded("signed out"))
+    )
 
 
 async def test_an_error_that_cannot_be_made_anew_is_handed_on_and_why_is_told_to_the_loop() -> None:

@@ -194,6 +194,13 @@ def test_a_pause_is_read_from_the_headers_of_an_error() -> None:
     assert [7, 12, 90, None] == pauses
 
 
+def test_a_pause_until_a_date_is_measured_by_the_clock_that_said_it() -> None:
+    """E22, E61: ours may be an hour slow."""
+    says = {"Retry-After": "Thu, 01 Jan 2026 01:01:30 GMT", "Date": "Thu, 01 Jan 2026 01:00:00 GMT"}
+
+    assert 90 == asked_pause(Status(503, says), NOW)
+
+
 def test_an_advisory_refresh_that_no_loop_can_run_keeps_no_operation_back() -> None:
     """E27, P5."""
     with VirtualTime() as time:

@@ -29,6 +29,8 @@ def time() -> Iterator[VirtualTime]:
 
 
 class TestTime:
+    """E101: hours pass without waiting."""
+
     def test_stands_at_the_start_until_something_lets_it_pass(self) -> None:
         start = datetime(2027, 5, 4, 12, tzinfo=timezone(timedelta(hours=2)))
 

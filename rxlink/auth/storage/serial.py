@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from threading import Lock
@@ -33,7 +34,7 @@ class SerialStorage:
         """Return a place in the queue; whoever takes it calls the storage with it, or gives it up."""
         with self._lock:
             before = self._last
-            self._last = Turn(self._storage, None if before is None or before.is_over() else before)
+            self._last = Turn(self._storage, None if before is None else before.awaited())
             return self._last
 
     async def load(self) -> TokenSet | None:
@@ -56,6 +57,7 @@ class Turn:
         self._storage = storage
         self._before = before
         self._loop = asyncio.get_running_loop()
+        self._process = os.getpid()
         self._over: Future[None] = Future()
         self._is_given_up = False
 
@@ -71,9 +73,17 @@ class Turn:
         """Clear, in turn."""
         await self._call(self._storage.clear)
 
-    def is_over(self) -> bool:
-        """Tell whether the next one may begin: also where the call stands still, with its loop."""
-        return self._over.done() or not self._loop.is_running()
+    def awaited(self) -> Turn | None:
+        """Return for whom the next one waits, None where it may begin.
+
+        It is this one; where its call stands still with its loop, or is the parent's, it is the one before.
+        """
+        turn: Turn | None = self
+        while turn is not None and not turn._over.done():
+            if turn._loop.is_running() and turn._process == os.getpid():
+                return turn
+            turn = turn._before
+        return None
 
     def __enter__(self) -> Self:
         return self
@@ -90,11 +100,15 @@ class Turn:
         if self._is_given_up:
             return
         self._is_given_up = True
-        if self._before is None or self._before.is_over():
-            self._over.set_result(None)
+        before = None if self._before is None else self._before.awaited()
+        if before is None:
+            self._end()
         else:
-            self._before._over.add_done_callback(lambda _: self._over.set_result(None))
+            before._over.add_done_callback(lambda _: self._end())
+
+    def _end(self) -> None:
         self._before = None
+        self._over.set_result(None)
 
     async def _call(self, call: Callable[[], Awaitable[T]]) -> T:
         try:
