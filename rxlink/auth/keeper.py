@@ -8,49 +8,29 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import count
 from threading import RLock
 from typing import Any
 
-from reactivex import abc
-
 from rxlink.auth.announcer import Announcer
-from rxlink.auth.clock import Clock
 from rxlink.auth.credential import Credential, Wallet
 from rxlink.auth.events import AuthState, AuthStatus, Ended, RefreshReason, RefreshStarted
-from rxlink.auth.expiry import Windows
 from rxlink.auth.failures import outcome_of
-from rxlink.auth.pacing import BackoffOptions, CoolDownOptions, OnRefreshOutage
 from rxlink.auth.pending import PendingRequests
-from rxlink.auth.refresher import Refresh, RefreshCallback, Refresher
-from rxlink.auth.relogin import Relogin
+from rxlink.auth.refresh_callback import RefreshCallback
+from rxlink.auth.refresher import Refresh, Refresher
+from rxlink.auth.session_options import SessionOptions
 from rxlink.auth.storage import MemoryTokenStorage, TokenStorage
 from rxlink.auth.storage.serial import Turn
 from rxlink.auth.tokens import TokenSet, fingerprint
 from rxlink.auth.vault import Vault
 from rxlink.errors import AuthError, ClientClosed, InvariantError, SessionEnded
 
-__all__ = ["Keeper", "SessionOptions"]
+__all__ = ["Keeper"]
 
 NOBODY = "nobody is signed in"
 
 _numbers = count(1)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionOptions:
-    """The options of a session, checked; durations in seconds."""
-
-    windows: Windows
-    time_limit: float
-    backoff: BackoffOptions
-    cool_down: CoolDownOptions
-    on_outage: OnRefreshOutage
-    relogin: Relogin
-    obtains_first: bool
-    clock: Clock
-    scheduler: abc.SchedulerBase | None
 
 
 class Keeper:

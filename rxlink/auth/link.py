@@ -139,14 +139,15 @@ class AuthLink(ApolloLink):
 
     def _chooser(self, sessions: AuthSessions[Any], proceed: Connect) -> Connect:
         def start(operation: Operation, observer: ResultObserver, root: Subscription) -> None:
-            if operation.get_context().get(AUTH) == NO_AUTH or sessions.is_inside_refresh():
-                proceed(operation, observer, root)
-                return
-            try:
-                session = sessions.of(operation)
-            except Exception as error:  # noqa: BLE001 - users' functions choose and make it
-                observer.on_error(error)
-                return
+            session: AuthSession | None = None
+            if operation.get_context().get(AUTH) != NO_AUTH:
+                try:
+                    session = sessions.of(operation)
+                except Exception as error:  # noqa: BLE001 - users' functions choose and make it
+                    # What a refresh sends passes untouched, and need not say whose it is.
+                    if not sessions.is_inside_refresh():
+                        observer.on_error(error)
+                        return
             if session is None:
                 proceed(operation, observer, root)
             else:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from threading import RLock
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
-from reactivex import Observable, abc
+from reactivex import abc
 from reactivex.internal.exceptions import SequenceContainsNoElementsError
 
 from rxlink.auth.credential import Wallet
+from rxlink.auth.dead_tokens import DeadTokens
 from rxlink.auth.events import (
     AuthEvent,
     RefreshFailed,
@@ -25,31 +24,25 @@ from rxlink.auth.events import (
 )
 from rxlink.auth.pacing import Backoff, BackoffOptions, OnRefreshOutage, asked_pause, is_transient
 from rxlink.auth.pending import PendingRequests
+from rxlink.auth.refresh_callback import RefreshCallback, checked_return
 from rxlink.auth.relogin import Relogin
 from rxlink.auth.single_flight import NothingReturned, SingleFlight
 from rxlink.auth.tokens import TokenSet, fingerprint
 from rxlink.core.observables import resolve
-from rxlink.core.options import checked_function, kind_of
+from rxlink.core.options import checked_function
 from rxlink.core.timing import sleep
 from rxlink.core.work import report_callback_error
 from rxlink.errors import (
     AuthError,
-    InvariantError,
     SessionEnded,
     TokenRefreshError,
     TokenRefreshTimeout,
 )
 
-__all__ = ["Refresh", "RefreshCallback", "RefreshReturn", "Refresher"]
-
-NewTokens: TypeAlias = TokenSet | str | None
-RefreshReturn: TypeAlias = NewTokens | Awaitable[NewTokens] | Observable[NewTokens]
-RefreshCallback: TypeAlias = Callable[[TokenSet | None, RefreshReason], RefreshReturn]
+__all__ = ["Refresh", "Refresher"]
 
 REPLAYS = 1
 """How often a refresh token is presented again when the answer was lost: the issuer may have used it up."""
-REMEMBERED = 64
-"""How many dead refresh tokens a session remembers; each login brings one at the most."""
 
 
 @dataclass(slots=True, eq=False)
@@ -124,7 +117,7 @@ class Refresher:
         self._backoff = Backoff(backoff)
         self._on_outage = on_outage
         self._relogin = relogin or Relogin(None, time_limit=time_limit)
-        self._dead: deque[bytes] = deque(maxlen=REMEMBERED)
+        self._dead = DeadTokens()
         self.flight = SingleFlight(
             self._fetch, keep=self._keep, time_limit=time_limit, failed=self._failed, scheduler=scheduler, lock=lock
         )
@@ -191,12 +184,9 @@ class Refresher:
             raise self._given_up(why, pause)
 
     async def _try(self, tokens: TokenSet | None, refresh: Refresh) -> TokenSet | None:
-        if tokens is not None and tokens.refresh_token is not None and self._is_dead(tokens.refresh_token):
+        if self._dead.has(tokens):
             raise SessionEnded
-        return _checked(await resolve(self._refresh(tokens, refresh.reason)))
-
-    def _is_dead(self, refresh_token: str) -> bool:
-        return _hashed(refresh_token) in self._dead
+        return checked_return(await resolve(self._refresh(tokens, refresh.reason)))
 
     def _tokens_of(self, refresh: Refresh) -> TokenSet | None:
         """Return the tokens in use; on another loop somebody else may have signed in since."""
@@ -208,8 +198,7 @@ class Refresher:
 
     async def _sign_in_again(self, refresh: Refresh, tokens: TokenSet | None, ended: SessionEnded) -> TokenSet:
         """Ask the application for tokens before the session ends; never again for those that are dead."""
-        if tokens is not None and tokens.refresh_token is not None and not self._is_dead(tokens.refresh_token):
-            self._dead.append(_hashed(tokens.refresh_token))
+        self._dead.note(tokens)
         if not self._relogin.is_wanted:
             raise ended
         refresh.ended = ended
@@ -302,23 +291,7 @@ class Refresher:
 
 def _may_have_been_used(tokens: TokenSet | None, error: Exception) -> bool:
     """Tell whether an issuer that rotates may have used up the refresh token, and only its answer was lost."""
-    return tokens is not None and tokens.refresh_token is not None and bool(getattr(error, "may_have_arrived", False))
-
-
-def _hashed(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
-
-
-def _checked(returned: object) -> TokenSet | None:
-    if returned is None or isinstance(returned, TokenSet):
-        return returned
-    if not isinstance(returned, str):
-        raise _unusable(f"it is {kind_of(returned)}; return a TokenSet, or an access token as text")
-    try:
-        return TokenSet(returned) if returned else None
-    except InvariantError as error:
-        raise _unusable(str(error)) from error
-
-
-def _unusable(reason: str) -> TokenRefreshError:
-    return TokenRefreshError(f"what the refresh callback returned cannot be used: {reason}", retryable=False)
+    if tokens is None or tokens.refresh_token is None:
+        return False
+    # Most requests that time out were sent; of other exceptions of HTTP libraries nobody knows.
+    return bool(getattr(error, "may_have_arrived", isinstance(error, TimeoutError)))

@@ -18,10 +18,11 @@ from rxlink.auth.clock import Clock, checked_clock, system_clock
 from rxlink.auth.credential import Wallet
 from rxlink.auth.events import AuthEvent, AuthState
 from rxlink.auth.expiry import Windows
-from rxlink.auth.keeper import Keeper, SessionOptions
+from rxlink.auth.keeper import Keeper
 from rxlink.auth.pacing import BackoffOptions, CoolDownOptions, OnRefreshOutage
-from rxlink.auth.refresher import RefreshCallback
+from rxlink.auth.refresh_callback import RefreshCallback
 from rxlink.auth.relogin import Relogin, SessionEndedHook
+from rxlink.auth.session_options import SessionOptions
 from rxlink.auth.storage import MemoryTokenStorage, TokenStorage
 from rxlink.auth.tokens import TokenSet, checked_tokens
 from rxlink.core.options import checked_flag, checked_scheduler, kind_of

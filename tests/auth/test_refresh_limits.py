@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import reactivex
 
+from rxlink.auth.dead_tokens import REMEMBERED
 from rxlink.auth.events import (
     AuthState,
     AuthStatus,
@@ -23,7 +24,6 @@ from rxlink.auth.events import (
     RefreshTryFailed,
 )
 from rxlink.auth.pacing import BackoffOptions
-from rxlink.auth.refresher import REMEMBERED
 from rxlink.auth.session import AuthSession
 from rxlink.auth.tokens import TokenSet, fingerprint
 from rxlink.errors import (
@@ -188,7 +188,7 @@ class TestDeadRefreshTokens:
             await session.refresh(force=True)
 
         refresher = session.keeper._refresher  # pyright: ignore[reportPrivateUsage] - what it keeps is the point
-        assert (1, False) == (len(refresher._dead), "planted" in repr(vars(refresher)))  # pyright: ignore[reportPrivateUsage]
+        assert (1, False) == (len(refresher._dead._hashes), "planted" in repr(vars(refresher._dead)))  # pyright: ignore[reportPrivateUsage]
 
     @virtual
     async def test_one_that_keeps_coming_does_not_push_out_the_others(self, time: VirtualTime) -> None:

@@ -27,7 +27,6 @@ from rxlink.errors import (
     AuthError,
     InvariantError,
     InvariantTypeError,
-    NetworkError,
     RxlinkError,
     SessionEnded,
     TokenRefreshError,
@@ -175,7 +174,7 @@ class TestTransientFailures:
     @virtual
     async def test_it_is_tried_again_after_pauses_while_those_who_wait_wait(self, time: VirtualTime) -> None:
         """S44, E19, E22, P9: 0.5 s, 1 s, 2 s, and it is one refresh."""
-        issuer = Issuer(script=[OSError(), TimeoutError(), NetworkError("reset")])
+        issuer = Issuer(script=[OSError(), TimeoutError(), ConnectionError("refused")])
         session = session_of(issuer, time)
         events = subscribed(session.events)
 
@@ -184,7 +183,7 @@ class TestTransientFailures:
         assert [0, 0.5, 1.5, 3.5] == [moment for moment, _, _ in issuer.calls]
         assert {"A1"} == {kept and kept.access_token for kept in tokens}
         tries = [(event.error_type, event.delay) for event in events.seen if isinstance(event, RefreshTryFailed)]
-        assert [("OSError", 0.5), ("TimeoutError", 1), ("NetworkError", 2)] == tries
+        assert [("OSError", 0.5), ("TimeoutError", 1), ("ConnectionError", 2)] == tries
         assert 1 == names_of(events.seen).count("RefreshStarted") == names_of(events.seen).count("RefreshSucceeded")
 
     @pytest.mark.parametrize(

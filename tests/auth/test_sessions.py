@@ -182,6 +182,25 @@ class TestSharing:
         assert ([{"data": {"echo": "Inner"}}], good("Outer")) == (inner, result.seen)
         assert {None} == house.users_of("Inner")
 
+    @virtual
+    async def test_what_a_refresh_sends_need_not_say_whose_it_is(self, time: VirtualTime) -> None:
+        """S39, E95: it passes without a key; with that of somebody else it carries theirs."""
+        house = House(time)
+        sessions = AuthSessions(house.sessions.get, key=lambda operation: operation.get_context()["user"])
+        chain = from_([AuthLink(sessions), house.server])
+        inner: list[Any] = []
+
+        async def ask() -> None:
+            inner.append(await execute(chain, request("Nobody")))
+            inner.append(await execute(chain, request("Bob", context={"user": "bob"})))
+
+        house.instead["ada"] = ask
+        result = subscribed(execute(chain, request("Outer", context={"user": "ada"})))
+        await asyncio.sleep(5)
+
+        assert good("Outer") == result.seen
+        assert ({None}, {"bob"}) == (house.users_of("Nobody"), house.users_of("Bob"))
+
 
 class TestClosing:
     @virtual
