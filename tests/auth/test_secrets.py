@@ -16,11 +16,10 @@ from rxlink.core.chain import execute, from_
 from rxlink.core.link import ApolloLink
 from rxlink.errors import RxlinkError, SessionEnded, TokenRefreshError
 from rxlink.testing.virtual_time import VirtualTime, virtual
+from tests.auth.evidence import PLANTED, Evidence, gathered, show_all
 from tests.auth.scripted import Issuer, ScriptedStorage, bench, never, request, status_401
 from tests.recording import Recorder, subscribed
 
-PLANTED = "pl4nted"
-"""In every token of these tests, access and refresh, old and new."""
 OLD = TokenSet(f"{PLANTED}-access-old", refresh_token=f"{PLANTED}-refresh-old")
 
 
@@ -55,70 +54,10 @@ STORAGES: dict[str, dict[str, list[Any]]] = {
 }
 
 
-class Evidence:
-    """All that could show a secret, as text."""
-
-    def __init__(self, records: list[logging.LogRecord]) -> None:
-        self.records = records
-        self.things: list[Any] = []
-        self.warnings: list[warnings.WarningMessage] = []
-
-    def texts(self) -> Iterator[str]:
-        formatter = logging.Formatter("%(message)s %(args)s %(exc_info)s %(stack_info)s")
-        for record in self.records:
-            yield formatter.format(record)
-            yield repr(record.__dict__)
-        for thing in self.things:
-            yield from (repr(thing), str(thing), f"{thing}")
-            if isinstance(thing, BaseException):
-                yield from _texts_of(thing)
-        yield from (str(warning.message) for warning in self.warnings)
-
-    def with_a_secret(self) -> list[str]:
-        return [text for text in self.texts() if PLANTED in text]
-
-
-def _texts_of(error: BaseException) -> Iterator[str]:
-    yield "".join(traceback.format_exception(error))
-    chain: BaseException | None = error
-    while chain is not None:
-        yield from (repr(chain), str(chain), repr(chain.args), repr(vars(chain)))
-        chain = chain.__cause__ or chain.__context__
-
-
-class Collector(logging.Handler):
-    """Keeps every record."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.DEBUG)
-        self.records: list[logging.LogRecord] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.records.append(record)
-
-
 @pytest.fixture
 def evidence() -> Iterator[Evidence]:
-    """Everything at DEBUG, from everybody; warnings are recorded instead of raised."""
-    root, collector = logging.getLogger(), Collector()
-    before = root.level
-    root.addHandler(collector)
-    root.setLevel(logging.DEBUG)
-    try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            found = Evidence(collector.records)
-            found.warnings = caught
-            yield found
-    finally:
-        root.removeHandler(collector)
-        root.setLevel(before)
-
-
-def show_all(loop: asyncio.AbstractEventLoop) -> None:
-    """Let asyncio log the repr of every callback that it runs, and of every task in it."""
-    loop.set_debug(True)
-    loop.slow_callback_duration = 0.0
+    with gathered() as found:
+        yield found
 
 
 @pytest.mark.parametrize("storage", STORAGES, ids=str)
@@ -214,6 +153,59 @@ async def test_no_secret_is_shown_by_a_predicate_or_a_transport_that_raises(
     evidence.things += [*behind.seen, built.link]
     assert [] == evidence.with_a_secret()
     assert evidence.records
+
+
+@pytest.mark.parametrize("where", ["refresh", "load", "save", "clear", "on_session_ended", "is_auth_error", "listener"])
+@virtual
+async def test_what_a_function_of_the_application_quotes_stays_in_its_own_exception(
+    where: str, evidence: Evidence, time: VirtualTime
+) -> None:
+    """P7, P10, E98: the cause and the loop's exception handler have it; what rxlink says itself does not."""
+
+    def quote(*_: object) -> Any:
+        raise LookupError(f"cannot use {PLANTED}")
+
+    async def refresh(*_: object) -> Any:
+        if where == "refresh":
+            quote()
+        if where in ("on_session_ended", "clear"):
+            raise SessionEnded
+        return new_tokens()
+
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: evidence.complaints.append(context))
+    failures = {where: [LookupError(f"cannot use {PLANTED}")] * 9} if where in ("load", "save", "clear") else {}
+    options: dict[str, Any] = {"on_session_ended": quote} if where == "on_session_ended" else {}
+    built = bench(
+        None,
+        time=time,
+        refresh=refresh,
+        storage=ScriptedStorage(OLD, **failures),
+        link={"is_auth_error": quote} if where == "is_auth_error" else {},
+        **options,
+    )
+    told = [subscribed(built.session.events), subscribed(built.session.states)]
+    if where == "listener":
+        built.session.events.subscribe(quote)
+        built.session.states.subscribe(quote)
+    built.server.accept_only(f"{PLANTED}-access-new")
+
+    results = built.start_many(3)
+    await asyncio.sleep(60)
+    signed_out = await _shown(built.session.clear())
+    await asyncio.sleep(60)
+    await built.session.aclose()
+
+    evidence.errors += [value for result in results for value in result.seen if isinstance(value, Exception)]
+    evidence.errors += [signed_out] if isinstance(signed_out, Exception) else []
+    evidence.things += [value for recorder in told for value in recorder.seen]
+    is_somewhere = bool(evidence.complaints) or any(PLANTED in text for text in map(_with_causes, evidence.errors))
+    assert is_somewhere == (where != "save"), "of a save only its type is told"
+    assert [] == [text for text in evidence.own_words() if PLANTED in text]
+
+
+def _with_causes(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error))
 
 
 def test_misuse_shows_no_secret(evidence: Evidence) -> None:
