@@ -1,7 +1,7 @@
 """Break the code on purpose, one line at a time, and require that the test which names the promise turns red.
 
     python tests/breaks.py            # all breaks, two at a time
-    python tests/breaks.py P4 P8      # those of some promises
+    python tests/breaks.py P4 E09     # those of some promises and demands
     python tests/breaks.py --machine  # and say which of them the state machine of test_promises.py finds as well
 
 Each break is made in a copy of the tree. First the unbroken copy must be green. A break whose old text is no longer
@@ -16,7 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from time import perf_counter
 
-from broken_copies import AT_A_TIME, broken_copy, check_unbroken, run_python, run_tests, why_not_red
+from breaks_of_demands import DEMANDS
+from broken_copies import AT_A_TIME, Break, broken_copy, check_unbroken, run_python, run_tests, why_not_red
 
 STORIES = "tests/auth/test_promise_by_promise.py"
 MACHINE = """
@@ -29,28 +30,7 @@ run_state_machine_as_test(AuthPromises, settings=settings(quick, max_examples=40
 """
 
 
-@dataclass(frozen=True)
-class Break:
-    """One line of the code, made wrong.
-
-    Attributes:
-        promise: Which promise it breaks.
-        name: What the code does then.
-        file: Where, below `rxlink`.
-        old: The text as it is; with a neighbouring line where it is not unique.
-        new: The text that takes its place.
-        test: The test that must turn red; its name begins with the promise's.
-    """
-
-    promise: str
-    name: str
-    file: str
-    old: str
-    new: str
-    test: str
-
-
-BREAKS = (
+PROMISES = (
     Break(
         "P1",
         "everyone who needs a refresh starts one",
@@ -268,8 +248,8 @@ BREAKS = (
         "P9",
         "every failure signs out",
         "auth/keeper.py",
-        "if isinstance(error, SessionEnded) and self.wallet.epoch == refresh.epoch:",
-        'if error := SessionEnded("failed"):',
+        "self._end(error, refresh.epoch) if isinstance(error, SessionEnded) else None",
+        'self._end(SessionEnded("failed"), refresh.epoch)',
         "TestP9WhatEndsASession::test_p9_a_failure_that_is_not_the_users_keeps_the_session",
     ),
     Break(
@@ -322,6 +302,8 @@ BREAKS = (
     ),
 )
 
+BREAKS = (*PROMISES, *DEMANDS)
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -333,12 +315,17 @@ class Verdict:
     seconds: float
 
 
+def path_of(broken: Break) -> str:
+    """Return the test of a break, as pytest takes it."""
+    return f"tests/{broken.test}" if ".py::" in broken.test else f"{STORIES}::{broken.test}"
+
+
 def try_break(broken: Break, *, with_machine: bool) -> Verdict:
     begin = perf_counter()
     machine = ""
     try:
         with broken_copy(broken.file, broken.old, broken.new) as copy:
-            problem = why_not_red(run_tests(copy, [f"{STORIES}::{broken.test}"]))
+            problem = why_not_red(run_tests(copy, [path_of(broken)]))
             if with_machine:
                 machine = "red" if run_python(copy, "-W", "ignore", "-c", MACHINE).returncode else "green"
     except LookupError as error:
@@ -357,11 +344,11 @@ def report(verdict: Verdict) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Break promises on purpose and see their tests turn red.")
-    parser.add_argument("promises", nargs="*", metavar="P1..P11", help="only the breaks of these promises")
+    parser.add_argument("promises", nargs="*", metavar="P1|E09...", help="only the breaks of these")
     parser.add_argument("--machine", action="store_true", help="run the state machine against each break too")
     options = parser.parse_args()
     chosen = [broken for broken in BREAKS if not options.promises or broken.promise in options.promises]
-    problem = check_unbroken(sorted({f"{STORIES}::{broken.test}" for broken in chosen}))
+    problem = check_unbroken(sorted({path_of(broken) for broken in chosen}))
     if problem is not None:
         print(problem)
         return 1

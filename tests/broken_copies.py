@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 __all__ = [
@@ -40,6 +41,27 @@ except ImportError:  # not on Windows
     pass
 sys.exit(pytest.main(sys.argv[1:]))
 """
+
+
+@dataclass(frozen=True)
+class Break:
+    """One line of the code, made wrong.
+
+    Attributes:
+        promise: Which promise or demand it breaks.
+        name: What the code does then.
+        file: Where, below `rxlink`.
+        old: The text as it is; with a neighbouring line where it is not unique.
+        new: The text that takes its place.
+        test: The test that must turn red: of the stories of the promises, or with its path below `tests`.
+    """
+
+    promise: str
+    name: str
+    file: str
+    old: str
+    new: str
+    test: str
 
 
 @contextmanager
