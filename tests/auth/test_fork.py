@@ -61,8 +61,9 @@ REFUSED = (
 
 def lines_of(program: str) -> list[str]:
     """What a program prints, its children's words included."""
+    # From Python 3.12 on a fork beside threads is warned of; it is what is tested here.
     done = subprocess.run(
-        [sys.executable, "-c", BEGINNING + textwrap.dedent(program)],
+        [sys.executable, "-W", "ignore:This process:DeprecationWarning", "-c", BEGINNING + textwrap.dedent(program)],
         capture_output=True,
         text=True,
         timeout=3 * PATIENCE,
