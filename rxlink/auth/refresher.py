@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +21,7 @@ from rxlink.auth.events import (
     RefreshTryFailed,
     SignedInAgain,
 )
+from rxlink.auth.loops import running_loop
 from rxlink.auth.pacing import Backoff, BackoffOptions, OnRefreshOutage, asked_pause, is_transient
 from rxlink.auth.pending import PendingRequests
 from rxlink.auth.refresh_callback import RefreshCallback, checked_return
@@ -52,7 +52,7 @@ class Refresh:
     Attributes:
         reason: Why it runs.
         epoch: For which login.
-        began: When, by the clock.
+        began: When, by the timers: a clock may be set meanwhile.
         ends: When its time is up, by the timers.
         lost_answers: How often the refresh token may have been used up, and only the answer was lost.
         is_login: Whether its tokens came from a new sign-in.
@@ -61,7 +61,7 @@ class Refresh:
 
     reason: RefreshReason
     epoch: int
-    began: datetime
+    began: float
     ends: float = 0.0
     lost_answers: int = 0
     is_login: bool = False
@@ -124,7 +124,7 @@ class Refresher:
 
     def join(self, reason: RefreshReason) -> PendingRequests[TokenSet]:
         """Return those who wait for the refresh; it is started if none is under way."""
-        return self.flight.join(Refresh(reason, self._owner.wallet.epoch, self._clock()))
+        return self.flight.join(Refresh(reason, self._owner.wallet.epoch, self._ticks()))
 
     def start_over(self) -> Callable[[Exception], None]:
         """Give up the refresh that is under way, and forget the failures: somebody else signs in, or nobody.
@@ -149,7 +149,7 @@ class Refresher:
         pause = 0.0 if refresh.reason is RefreshReason.FORCED else self._backoff.delay_at(self._clock())
         if pause and self._on_outage == "fail":
             raise self._given_up(f"the next try is in {pause:.1f} s", pause)
-        refresh.ends = self._ticks() + self._time_limit
+        refresh.ends = refresh.began + self._time_limit
         while True:
             await self._pause(pause, refresh)
             tokens = self._tokens_of(refresh)
@@ -205,11 +205,11 @@ class Refresher:
         self.flight.extend(self._time_limit + self._relogin.time_limit)
         await self._owner.forget(refresh)
         self.flight.extend(self._relogin.time_limit)
-        began = self._clock()
+        began = self._ticks()
         new = await self._relogin.ask(ended)
         if new is None:
             raise ended
-        self._owner.emit(SignedInAgain, (self._clock() - began).total_seconds())
+        self._owner.emit(SignedInAgain, self._ticks() - began)
         refresh.is_login, refresh.ended = True, None
         return new
 
@@ -282,10 +282,10 @@ class Refresher:
 
     def _ticks(self) -> float:
         """Return the time of the timers, in seconds: unlike a clock, nobody sets it."""
-        return asyncio.get_running_loop().time() if self._scheduler is None else self._scheduler.now.timestamp()
+        return running_loop().time() if self._scheduler is None else self._scheduler.now.timestamp()
 
     def _tell(self, event: Callable[..., AuthEvent], refresh: Refresh, waiting: int, *values: object) -> None:
-        seconds = (self._clock() - refresh.began).total_seconds()
+        seconds = self._ticks() - refresh.began
         self._owner.emit(event, refresh.reason, seconds, waiting, *values)
 
 

@@ -2,9 +2,11 @@
 
 A session is separate from the links that use it: any number of chains share one, and with it one refresh. Its states::
 
-    loading ──► authenticated ◄──► refreshing
-       │              │                 │
-       └──────► unauthenticated ◄───────┘     (signed out, or the refresh token was rejected)
+    loading ──► authenticated ◄──────► refreshing
+       │              ▲ │                 ▲ │
+       │      sign-in │ │ sign-out        │ │ the refresh token was rejected, or sign-out
+       │              │ ▼                 │ ▼
+       └──────────► unauthenticated ──────┘ (``obtain_first``, or ``refresh(force=True)``)
 """
 
 from __future__ import annotations

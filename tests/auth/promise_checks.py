@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 from rxlink.auth.events import Ended
 from rxlink.errors import (
     AuthError,
     ClientClosed,
     InvariantError,
+    InvariantTypeError,
     OperationCancelled,
     RxlinkError,
     ServerError,
@@ -17,13 +19,22 @@ from rxlink.errors import (
     TokenRefreshError,
     TokenRefreshTimeout,
 )
+from tests.auth.promise_events import (
+    check_events_are_a_language,
+    check_events_equal_the_books,
+    check_states_equal_the_books,
+    started_so_far,
+)
 from tests.auth.promise_operations import Op
 from tests.auth.promise_records import (
     A_MOMENT,
     COOL_DOWN,
     LONGEST_PAUSE,
+    MUCH_LATER,
     PLANTED,
     TIME_LIMIT,
+    HookCall,
+    HookRaised,
     ObserverRaised,
     RefreshCall,
     SetterRaised,
@@ -34,6 +45,8 @@ from tests.auth.promise_world import World
 MOST_SENDS = 2
 FOR_GOOD = {"final", "nothing", "empty", "wrong type", "value error", "cancelled", "asks for a token"}
 """Outcomes of a refresh after which no other try follows."""
+FINAL = {"final", "its operation is refused"}
+TRANSIENT = {"transient", "retry after 5", "retry much later"}
 
 
 def check_p1_one_refresh_at_a_time(world: World) -> None:
@@ -53,16 +66,19 @@ def check_p2_nobody_waits_for_nothing(world: World) -> None:
     """Whoever is not at the server waits for something with a time limit."""
     waiting = world.waiting_ops
     timers = [left.when() for left in world.time.leftovers() if isinstance(left, asyncio.TimerHandle)]
-    latest = world.time.monotonic() + TIME_LIMIT + A_MOMENT
+    latest = world.time.monotonic() + world.longest_wait + A_MOMENT
     assert not waiting or any(when <= latest for when in timers), f"nothing will ever wake {_names(waiting)}"
-    is_going_on = world.issuer.running or world.storage.running or world.issuer.may_pause()
+    is_going_on = world.issuer.running or world.hook.running or world.storage.running or world.issuer.may_pause()
     assert not waiting or is_going_on, f"nothing is going on that {_names(waiting)} could wait for"
 
 
-def check_p2_a_refresh_that_failed_for_good_ends_everyone(outcome: str, waited: list[Op]) -> None:
-    """For after a refresh was decided, with the operations that waited before."""
-    if outcome in FOR_GOOD:
-        waiting = [op for op in waited if op.is_open]
+def check_p2_a_refresh_that_failed_for_good_ends_everyone(world: World, outcome: str, waited: dict[Op, int]) -> None:
+    """For after a refresh was decided, with the operations that waited before, and how often they had been sent."""
+    is_asked_again = world.options.signs_in_again and outcome in FINAL
+    is_given_up = world.options.on_outage != "wait" and outcome in TRANSIENT
+    if (outcome in FOR_GOOD or is_given_up) and not is_asked_again:
+        # A token past its end may have served them, and may have been refused: then they wait again.
+        waiting = [op for op in world.waiting_ops if len(op.sends) == waited.get(op)]
         assert not waiting, f"{_names(waiting)} still wait after {outcome!r}"
 
 
@@ -83,7 +99,7 @@ def check_p4_saved_before_retried(world: World) -> None:
         is_retry = send is not send.op.sends[0]
         if is_retry and send.token is not None and send.token.is_refreshed:
             # A save that hangs counts as failed when the time limit has passed, begun or not.
-            is_late = send.at - send.token.refresh_began >= TIME_LIMIT - A_MOMENT
+            is_late = send.at - send.token.refresh_began >= send.token.save_limit - A_MOMENT
             is_saved = bool(send.saves_of_token) and send.saves_of_token[0] != "running"  # it may be saved again later
             assert is_saved or is_late, f"{send.op.name} was retried before its token was saved"
 
@@ -96,10 +112,10 @@ def check_p5_refreshes_have_a_reason(world: World) -> None:
                 assert call.current.is_known_refused, "a late refusal of an older token started a refresh"
             case "expired" | "expiring":
                 assert call.current is not None, "no token has no end"
-                begin = call.current.mandatory_at if call.reason == "expired" else call.current.advisory_at
-                assert begin is not None, "a token without known end was refreshed in advance"
-                early = (begin - world.started_at).total_seconds() - call.began
-                assert early < A_MOMENT, f"refreshed {early} s before its window"
+                assert call.current.mandatory_at is not None, "a token without known end was refreshed in advance"
+            case "missing":
+                assert world.options.obtain_first, "nobody wanted first tokens"
+                assert call.refresh_token is None, "first tokens were paid with others"
             case _:
                 assert call.was_forced, "nobody forced this refresh"
     for send in world.sends:
@@ -110,10 +126,27 @@ def check_p5_goes_on_or_waits(op: Op, expected: str) -> None:
     """For an operation that has just started, with what the books said before."""
     if op.raises_in_setter_of_send == 1:
         return
-    if expected == "go on":
+    if expected.startswith("go on"):
         assert op.sends, f"{op.name} was held back although its token is good"
     if expected == "wait":
         assert not op.sends, f"{op.name} was sent with a token that is known to be refused or at its end"
+
+
+def check_p5_refreshes_in_advance(op: Op, expected: str, started_before: int) -> None:
+    """For an operation that has just started, with how many refreshes had been told of before."""
+    is_same_login = op.login == op.world.login  # a subscriber may have signed out, and the refresh has gone with that
+    if expected == "go on and refresh" and op.raises_in_setter_of_send != 1 and is_same_login:
+        is_under_way = op.world.listener.is_refreshing or started_so_far(op.world) > started_before
+        assert is_under_way, "a token inside its advisory window was not refreshed"
+
+
+def check_p5_dead_refresh_tokens_are_never_sent(world: World) -> None:
+    assert not world.issuer.sent_dead, "a refresh token that was refused for good was sent again"
+
+
+def check_p5_what_is_not_to_be_sent_again_is_not(world: World) -> None:
+    for op in world.ops.values():
+        assert op.may_be_retried or len(op.sends) <= 1, f"{op.name} is a mutation, and was sent again"
 
 
 def check_p6_leaving_is_a_private_matter(running_before: list[RefreshCall]) -> None:
@@ -131,8 +164,8 @@ def check_p6_who_has_left_is_never_sent(world: World) -> None:
 
 def check_p8_logins_never_mix(world: World) -> None:
     for send in world.sends:
-        if send.op.is_inner:
-            assert send.header is None, f"{send.op.name} of the refresh itself carried {send.header}"
+        if send.op.is_untouched:
+            assert send.header is None, f"{send.op.name} is none of the session's business, and carried {send.header}"
             continue
         assert send.header is None or send.token is not None, f"{send.op.name} carried no token but {send.header}"
         if send.token is None:
@@ -141,7 +174,7 @@ def check_p8_logins_never_mix(world: World) -> None:
             assert send.token.login == send.op.login, f"{send.op.name} carried the token of another login"
     for op in world.ops.values():
         strange = set(op.exits) - {op.login}
-        assert op.is_inner or not strange, f"{op.name} of login {op.login} was let pass in login {strange}"
+        assert op.is_untouched or not strange, f"{op.name} of login {op.login} was let pass in login {strange}"
     for call in world.storage.calls:
         # What a sign-in saves may be late: the sign-out that followed it is next in the queue of the storage.
         is_own = call.token is None or not call.token.is_refreshed or call.token.login == call.login
@@ -166,6 +199,12 @@ def check_p8_memory_and_storage_belong_to_the_login(world: World) -> None:
     assert not world.storage.overlaps, "calls of the storage overlapped"
 
 
+def check_e95_nobody_waits_for_another(others: list[World], before: list[tuple[tuple[Any, ...], list[Op]]]) -> None:
+    """For after a refresh of somebody else was decided, with how everybody stood before."""
+    after = [(other.session_facts(), other.waiting_ops) for other in others]
+    assert before == after, "the refresh of one user has changed something for another"
+
+
 def check_p9_only_final_failures_end_the_session(world: World) -> None:
     ended = [event for event in world.events if isinstance(event, Ended)]
     if not world.is_closed:
@@ -181,22 +220,37 @@ def check_p9_only_final_failures_end_the_session(world: World) -> None:
             assert is_known or any(map(_is_for_nothing, chain)), f"{op.name} was not told the cause: {chain}"
         if isinstance(chain[0], SessionEnded):
             reasons = {error.reason for error in world.issuer.raised if isinstance(error, SessionEnded)}
+            reasons |= OF_A_DEAD_TOKEN if world.issuer.dead else set()
             assert chain[0].reason in reasons | OF_THE_USER, f"{op.name} was not told why its login has ended: {chain}"
 
 
 def check_p9_the_cause_is_on_every_error(raised: list[Exception], outcome: str, waited: list[Op]) -> None:
     """For after a refresh was decided, with what was raised since and the operations that waited before."""
-    if outcome in {"final", "value error", "asks for a token"}:
+    if raised and outcome in {"final", "value error", "asks for a token"}:
         for end in [end for op in waited for end in op.ends]:
             assert end is not None and raised[0] in causes(end), f"somebody was not told the cause: {end!r}"  # noqa: PT018
 
 
 def check_p9_a_transient_failure_ends_nobody(world: World, outcome: str, waited: list[Op]) -> None:
     """For after a refresh was decided, with the operations that waited before."""
-    has_time = world.time.monotonic() - world.refresh_began < TIME_LIMIT - LONGEST_PAUSE
+    has_time = (
+        world.options.on_outage == "wait" and world.time.monotonic() - world.refresh_began < TIME_LIMIT - LONGEST_PAUSE
+    )
     if outcome == "transient" and has_time:
         ended = [op for op in waited if op.ends]
         assert not ended, f"{_names(ended)} ended with a failure that may pass"
+
+
+def check_p9_who_is_not_signed_in_again_ends(world: World, call: HookCall, waited: list[Op]) -> None:
+    """For after the hook was decided, with the operations that waited before."""
+    assert not call.is_running, "the hook waits for its own session"
+    if call.outcome in world.hook.GOOD:
+        ended = [op for op in waited if op.ends and isinstance(op.ends[0], SessionEnded | TokenRefreshError)]
+        reasons = {end.reason for op in ended for end in op.ends if isinstance(end, SessionEnded)}
+        assert not ended or reasons <= OF_THE_USER, f"{_names(ended)} ended although somebody has signed in again"
+    else:
+        strange = [op for op in waited if not op.has_left and not _is_ended_by(op, SessionEnded)]
+        assert not strange, f"{_names(strange)} did not end with the session: {[op.ends for op in strange]}"
 
 
 def check_p10_a_refresh_that_was_told_to_end_ends(call: RefreshCall) -> None:
@@ -207,7 +261,13 @@ def check_p10_a_refresh_ends_within_its_limit(world: World) -> None:
     now = world.time.monotonic()
     for call in world.issuer.running:
         assert now - call.began <= TIME_LIMIT + A_MOMENT, f"a refresh has run for {now - call.began} s"
-    allowed = (ObserverRaised, SetterRaised)
+    for call in world.hook.running:
+        assert now - call.began <= world.options.relogin_limit + A_MOMENT, "the hook has run for too long"
+    assert world.hook.most_at_a_time <= 1, "two hooks ran at a time"
+    assert not world.hook.was_called_amiss, (
+        "the hook was called with another error, beside the refresh, or not for its time"
+    )
+    allowed = (ObserverRaised, SetterRaised, *(OF_HOOKS if world.options.signs_in_again else ()))
     for complaint in world.complaints:
         assert isinstance(complaint.get("exception"), allowed), f"the loop complained: {complaint}"
 
@@ -218,6 +278,11 @@ def check_p10_the_session_works(world: World) -> None:
     if world.current is None:
         world.sign_in()
         world.time.settle()
+    if world.realm.was_set:
+        # The pause after a failure begins anew where the clock was set back: once, and with who hears of it first.
+        world.revoke()
+        world.start()
+        world.time.advance(MUCH_LATER)
     world.start()  # its token is accepted: below it is not one more of the fresh tokens that were refused in a row
     world.time.advance(COOL_DOWN)
     world.revoke()
@@ -252,6 +317,8 @@ EVERY_STEP: tuple[Callable[[World], None], ...] = (
     check_p3_at_most_two_sends,
     check_p4_saved_before_retried,
     check_p5_refreshes_have_a_reason,
+    check_p5_dead_refresh_tokens_are_never_sent,
+    check_p5_what_is_not_to_be_sent_again_is_not,
     check_p6_who_has_left_is_never_sent,
     check_p7_no_token_is_told,
     check_p8_logins_never_mix,
@@ -259,16 +326,23 @@ EVERY_STEP: tuple[Callable[[World], None], ...] = (
     check_p9_only_final_failures_end_the_session,
     check_p10_a_refresh_ends_within_its_limit,
     check_p11_everybody_sees_their_own_context,
+    check_events_are_a_language,
+    check_events_equal_the_books,
+    check_states_equal_the_books,
 )
 
 
 def check_all(world: World) -> None:
     for check in EVERY_STEP:
         check(world)
+    world.listener.note_who_waits()
 
 
 ABOUT_WHAT_IT_RETURNED = ("returned no token", "returned cannot be used")
 OF_THE_USER = {"signed out", "another login"}
+OF_A_DEAD_TOKEN = {"refresh token rejected"}
+OF_HOOKS = (HookRaised, SessionEnded, InvariantError, InvariantTypeError, TimeoutError)
+"""What may end a hook, and is reported."""
 
 
 def _check_results(op: Op) -> None:
@@ -292,6 +366,10 @@ def _check_end(world: World, op: Op, end: Exception | None) -> None:
     is_refused = end is None and op.results[-1] in op.refusals
     if is_refused or isinstance(end, ServerError):
         assert not op.must_be_retried or len(op.sends) == MOST_SENDS, f"{op.name} was refused, and not retried"
+
+
+def _is_ended_by(op: Op, kind: type[Exception]) -> bool:
+    return len(op.ends) == 1 and isinstance(op.ends[0], kind)
 
 
 def _is_for_nothing(error: BaseException) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,13 @@ class Op:
     parts: int
     reaction: str
     raises_in_setter_of_send: int = 0
+    is_mutation: bool = False
+    retry_mutations: bool | None = None
+    """What its context says."""
+    is_outside: bool = False
+    """Whether it is none of the session's business."""
+    is_nobodys: bool = False
+    """Whether that is so since its key is None; else its context says it."""
     login: int | None = None
     exits: list[int] = field(default_factory=list)
     """The login of each time that the link under test has let it pass."""
@@ -41,6 +49,8 @@ class Op:
     has_left: bool = False
     leaves_when_it_can: bool = False
     is_inner: bool = False
+    is_held: bool = False
+    """Whether the link under test has it: neither sent, nor answered."""
     must_be_retried: bool = False
     subscription: Any = None
 
@@ -55,6 +65,16 @@ class Op:
     @property
     def expected(self) -> list[Any]:
         return [{"data": {"operation": self.id, "part": part}} for part in range(self.parts)]
+
+    @property
+    def is_untouched(self) -> bool:
+        """Whether the link under test must let it pass as it is."""
+        return self.is_inner or self.is_outside
+
+    @property
+    def may_be_retried(self) -> bool:
+        choice = self.retry_mutations
+        return not self.is_mutation or (self.world.options.retry_mutations if choice is None else choice)
 
     def leave(self) -> None:
         if self.subscription is None:
@@ -78,6 +98,7 @@ class Op:
         self.ends.append(None)
 
     def _hear(self, what: str) -> None:
+        self.is_held = False
         if not self.is_open:
             self.late_calls.append(what)
         self.seen.append((what, REQUEST_ID.get()))
@@ -166,12 +187,13 @@ class Attempt:
 
     def _note_refusal(self) -> None:
         op, token = self.send.op, self.send.token
-        if token is None or self._parts_sent or op.is_inner:
+        op.is_held = True
+        if token is None or self._parts_sent or op.is_untouched:
             return
         if not token.is_known_refused:
             token.is_known_refused = True
             op.world.note_refusal(token)
-        op.must_be_retried = not op.world.may_cool_down
+        op.must_be_retried = op.may_be_retried and not op.world.may_cool_down
 
     def _end(self) -> None:
         self.is_over = True
@@ -183,19 +205,19 @@ class Server(ApolloLink):
 
     is_terminating = True
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, find: Callable[[Operation], Op]) -> None:
         super().__init__()
-        self._world = world
+        self._find = find
 
     def connect(self, forward: Forward) -> Connect:
         def start(operation: Operation, observer: ResultObserver, root: Subscription) -> None:
             header = (operation.get_context().get("headers") or {}).get("authorization")
-            op = self._world.ops[operation.variables["id"]]
+            op = self._find(operation)
             op.seen.append(("send", REQUEST_ID.get()))
-            attempt = Attempt(self._world.note_send(op, header), observer, root)
-            self._world.attempts.append(attempt)
+            attempt = Attempt(op.world.note_send(op, header), observer, root)
+            op.world.attempts.append(attempt)
             root.hold(attempt)
-            if self._world.server_policy == "at once":
+            if op.world.server_policy == "at once":
                 attempt.answer("as deserved")
 
         return start

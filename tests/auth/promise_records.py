@@ -6,8 +6,10 @@ import asyncio
 from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+
+from rxlink.auth.pacing import OnRefreshOutage
 
 if TYPE_CHECKING:
     from tests.auth.promise_operations import Op
@@ -21,6 +23,7 @@ MUCH_LATER = 100.0
 """Seconds; the defaults of a session, and the longest Retry-After of the issuer."""
 A_MOMENT = 0.001
 """Seconds by which a model of floats may be off."""
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 PLANTED = "planted"
 """In every token, so that a check can look for it where none belongs."""
 
@@ -36,6 +39,32 @@ class SetterRaised(Exception):
     """From a context setter of the chain."""
 
 
+class HookRaised(Exception):
+    """From the function that signs a user in again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What is drawn once for a world: the options of its session, and those of its links.
+
+    Attributes:
+        signs_in_again: Whether there is an `on_session_ended`.
+        relogin_timeout: Seconds that it may take; None for as many as a refresh.
+        form: How the issuer tells the life of a token.
+    """
+
+    on_outage: OnRefreshOutage = "wait"
+    retry_mutations: bool = True
+    obtain_first: bool = False
+    signs_in_again: bool = False
+    relogin_timeout: float | None = None
+    form: str = "expires_in"
+
+    @property
+    def relogin_limit(self) -> float:
+        return TIME_LIMIT if self.relogin_timeout is None else self.relogin_timeout
+
+
 @dataclass(eq=False)
 class Minted:
     """An access token, as its issuer knows it, and as a client that keeps the defaults should judge it."""
@@ -44,9 +73,19 @@ class Minted:
     login: int
     is_refreshed: bool
     refresh_began: float
+    form: str = "expires_in"
+    """How its life is told."""
+    told_life: float | None = None
+    issued: datetime = EPOCH
     ends: datetime | None = None
+    """By the issuer's clock, which is right."""
     advisory_at: datetime | None = None
+    advisory_surely_at: datetime | None = None
+    """By the client's clock; the first with the whole jitter, the second with none."""
     mandatory_at: datetime | None = None
+    is_judged: bool = False
+    save_limit: float = TIME_LIMIT
+    """Within how many seconds from when its refresh began it must be saved."""
     is_accepted: bool = True
     is_known_refused: bool = False
     came_to_nobody: bool = False
@@ -69,10 +108,23 @@ class RefreshCall:
     current: Minted | None
     decision: asyncio.Future[str]
     was_forced: bool
+    refresh_token: str | None = None
     is_running: bool = True
     was_cancelled: bool = False
     outcome: str | None = None
     ended_at: float = 0.0
+
+
+@dataclass(eq=False)
+class HookCall:
+    """One call of the function that signs a user in again."""
+
+    login: int
+    began: float
+    decision: asyncio.Future[str]
+    is_running: bool = True
+    was_cancelled: bool = False
+    outcome: str | None = None
 
 
 @dataclass(eq=False)

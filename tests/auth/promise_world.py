@@ -9,12 +9,11 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from contextvars import copy_context
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Self
 
 from rxlink.auth.events import (
     AuthEvent,
-    AuthState,
     Ended,
     RefreshFailed,
     RefreshStarted,
@@ -22,17 +21,17 @@ from rxlink.auth.events import (
     SaveFailed,
     TokensSaved,
 )
-from rxlink.auth.link import AuthLink
 from rxlink.auth.session import AuthSession
 from rxlink.auth.tokens import TokenSet
-from rxlink.core.chain import execute, from_
+from rxlink.core.chain import execute
 from rxlink.core.link import ApolloLink
-from rxlink.core.operation import GraphQLRequest, Operation
-from rxlink.links.context import SetContextLink
-from rxlink.testing.virtual_time import VirtualTime
+from rxlink.core.operation import GraphQLRequest
 from tests.auth.promise_books import Books
+from tests.auth.promise_events import Listener
+from tests.auth.promise_hook import Hook
 from tests.auth.promise_issuer import Issuer, Storage
-from tests.auth.promise_operations import Attempt, Op, Server
+from tests.auth.promise_operations import Attempt, Op
+from tests.auth.promise_realm import Realm
 from tests.auth.promise_records import (
     A_MOMENT,
     COOL_DOWN,
@@ -40,9 +39,10 @@ from tests.auth.promise_records import (
     PLANTED,
     REQUEST_ID,
     TIME_LIMIT,
+    HookCall,
     ObserverRaised,
+    Options,
     RefreshCall,
-    SetterRaised,
 )
 
 LISTENED_TO = (Ended, RefreshFailed, SaveFailed, TokensSaved)
@@ -58,6 +58,8 @@ class World(Books):
         life: The life of the first token, in seconds.
         loads: How the storage answers the first load: `at once`, `ask`, `fail`; None for a session without storage.
         stored: Whether the storage holds tokens.
+        options: Of the session and the links.
+        realm: What is shared with others; None for a realm of this one's own.
     """
 
     def __init__(
@@ -68,38 +70,58 @@ class World(Books):
         life: float | None = None,
         loads: str = "at once",
         stored: bool = True,
+        options: Options | None = None,
+        realm: Realm | None = None,
     ) -> None:
-        super().__init__()
-        self.time = VirtualTime()
+        self.realm = realm or Realm()
+        super().__init__(key=len(self.realm.worlds))
+        self.realm.worlds.append(self)
+        self.time = self.realm.time
+        self.options = options or Options()
         self.started_at = self.time.clock()
-        self.complaints: list[Any] = []
-        self.time.loop.set_exception_handler(lambda _, complaint: self.complaints.append(complaint))
         self.forced_refreshes = 0
-        self.server_policy = "ask"
         self.attempts: list[Attempt] = []
         self.ops: dict[int, Op] = {}
         self.returned: list[tuple[str, int, Any]] = []
         self.tasks: set[asyncio.Task[None]] = set()
-        self.events: list[AuthEvent] = []
-        self.states: list[AuthState] = []
+        self.waiting_calls: set[asyncio.Task[None]] = set()
+        self.listener = Listener(self)
+        self.events, self.states = self.listener.events, self.listener.states
         self.listener_starts_operations = False
         self.issuer = Issuer(self)
+        self.hook = Hook(self)
         self.storage = Storage(self)
         self.session: AuthSession | None = None
         if make_chain is None:
             self._make_session(signed_in=signed_in, life=life, loads=loads, stored=stored)
-            links: list[ApolloLink] = [AuthLink(self.the_session), AuthLink(self.the_session)]
         else:
             self.is_loaded = True
-            self.note_current(self.mint(life=life), life)
-            links = [make_chain(self)] * 2
-        server = Server(self)
-        set_at_once, set_later = SetContextLink(self._set), SetContextLink(self._set_later)
-        entry, exit_ = ApolloLink(self._note_entry), ApolloLink(self._note_exit)
-        self.chains = [
-            from_([entry, links[0], exit_, set_at_once, server]),
-            from_([set_later, entry, links[1], exit_, set_later, server]),
-        ]
+            self.note_current(self.mint(life=life))
+        if make_chain is not None:
+            self.realm.build([make_chain(self)] * 2)
+        elif realm is None:
+            self.realm.build_for_one()
+
+    @property
+    def now(self) -> datetime:
+        return self.realm.clock()
+
+    @property
+    def complaints(self) -> list[Any]:
+        return self.realm.complaints
+
+    @property
+    def server_policy(self) -> str:
+        return self.realm.server_policy
+
+    @server_policy.setter
+    def server_policy(self, policy: str) -> None:
+        self.realm.server_policy = policy
+
+    @property
+    def longest_wait(self) -> float:
+        """How many seconds anybody may wait for one thing."""
+        return TIME_LIMIT + (self.options.relogin_limit if self.options.signs_in_again else 0)
 
     @property
     def the_session(self) -> AuthSession:
@@ -117,14 +139,29 @@ class World(Books):
 
     # -- operations ---------------------------------------------------------------------------------------------------
 
-    def make_op(self, *, parts: int = 1, reaction: str = "nothing", raises_in_setter_of_send: int = 0) -> Op:
-        op = Op(self, len(self.ops), parts, reaction, raises_in_setter_of_send)
-        self.ops[op.id] = op
+    def make_op(self, *, parts: int = 1, reaction: str = "nothing", **traits: Any) -> Op:
+        op = Op(self, len(self.realm.ops), parts, reaction, **traits)
+        self.ops[op.id] = self.realm.ops[op.id] = op
         return op
 
     def observable(self, op: Op, chain: int = 0) -> Any:
-        request = GraphQLRequest(f"query {op.name} {{ work }}", {"id": op.id})
-        return execute(self.chains[chain], request)
+        kind = "mutation" if op.is_mutation else "query"
+        context: dict[str, Any] = {} if op.retry_mutations is None else {"retry_mutations": op.retry_mutations}
+        if op.is_outside and not op.is_nobodys:
+            context["auth"] = "none"
+        request = GraphQLRequest(f"{kind} {op.name} {{ work }}", {"id": op.id}, context=context)
+        return execute(self.realm.chains[chain], request)
+
+    async def run_inside(self, how: str) -> None:
+        """Send an operation of the refresh itself through the guarded chain, which must let it pass."""
+        op = self.make_op()
+        op.is_inner = True
+        waiting = asyncio.ensure_future(self.observable(op))
+        await asyncio.sleep(0)
+        for attempt in [attempt for attempt in self.pending if attempt.send.op is op]:
+            attempt.answer(how)
+        op.results.append(await waiting)
+        op.ends.append(None)
 
     def begin(self, op: Op, chain: int = 0) -> Op:
         """Subscribe inside the loop, in a context of the operation's own."""
@@ -166,6 +203,11 @@ class World(Books):
         at_the_server = {attempt.send.op.id for attempt in self.pending}
         return [op for op in self.open_ops if op.id not in at_the_server]
 
+    @property
+    def held_ops(self) -> list[Op]:
+        """Those that the link under test has: they wait for the session."""
+        return [op for op in self.open_ops if op.is_held]
+
     def react(self, reaction: str, op: Op) -> None:
         """Do what a subscriber does in the midst of a callback."""
         match reaction:
@@ -189,6 +231,7 @@ class World(Books):
         async def clear() -> None:
             if not self.is_closed:
                 self.note_end()
+                self.listener.part()
                 await self.the_session.clear()
 
         self.spawn("clear", clear())
@@ -197,7 +240,8 @@ class World(Books):
         async def set_tokens() -> None:
             if not self.is_closed:
                 self.note_login()
-                tokens = self.note_current(self.mint(life=life), life)
+                self.listener.part()
+                tokens = self.note_current(self.mint(life=life))
                 await self.the_session.set_tokens(tokens)
 
         self.spawn("set_tokens", set_tokens())
@@ -234,9 +278,16 @@ class World(Books):
         task = self.time.loop.create_task(run())
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
+        if what in {"get_token", "refresh"}:
+            self.waiting_calls.add(task)
+            task.add_done_callback(self.waiting_calls.discard)
 
     def finish_refresh(self, outcome: str) -> None:
         (call,) = self.issuer.running
+        self.time.call(call.decision.set_result, outcome)
+
+    def finish_hook(self, outcome: str) -> None:
+        (call,) = self.hook.running
         self.time.call(call.decision.set_result, outcome)
 
     def finish_storage(self, *, is_good: bool = True) -> None:
@@ -252,16 +303,34 @@ class World(Books):
     def undecided_refreshes(self) -> list[RefreshCall]:
         return [call for call in self.issuer.running if not call.decision.done()]
 
+    @property
+    def undecided_hooks(self) -> list[HookCall]:
+        return [call for call in self.hook.running if not call.decision.done()]
+
     def what_a_new_operation_does(self) -> str:
         """Tell from the books whether an operation that starts now must `go on`, must `wait`, or may do either."""
         token = self.current
-        if self.session is None or self.is_closed or not self.is_loaded or token is None or self.may_cool_down:
+        if self.session is None or self.is_closed or not self.is_loaded or self.may_cool_down:
             return "either"
+        if token is None:
+            return "wait" if self.wants_first_tokens and self.issuer.policy == "ask" else "either"
         if token.is_known_refused or token.is_in_mandatory_window(self.now):
-            return "wait" if self.issuer.policy == "ask" else "either"
+            if self.issuer.policy != "ask":
+                return "either"
+            return "wait" if token.is_known_refused else self._what_it_does_at_the_end()
         if token.mandatory_at is not None and token.is_in_mandatory_window(self.now + timedelta(milliseconds=1)):
             return "either"  # too close for floats
-        return "go on"
+        is_old = token.advisory_surely_at is not None and self.now >= token.advisory_surely_at
+        return "go on and refresh" if is_old and not self.storage.running else "go on"
+
+    def _what_it_does_at_the_end(self) -> str:
+        if self.options.on_outage != "use_stale":
+            return "wait"
+        tries = [call for call in self.issuer.calls if call.login == self.login and not call.is_running]
+        if not tries and not self.hook.calls and not self.issuer.running:
+            return "wait"
+        is_down = bool(tries) and tries[-1].outcome in {"transient", "retry after 5", "retry much later"}
+        return "go on" if is_down else "either"
 
     def revoke(self) -> None:
         if self.current is not None:
@@ -282,68 +351,69 @@ class World(Books):
         """Let everything work from now on, and let the pauses after failures pass."""
         self.storage.policy = dict.fromkeys(self.storage.policy, "at once")
         self.issuer.policy = "good at once"
+        self.hook.policy = "tokens at once"
         for _ in range(5):  # one may have been waiting for the other
             self.finish_all_storage()
             for call in self.issuer.running:
                 if not call.decision.done():
                     self.time.call(call.decision.set_result, "good")
+            for hook in self.undecided_hooks:
+                self.time.call(hook.decision.set_result, "tokens")
         self.time.advance(MUCH_LATER + TIME_LIMIT + COOL_DOWN)
 
     def run_out(self) -> None:
         """Let the server answer what it has, and every time limit pass; storage and issuer stay as they are."""
-        for _ in range(6):
-            self.answer_all()
-            self.time.advance(TIME_LIMIT + 1)
+        self.realm.run_out()
+
+    def session_facts(self) -> tuple[Any, ...]:
+        """What must stay as it is while something happens to another user."""
+        return (self.login, self.current, len(self.issuer.calls), len(self.hook.calls), len(self.events))
 
     def _make_session(self, *, signed_in: bool, life: float | None, loads: str, stored: bool) -> None:
-        options: dict[str, Any] = {"refresh": self.issuer.refresh, "clock": self.time.clock}
         self.storage.policy["load"] = loads
         if stored or signed_in:
             token = self.mint(life=life)
-            self.storage.content = TokenSet(token.text, refresh_token=f"{PLANTED}-refresh", expires_at=token.ends)
-        session = self.session = AuthSession(storage=self.storage, **options)
-        session.events.subscribe(self._hear_event)
+            is_dated = token.form not in {"jwt", "opaque"}
+            ends = token.ends if is_dated else None
+            self.storage.content = TokenSet(token.text, refresh_token=f"{PLANTED}-refresh-{self.key}", expires_at=ends)
+        session = self.session = AuthSession(
+            storage=self.storage,
+            refresh=self.issuer.refresh,
+            clock=self.realm.clock,
+            on_refresh_outage=self.options.on_outage,
+            obtain_first=self.options.obtain_first,
+            on_session_ended=self.hook.sign_in_again if self.options.signs_in_again else None,
+            relogin_timeout=self.options.relogin_timeout,
+        )
+        session.events.subscribe(self._hear_event, on_completed=self.listener.hear_completion)
         session.states.subscribe(self.states.append)
         if signed_in:
             # The short way to a loaded session with a storage that is watched.
             self.storage.policy["load"] = "at once"
-            self.time.run(session.get_token())
+            asking = self.time.loop.create_task(session.get_token())
+            self.time.settle()
+            asking.cancel()  # the tokens may need a refresh, and that is nobody's business here
+            self.time.settle()
 
     def _hear_event(self, event: AuthEvent) -> None:
-        self.events.append(event)
         if isinstance(event, RefreshStarted):
             self.refresh_began = self.time.monotonic()
+        self.listener.hear(event)
         if isinstance(event, RefreshSucceeded):
             self.note_arrival()
+        if isinstance(event, RefreshFailed) and event.error_type == "SessionEnded" and self.hook.running:
+            self.hook.is_late()
         # `RefreshFailed` tells of a final failure just before the session ends of it: still the login before.
         is_between_logins = getattr(event, "error_type", None) == "SessionEnded"
         if self.listener_starts_operations and isinstance(event, LISTENED_TO) and not is_between_logins:
             self.listener_starts_operations = False
             self.begin(self.make_op())
 
-    def _note_entry(self, operation: Operation, forward: Any) -> Any:
-        """Stand right above the link under test, where an operation's login is decided."""
-        self.ops[operation.variables["id"]].login = self.login
-        return forward(operation)
-
-    def _note_exit(self, operation: Operation, forward: Any) -> Any:
-        op = self.ops[operation.variables["id"]]
+    def note_exit(self, op: Op, header: str | None) -> None:
+        """Book that the link under test has let an operation pass."""
+        op.is_held = False
         op.exits.append(self.login)
-        token = self.token_of((operation.get_context().get("headers") or {}).get("authorization"))
+        token = self.token_of(header)
         has_user = self.current is not None and not self.current.came_to_nobody
         op.left_as_nobody_with_a_user = token is None and has_user
         op.left_with_refused_token = token is not None and token.is_known_refused
-        return forward(operation)
-
-    def _set(self, context: Any, operation: Operation) -> Any:
-        op = self.ops[operation.variables["id"]]
-        op.seen.append(("setter", REQUEST_ID.get()))
-        if op.raises_in_setter_of_send == len(op.sends) + 1:
-            error = SetterRaised()
-            op.own_errors.append(error)
-            raise error
-        return {"setter": op.id}
-
-    async def _set_later(self, context: Any, operation: Operation) -> Any:
-        await asyncio.sleep(0)
-        return self._set(context, operation)
