@@ -721,6 +721,14 @@ DEMANDS = (
     ),
     Break(
         "E99",
+        "a redirect takes a refresh token along",
+        "transport/_request.py",
+        "            request.is_of_refresh = is_inside_a_refresh()",
+        "            request.is_of_refresh = False",
+        "transport/test_redirected_tokens.py::TestOfARefresh::test_no_redirect_is_followed",
+    ),
+    Break(
+        "E99",
         "a redirect takes the token along",
         "transport/_guarding.py",
         "                request.headers.popall(name, None)",

@@ -67,6 +67,7 @@ class BatchedRequest(HttpRequest):
             ", ".join([*names[:SHOWN_NAMES], *more]), first.target, first.headers, body, first.credentials, "POST"
         )
         self.guarded = batched[0].request.guarded
+        self.is_of_refresh = any(operation.request.is_of_refresh for operation in batched)
         self.operations = [operation.original for operation in batched]
         self.response: HttpResponse | None = None
 

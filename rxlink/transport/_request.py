@@ -17,6 +17,7 @@ from rxlink.auth.origins import PROTECTED
 from rxlink.core.documents import OperationType
 from rxlink.core.operation import Context, Operation
 from rxlink.core.options import checked_function, kind_of, name_of
+from rxlink.core.refreshes import is_inside_a_refresh, refreshes_here
 from rxlink.errors import InvariantError, InvariantTypeError, SerializationError
 from rxlink.transport._body import BodyWriter, Parts
 from rxlink.transport._fetch_options import FetchOptions, Method, fetch_options_over
@@ -76,6 +77,7 @@ class HttpRequest:
         files: Its body where it has files.
         guarded: Names of headers that a redirect to another origin must not take along, beside those that aiohttp
             leaves behind by itself.
+        is_of_refresh: Whether a token refresh sends it: its body may hold a refresh token, and follows no redirect.
     """
 
     operation_name: str | None
@@ -87,6 +89,7 @@ class HttpRequest:
     signal: Observable[Any] | None = None
     files: MultipartBody | None = None
     guarded: tuple[str, ...] = ()
+    is_of_refresh: bool = False
 
     def __str__(self) -> str:
         return f"operation {self.operation_name or '(anonymous)'} to {self.target}"
@@ -159,6 +162,8 @@ class RequestBuilder:
         body = self._body.assemble(operation, http) if method == "POST" else None
         request = HttpRequest(operation.operation_name, target, headers, body or b"", credentials, method, fetch.signal)
         request.guarded = guarded
+        if refreshes_here.get():
+            request.is_of_refresh = is_inside_a_refresh()
         if body is None:
             self._look_closely(request, operation, http, fetch)
         return request

@@ -22,7 +22,7 @@ from rxlink.transport._headers import described
 from rxlink.transport._request import HttpRequest
 from rxlink.transport._response import JsonDecoder, decode_strictly, read_body, result_of
 from rxlink.transport._running import Ended, Running
-from rxlink.transport._sessions import Sessions
+from rxlink.transport._sessions import NOT_FOLLOWED, Sessions
 
 __all__ = ["HttpResponse", "Sender"]
 
@@ -92,7 +92,7 @@ class Sender:
             is_logged = logger.isEnabledFor(logging.DEBUG)
             if is_logged:
                 _log_request(request)
-            guarding = self._guarding(request) if request.guarded else AS_USUAL
+            guarding = self._guarding(request) if request.guarded or request.is_of_refresh else AS_USUAL
             response = await session.request(
                 request.method,
                 request.target.url,
@@ -145,7 +145,7 @@ class Sender:
             unread = None if request.files is None else request.files.failure
             return network_error(error, request) if unread is None else unread
         if isinstance(error, Exception):
-            return _not_followed(error, request) if request.guarded else error
+            return _not_followed(error, request) if request.guarded or request.is_of_refresh else error
         if not isinstance(error, asyncio.CancelledError):
             raise error
         ended = running.why_cancelled(task)
@@ -156,7 +156,9 @@ class Sender:
         raise error
 
     def _guarding(self, request: HttpRequest) -> Mapping[str, Any]:
-        """Return with which arguments a redirect takes along no header that is guarded."""
+        """Return with which arguments a redirect takes along no header that is guarded, and no refresh token."""
+        if request.is_of_refresh:
+            return NOT_FOLLOWED
         return self.sessions.guarding(HeaderKeeper(request.target.url, request.guarded))
 
     def _running_on(self, loop: asyncio.AbstractEventLoop) -> Running:
@@ -184,10 +186,15 @@ def _not_followed(error: Exception, request: HttpRequest) -> Exception:
     """Say of an answer that is a redirect why it was not followed."""
     if not isinstance(error, ServerError) or error.status_code not in REDIRECTS or "location" not in error.headers:
         return error
+    if request.is_of_refresh:
+        why = "the body of what a token refresh sends may hold a refresh token. Give the link the address it leads to"
+    else:
+        why = (
+            f"the session given to the link would take the header {request.guarded[0]!r} along to any other origin. "
+            "Give the link the address that it leads to, or let it open its own session"
+        )
     return ServerError(
-        f"{request} was answered with a redirect (status {error.status_code}), which was not followed: the session "
-        f"given to the link would take the header {request.guarded[0]!r} along to any other origin. Give the link "
-        "the address that it leads to, or let it open its own session",
+        f"{request} was answered with a redirect (status {error.status_code}), which was not followed: {why}",
         status_code=error.status_code,
         headers=error.headers,
         body_text=error.body_text,

@@ -17,7 +17,7 @@ import aiohttp
 from rxlink.core.options import kind_of
 from rxlink.errors import ClientClosed, InvariantError, InvariantTypeError
 
-__all__ = ["Credentials", "GivenSession", "OwnSessions", "Sessions"]
+__all__ = ["NOT_FOLLOWED", "Credentials", "GivenSession", "OwnSessions", "Sessions"]
 
 Credentials: TypeAlias = Literal["omit", "same-origin", "include"]
 

@@ -68,7 +68,8 @@ class HttpLink(ApolloLink):
     closes its connection. GraphQL errors stay in the result. What
     :class:`~rxlink.links.client_awareness.ClientAwarenessLink` adds to an operation, this link adds
     too. Redirects are followed as fetch follows them: 307 and 308 send the request again, others
-    turn it into a GET, and another origin gets no ``authorization`` and no ``cookie``.
+    turn it into a GET, and another origin gets no ``authorization`` and no ``cookie``. What a token
+    refresh sends follows none: its body may hold the refresh token.
 
     The header that AuthLink writes goes to the link's own address only (what ``uri`` says, or a
     function of the link), or else to the origins that AuthLink names, and not over plain http except

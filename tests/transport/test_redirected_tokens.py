@@ -11,10 +11,13 @@ import aiohttp
 import pytest
 from aiohttp import web
 
+from rxlink.auth.events import RefreshReason
 from rxlink.auth.origins import PROTECTED, Audience
+from rxlink.auth.session import AuthSession
+from rxlink.auth.tokens import TokenSet
 from rxlink.core.chain import execute
 from rxlink.core.operation import GraphQLRequest
-from rxlink.errors import ServerError
+from rxlink.errors import ServerError, TokenRefreshError
 from rxlink.transport import _sessions
 from rxlink.transport.batch_http import BatchHttpLink
 from rxlink.transport.http import HttpLink
@@ -234,3 +237,40 @@ async def https_server(folder: Path, answer: Answer) -> tuple[web.AppRunner, ssl
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=serving).start()
     return runner, ssl.create_default_context(cafile=certificate)
+
+
+class TestOfARefresh:
+    @pytest.mark.parametrize("kind", [HttpLink, BatchHttpLink])
+    @pytest.mark.parametrize("status", [302, 307, 308])
+    @pytest.mark.parametrize("has_session", [False, True])
+    async def test_no_redirect_is_followed(
+        self, server: ScriptedServer, other: ScriptedServer, kind, status: int, has_session: bool
+    ):
+        """E99, P7: its body holds the refresh token, which nobody takes off."""
+        server.answer = redirect_to(other.uri, status=status)
+        given = aiohttp.ClientSession() if has_session else None
+        link = kind(server.uri, session=given)
+
+        async def refresh(tokens: TokenSet | None, reason: RefreshReason) -> Any:
+            assert tokens is not None
+            return await execute(link, GraphQLRequest("mutation Renew($t: ID) { renew(t: $t) }", {"t": TOKEN}))
+
+        async with AuthSession(refresh=refresh, tokens=TokenSet("a0", TOKEN)) as session:
+            with pytest.raises(TokenRefreshError) as caught:
+                await session.refresh(force=True)
+
+        assert isinstance(caught.value.__cause__, ServerError)
+        assert "which was not followed: the body of what a token refresh sends" in str(caught.value.__cause__)
+        assert [] == other.requests
+        await link.aclose()
+        if given is not None:
+            await given.close()
+
+    async def test_what_comes_after_it_follows_them_again(self, server: ScriptedServer, other: ScriptedServer):
+        """E99: also in the same link."""
+        server.answer = redirect_to(other.uri)
+
+        async with HttpLink(server.uri) as link:
+            assert VIEWER == await execute(link, GraphQLRequest("{ viewer }"))
+
+        assert 1 == len(other.requests)
