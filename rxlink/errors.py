@@ -312,13 +312,12 @@ class TokenStorageError(AuthError):
     """The storage raised; its exception is the cause. The next operation tries again.
 
     Attributes:
-        retryable: True: losing a storage is an outage.
+        retryable: True where it is an outage; False where the storage does not do what a storage has to.
     """
 
-    retryable = True
-
-    def __init__(self, done: str) -> None:
-        super().__init__(f"the tokens could not be {done}")
+    def __init__(self, done: str, *, because: InvariantError | None = None) -> None:
+        super().__init__(f"the tokens could not be {done}" + ("" if because is None else f": {because}"))
+        self.retryable = because is None
 
 
 class TokenRefreshError(AuthError):

@@ -133,8 +133,8 @@ PROMISES = (
         "P5",
         "a refusal counts for the token in use, not for the one that was sent",
         "auth/attempts.py",
-        "            if sent is not None:\n                keeper.reject(sent)",
-        "            if sent is not None:\n                keeper.reject(keeper.wallet.credential or sent)",
+        "            keeper.reject(sent)",
+        "            keeper.reject(keeper.wallet.credential or sent)",
         "TestP5NoRefreshWithoutReason::test_p5_a_late_refusal_is_retried_with_the_current_token_without_a_refresh",
     ),
     Break(

@@ -177,6 +177,8 @@ async def run(server: AuthServer, recipe: type[AsPublished], unheard: list[objec
         known = len(server.ledger.refresh_tries)
         async with client.link, client.session or nullcontext():
             ends = f"{await outcomes(client, 5 if 'five' in situation else 1)}, then {await outcomes(client, 1)}"
+            if client.session:
+                await client.session.refresh()  # to see how the one beside them ends
         gc.collect()  # after that asyncio has told of failures that nobody heard of
         tries = (TOLD.get(a_try.why, a_try.why) for a_try in server.ledger.refresh_tries[known:])
         refreshes = ", ".join(f"{count} {how}" for how, count in Counter(tries).items()) or "none"

@@ -44,14 +44,16 @@ class Announcer:
 
     Args:
         generation: Tells which token set is in use.
+        name: The name of the session, for the log.
 
     Attributes:
         states: Where the session stands.
         events: What happens.
     """
 
-    def __init__(self, generation: Callable[[], int]) -> None:
+    def __init__(self, generation: Callable[[], int], name: str | None = None) -> None:
         self._generation = generation
+        self._form = "%s" if name is None else f"{name.replace('%', '%%')}: %s"
         self.states = CurrentSignal(AuthState(AuthStatus.LOADING))
         self.events = Signal[AuthEvent]()
 
@@ -63,10 +65,13 @@ class Announcer:
 
     def tell(self, event: AuthEvent) -> None:
         """Tell of an event."""
-        logger.log(LEVELS.get(type(event), logging.DEBUG), "%s", event)
+        try:
+            logger.log(LEVELS.get(type(event), logging.DEBUG), self._form, event)
+        except Exception as error:  # noqa: BLE001 - a handler or a filter of the application must not stop a refresh
+            report_callback_error(error)
         self.events.on_next(event)
 
-    def tell_of_failed_callback(self, callback: str, error: Exception) -> None:
+    def tell_of_failed_callback(self, callback: str, error: BaseException) -> None:
         """Tell that a function of the application raised; the loop's exception handler gets the exception itself."""
         report_callback_error(error)
         self.emit(CallbackFailed, callback, type(error).__name__)

@@ -13,11 +13,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 from rxlink.auth.authorization import Authorization
 from rxlink.auth.credential import Credential
 from rxlink.auth.events import OperationQueued, OperationRetried
 from rxlink.auth.failures import own_error
+from rxlink.auth.pending import PendingRequests
 from rxlink.core.operation import Operation
 from rxlink.core.result import FetchResult
 from rxlink.core.subscription import Connect, ResultObserver, Subscription
@@ -88,7 +90,13 @@ class FirstAttempt:
         """Pass a result on, unless it is the first, and refused."""
         if self._is_deaf:
             return
-        is_clean = self._authorization.refuses_only_errors and type(result) is dict and "errors" not in result
+        is_clean = (
+            self._authorization.refuses_only_errors
+            and type(result) is dict
+            and "errors" not in result
+            and "data" in result
+            and result["data"] is not None
+        )
         if not self._answered and not is_clean and self._authorization.is_refused(self._operation, result):
             self._refused(result, partial(self._observer.on_next, result))
         else:
@@ -117,15 +125,9 @@ class FirstAttempt:
         sent = self.credential
         # Nobody was signed in when it was sent.
         is_of_nobody = sent is None and (keeper.wallet.credential is None or keeper.wallet.epoch != self._epoch)
-        if is_of_nobody or not self._may_go_again():
-            self._answered = True
-            deliver()
-            return
         try:
-            if sent is not None:
-                keeper.reject(sent)
-            self._authorization.check_epoch(self._epoch)
-            wave = keeper.gate(is_retry=True, operation_name=self._operation.operation_name)
+            goes_again = not is_of_nobody and self._may_go_again()
+            wave = self._reject(sent) if goes_again else None
         except Exception as error:  # noqa: BLE001 - whatever keeps the operation back is its error
             self._turn_away()
             self.fail(answer, error)
@@ -134,13 +136,21 @@ class FirstAttempt:
             self._turn_away()
             keeper.emit(OperationQueued, self._operation.operation_name)
             wave.wait(self._root, partial(self._go_again, answer), partial(self.fail, answer))
-        elif keeper.wallet.credential is sent:
-            # Fresh tokens keep being rejected: no refresh would help now.
+        elif not goes_again or keeper.wallet.credential is sent:
+            # As it is; also where fresh tokens keep being rejected, and no refresh would help now.
             self._answered = True
             deliver()
         else:
             self._turn_away()
             self._go_again(answer, None)
+
+    def _reject(self, sent: Credential | None) -> PendingRequests[Any] | None:
+        """Tell the session what was refused, and return whom to wait with."""
+        keeper = self._authorization.keeper
+        if sent is not None:
+            keeper.reject(sent)
+        self._authorization.check_epoch(self._epoch)
+        return keeper.gate(is_retry=True, operation_name=self._operation.operation_name)
 
     def _may_go_again(self) -> bool:
         """Tell whether the operation may be sent again; if not, a refresh begins beside it, for those that may."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,6 +14,7 @@ from rxlink.auth.keeper import Keeper
 from rxlink.auth.origins import PROTECTED, Audience
 from rxlink.core.documents import OperationType
 from rxlink.core.operation import Context, Operation
+from rxlink.core.options import checked_flag
 from rxlink.core.result import FetchResult
 from rxlink.errors import InvariantTypeError, SessionEnded
 
@@ -96,18 +98,22 @@ class Authorization:
         """Tell whether the token was refused; a function that raises has seen no auth error."""
         try:
             return bool(self._is_auth_error(Answer.of(answer, operation)))
-        except Exception as error:  # noqa: BLE001 - a user's function must not break the chain
+        except (Exception, CancelledError, GeneratorExit) as error:  # noqa: BLE001 - a user's must not break the chain
             self.keeper.tell_of_failed_callback("is_auth_error", error)
             return False
 
     def may_go_again(self, operation: Operation) -> bool:
-        """Tell whether an operation may be sent a second time."""
+        """Tell whether an operation may be sent a second time.
+
+        Raises:
+            InvariantTypeError: Its context says neither yes nor no.
+        """
         if operation.is_spent:
             return False
         if operation.operation_type is not OperationType.MUTATION:
             return True
         choice: Any = operation.get_context().get(RETRY_MUTATIONS)
-        return self._retries_mutations if choice is None else bool(choice)
+        return self._retries_mutations if choice is None else checked_flag(f"{RETRY_MUTATIONS} in the context", choice)
 
     def check_epoch(self, epoch: int) -> None:
         """Refuse what was begun under another login: also in an earlier attempt, by a link above.

@@ -86,9 +86,10 @@ class BlockingRefresh:
             TokenRefreshError: It ended with an exit of the program, which a thread cannot have.
         """
         while True:
-            run, is_left_over = self._run_for(tokens, reason)
+            run, is_left_over, is_own = self._run_for(tokens, reason)
             await run.ended()
-            if run.tokens == tokens:
+            # Without tokens nobody knows whose they would be.
+            if is_own or (run.tokens == tokens and tokens is not None):
                 with self._lock:
                     if self._run is run:
                         self._run = None
@@ -98,19 +99,24 @@ class BlockingRefresh:
         """Name the function."""
         return f"blocking({name_of(self._fn)})"
 
-    def _run_for(self, tokens: TokenSet | None, reason: RefreshReason) -> tuple[_Run, bool]:
-        """Return the run to wait for, and whether it ended before anybody asked for what it brought.
+    def own(self) -> BlockingRefresh:
+        """Return one for another session, so that sessions wait for nobody else's run."""
+        return BlockingRefresh(self._fn)
+
+    def _run_for(self, tokens: TokenSet | None, reason: RefreshReason) -> tuple[_Run, bool, bool]:
+        """Return the run to wait for, whether it ended before anybody asked for what it brought, and whether it is new.
 
         It is the one under way, one that has ended and is of use, or a new one.
         """
         with self._lock:
             run = self._run
             has_ended = run is not None and run.future.done()
+            is_new = False
             if run is None or (has_ended and not run.is_worth_keeping(tokens)):
-                run, has_ended = _Run(self._fn, tokens, reason), False
+                run, has_ended, is_new = _Run(self._fn, tokens, reason), False, True
                 run.start()
                 self._run = run
-            return run, has_ended
+            return run, has_ended, is_new
 
 
 class _Run:
@@ -158,7 +164,7 @@ class _Run:
 
     def is_worth_keeping(self, tokens: TokenSet | None) -> bool:
         """Tell whether a call with these tokens gets what an ended run has left: tokens, or that there are no more."""
-        if self.tokens != tokens:
+        if self.tokens != tokens or tokens is None:
             return False
         error = self.future.exception()
         return isinstance(error, SessionEnded) if error is not None else self.future.result() is not None

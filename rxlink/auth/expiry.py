@@ -37,6 +37,8 @@ ADVISORY_SHARE = 1 / 4
 MANDATORY_SHARE = 1 / 10
 LAST_SECOND = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
 """Where datetime ends; a claim beyond says nothing."""
+LONGEST_JWT = 2**16
+"""Characters; a longer text is not decoded: no header could carry it."""
 OLDEST_SHARE = 1 / 2
 """With less of its life left than this share, a fresh token says that our clock is wrong, not that it is old."""
 AGREEMENT = 10.0
@@ -220,7 +222,7 @@ def _read(tokens: TokenSet) -> _Stated:
 
 def _claims(token: str) -> dict[str, Any]:
     # Three parts or it is opaque, and an opaque token is none of our business.
-    if token.count(".") != 2:  # noqa: PLR2004 - header.payload.signature
+    if len(token) > LONGEST_JWT or token.count(".") != 2:  # noqa: PLR2004 - header.payload.signature
         return {}
     try:
         claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})  # pyright: ignore[reportUnknownMemberType] - PyJWT's types

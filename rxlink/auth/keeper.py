@@ -47,7 +47,7 @@ class Keeper:
     def __init__(self, refresh: RefreshCallback, storage: TokenStorage, options: SessionOptions) -> None:
         self._lock = RLock()
         self.wallet = Wallet(options.windows, options.clock, options.cool_down)
-        self.announcer = Announcer(lambda: self.wallet.generation)
+        self.announcer = Announcer(lambda: self.wallet.generation, options.name)
         self.emit = self.announcer.emit
         self.tell_of_failed_callback = self.announcer.tell_of_failed_callback
         limits: Any = {"time_limit": options.time_limit, "scheduler": options.scheduler, "lock": self._lock}
@@ -167,12 +167,12 @@ class Keeper:
             self._why_nobody = NOBODY
         tell(SessionEnded("another login"))
         self.publish()
-        await self._vault.save(kept, generation, turn)
+        await self._vault.see_through(self._vault.save(kept, generation, turn))
 
     async def sign_out(self) -> None:
         """Part with the login, and forget its tokens here and in the storage."""
         turn = self._end(SessionEnded("signed out"))
-        await self._vault.clear(turn)
+        await self._vault.see_through(self._vault.clear(turn))
 
     def loaded(self, tokens: TokenSet | None, /) -> None:
         """Begin with the tokens that were kept, or with nobody signed in."""
@@ -220,7 +220,7 @@ class Keeper:
         with self._lock:
             self.is_closed = True
         self._vault.loading.abandon(ClientClosed("the AuthSession"))
-        self._refresher.flight.turn_away(ClientClosed("the AuthSession"))
+        self._refresher.close(ClientClosed("the AuthSession"))
         await self._refresher.flight.ended()
         await self._vault.aclose()
         self.announcer.close()
@@ -233,6 +233,11 @@ class Keeper:
         """
         if self.is_closed:
             raise ClientClosed("the AuthSession")
+
+    def standing(self) -> str:
+        """Return in a word where the session stands."""
+        with self._lock:
+            return "closed" if self.is_closed else str(self._state().status)
 
     def publish(self) -> None:
         """Tell where the session stands now."""

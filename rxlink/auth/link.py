@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 from rxlink.auth.attempts import FirstAttempt
 from rxlink.auth.authorization import Authorization, AuthorizationOptions
@@ -28,8 +28,8 @@ from rxlink.errors import InvariantError, InvariantTypeError
 __all__ = ["AuthLink"]
 
 AUTH = "auth"
-NO_AUTH = "none"
-"""The context key, and its value, with which an operation passes untouched."""
+NO_AUTH: Final[tuple[object, ...]] = ("none", False)
+"""The context key, and its values, with which an operation passes untouched."""
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """What a header's name and its scheme are made of (RFC 9110 section 5.6.2)."""
@@ -140,7 +140,7 @@ class AuthLink(ApolloLink):
     def _chooser(self, sessions: AuthSessions[Any], proceed: Connect) -> Connect:
         def start(operation: Operation, observer: ResultObserver, root: Subscription) -> None:
             session: AuthSession | None = None
-            if operation.get_context().get(AUTH) != NO_AUTH:
+            if operation.get_context().get(AUTH) not in NO_AUTH:
                 try:
                     session = sessions.of(operation)
                 except Exception as error:  # noqa: BLE001 - users' functions choose and make it
@@ -163,7 +163,7 @@ def _starter(authorization: Authorization, proceed: Connect) -> Connect:
 
     def start(operation: Operation, observer: ResultObserver, root: Subscription) -> None:
         context = operation.get_context()
-        is_outside = AUTH in context and context[AUTH] == NO_AUTH
+        is_outside = AUTH in context and context[AUTH] in NO_AUTH
         if is_outside or (refreshes_here.get() and keeper.is_inside_refresh()):
             proceed(operation, observer, root)
             return

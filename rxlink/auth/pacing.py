@@ -24,7 +24,11 @@ __all__ = [
     "OnRefreshOutage",
     "asked_pause",
     "is_transient",
+    "may_have_arrived",
 ]
+
+LONGEST_ASKED = 24 * 3600.0
+"""Seconds; who asks for a longer pause has sent a date, or nonsense, and says nothing."""
 
 OnRefreshOutage: TypeAlias = Literal["wait", "fail", "use_stale"]
 """What becomes of operations whose token is at its end, while the issuer cannot be reached."""
@@ -64,15 +68,22 @@ def asked_pause(error: BaseException, now: datetime) -> float | None:
     It may say so as ``retry_after`` of an error, or in a ``Retry-After`` header that an error carries, in seconds or as
     a date (RFC 9110 section 10.2.3).
     """
+    pause = _said_pause(error, now)
+    return pause if pause is not None and pause <= LONGEST_ASKED else None
+
+
+def _said_pause(error: BaseException, now: datetime) -> float | None:
     if isinstance(error, TokenRefreshError):
-        return error.retry_after
+        said_by_error: object = error.retry_after
+        is_number = isinstance(said_by_error, (int, float)) and not isinstance(said_by_error, bool)
+        return error.retry_after if is_number else None
     headers: object = getattr(error, "headers", None)
     if not isinstance(headers, Mapping):
         return None
     names = {str(name).lower(): str(value) for name, value in cast("Mapping[object, object]", headers).items()}
     said = names.get("retry-after", "").strip()
     if said.isascii() and said.isdigit():
-        return float(said[:9])
+        return float(said[:20])
     try:
         until = parsedate_to_datetime(said)
         # By the clock that said it, where that shows itself: ours may be wrong.
@@ -130,6 +141,32 @@ class CoolDownOptions:
         if self.after < 1:
             raise InvariantError(f"`after` is {self.after}; give 1 or more")
         to_seconds("duration", self.duration)
+
+
+_NEVER_SENT = frozenset({
+    "ClientConnectorError", "ConnectError", "ConnectTimeout", "ConnectionRefusedError", "NewConnectionError",
+    "gaierror",
+})  # fmt: skip
+_CUT_OFF = frozenset({
+    "BrokenPipeError", "ChunkedEncodingError", "ClientOSError", "ClientPayloadError", "ConnectionAbortedError",
+    "ConnectionResetError", "IncompleteRead", "IncompleteReadError", "ProtocolError", "ReadError",
+    "RemoteProtocolError", "ServerDisconnectedError", "TimeoutError", "WriteError",
+})  # fmt: skip
+"""What HTTP libraries call it when no connection was made, and when one broke, or no answer came in time."""
+
+
+def may_have_arrived(error: Exception) -> bool:
+    """Tell whether a request may have reached the issuer although its answer did not come.
+
+    rxlink's own errors say so themselves. Others are known by the names of their classes and of those that they are
+    derived from; of one that has none of these names nobody knows, and it is taken for a no.
+    """
+    said: object = getattr(error, "may_have_arrived", None)
+    if isinstance(said, bool):
+        return said
+    inner: object = getattr(error, "reason", None)  # as urllib has it
+    names = {kind.__name__ for found in (error, inner) for kind in type(found).__mro__}
+    return not names & _NEVER_SENT and bool(names & _CUT_OFF)
 
 
 class Backoff:

@@ -12,14 +12,14 @@ from rxlink.auth.tokens import TokenSet
 from rxlink.core.options import kind_of
 from rxlink.errors import InvariantError, TokenRefreshError
 
-__all__ = ["RefreshCallback", "RefreshReturn", "checked_return"]
+__all__ = ["NewTokens", "RefreshCallback", "RefreshReturn", "checked_return"]
 
 NewTokens: TypeAlias = TokenSet | str | None
 RefreshReturn: TypeAlias = NewTokens | Awaitable[NewTokens] | Observable[NewTokens]
 RefreshCallback: TypeAlias = Callable[[TokenSet | None, RefreshReason], RefreshReturn]
 
 
-def checked_return(returned: object) -> TokenSet | None:
+def checked_return(returned: object, callback: str = "the refresh callback") -> TokenSet | None:
     """Return what the function has returned as tokens, None for none.
 
     Raises:
@@ -28,12 +28,12 @@ def checked_return(returned: object) -> TokenSet | None:
     if returned is None or isinstance(returned, TokenSet):
         return returned
     if not isinstance(returned, str):
-        raise _unusable(f"it is {kind_of(returned)}; return a TokenSet, or an access token as text")
+        raise _unusable(callback, f"it is {kind_of(returned)}; return a TokenSet, or an access token as text")
     try:
         return TokenSet(returned) if returned else None
     except InvariantError as error:
-        raise _unusable(str(error)) from error
+        raise _unusable(callback, str(error)) from error
 
 
-def _unusable(reason: str) -> TokenRefreshError:
-    return TokenRefreshError(f"what the refresh callback returned cannot be used: {reason}", retryable=False)
+def _unusable(callback: str, reason: str) -> TokenRefreshError:
+    return TokenRefreshError(f"what {callback} returned cannot be used: {reason}", retryable=False)

@@ -11,6 +11,7 @@ from typing import Protocol
 from reactivex import abc
 from reactivex.internal.exceptions import SequenceContainsNoElementsError
 
+from rxlink.auth.blocking import BlockingRefresh
 from rxlink.auth.credential import Wallet
 from rxlink.auth.dead_tokens import DeadTokens
 from rxlink.auth.events import (
@@ -22,7 +23,7 @@ from rxlink.auth.events import (
     SignedInAgain,
 )
 from rxlink.auth.loops import running_loop
-from rxlink.auth.pacing import Backoff, BackoffOptions, OnRefreshOutage, asked_pause, is_transient
+from rxlink.auth.pacing import Backoff, BackoffOptions, OnRefreshOutage, asked_pause, is_transient, may_have_arrived
 from rxlink.auth.pending import PendingRequests
 from rxlink.auth.refresh_callback import RefreshCallback, checked_return
 from rxlink.auth.relogin import Relogin
@@ -34,6 +35,9 @@ from rxlink.core.timing import sleep
 from rxlink.core.work import report_callback_error
 from rxlink.errors import (
     AuthError,
+    NetworkError,
+    ServerError,
+    ServerParseError,
     SessionEnded,
     TokenRefreshError,
     TokenRefreshTimeout,
@@ -89,7 +93,7 @@ class RefreshOwner(Protocol):
     def emit(self, event: Callable[..., AuthEvent], /, *values: object) -> None:
         """Tell the listeners."""
 
-    def tell_of_failed_callback(self, callback: str, error: Exception, /) -> None:
+    def tell_of_failed_callback(self, callback: str, error: BaseException, /) -> None:
         """Tell the listeners that a function of the application raised."""
 
 
@@ -109,7 +113,8 @@ class Refresher:
         relogin: Relogin | None = None,
         lock: RLock | None = None,
     ) -> None:
-        self._refresh = checked_function("`refresh`", refresh, "tokens", "reason")
+        refresh = checked_function("`refresh`", refresh, "tokens", "reason")
+        self._refresh = refresh.own() if isinstance(refresh, BlockingRefresh) else refresh
         self._owner = owner
         self._time_limit = time_limit
         self._clock = clock
@@ -118,6 +123,8 @@ class Refresher:
         self._on_outage = on_outage
         self._relogin = relogin or Relogin(None, time_limit=time_limit)
         self._dead = DeadTokens()
+        self._is_closing = False
+        self._is_pausing = False
         self.flight = SingleFlight(
             self._fetch, keep=self._keep, time_limit=time_limit, failed=self._failed, scheduler=scheduler, lock=lock
         )
@@ -134,6 +141,13 @@ class Refresher:
         """
         self._backoff.reset()
         return self.flight.withdraw()
+
+    def close(self, error: Exception) -> None:
+        """Turn away those who wait, and make no further try; one that is under way is seen to its end."""
+        self._is_closing = True
+        self.flight.turn_away(error)
+        if self._is_pausing:
+            self.flight.abandon(error)
 
     @property
     def serves_stale(self) -> bool:
@@ -173,11 +187,15 @@ class Refresher:
             why = f"the pause of {seconds:.1f} s before the next try leaves no time for one within"
             raise self._given_up(f"{why} `refresh_timeout`, {self._time_limit:g} s", seconds)
         if seconds:
-            await sleep(seconds, self._scheduler)
+            self._is_pausing = True
+            try:
+                await sleep(seconds, self._scheduler)
+            finally:
+                self._is_pausing = False
 
     def _check_patience(self, refresh: Refresh, pause: float) -> None:
         """Give up after a failure that may pass, where another try is not for this refresh to make."""
-        if self._on_outage != "wait":
+        if self._on_outage != "wait" or self._is_closing:
             raise self._given_up(f"the next try is in {pause:.1f} s", pause)
         if refresh.lost_answers > REPLAYS:
             why = "its answer may have been lost each time; the refresh token is not presented again at once"
@@ -199,7 +217,7 @@ class Refresher:
     async def _sign_in_again(self, refresh: Refresh, tokens: TokenSet | None, ended: SessionEnded) -> TokenSet:
         """Ask the application for tokens before the session ends; never again for those that are dead."""
         self._dead.note(tokens)
-        if not self._relogin.is_wanted:
+        if not self._relogin.is_wanted or self._is_closing:
             raise ended
         refresh.ended = ended
         self.flight.extend(self._time_limit + self._relogin.time_limit)
@@ -221,6 +239,9 @@ class Refresher:
     def _failed(self, refresh: Refresh, error: Exception, waiting: int) -> AuthError | TokenSet:
         """Tell everybody; whatever raises on the way, those who wait get an error."""
         try:
+            if refresh.ended is not None and error is not refresh.ended and isinstance(error, SessionEnded):
+                error.__cause__ = error.__cause__ or refresh.ended
+                refresh.ended = error  # the application's own word for it, where it was asked
             if refresh.ended is not None and error is not refresh.ended:
                 # Raised, cancelled or late: the session ends as it would have without the application's function.
                 self._owner.tell_of_failed_callback("on_session_ended", error)
@@ -270,7 +291,7 @@ class Refresher:
     def _given_up(self, why: str, pause: float) -> TokenRefreshError:
         cause = self._backoff.last_error
         error = TokenRefreshError(
-            f"the token refresh failed (last with {type(cause).__name__}), and {why}",
+            f"the token refresh failed (last {_in_words(cause)}), and {why}",
             retryable=True,
             retry_after=pause if cause is not None and asked_pause(cause, self._clock()) is not None else None,
         )
@@ -289,9 +310,12 @@ class Refresher:
         self._owner.emit(event, refresh.reason, seconds, waiting, *values)
 
 
+def _in_words(error: Exception | None) -> str:
+    """Say what happened; of others' exceptions only the class, since their words may quote what was sent."""
+    is_own = isinstance(error, (NetworkError, ServerError, ServerParseError, TokenRefreshError))
+    return f"because {error}" if is_own else f"with {type(error).__name__}"
+
+
 def _may_have_been_used(tokens: TokenSet | None, error: Exception) -> bool:
     """Tell whether an issuer that rotates may have used up the refresh token, and only its answer was lost."""
-    if tokens is None or tokens.refresh_token is None:
-        return False
-    # Most requests that time out were sent; of other exceptions of HTTP libraries nobody knows.
-    return bool(getattr(error, "may_have_arrived", isinstance(error, TimeoutError)))
+    return tokens is not None and tokens.refresh_token is not None and may_have_arrived(error)

@@ -8,16 +8,15 @@ from typing import TypeAlias
 from reactivex import Observable
 from reactivex import operators as ops
 
-from rxlink.auth.tokens import TokenSet, checked_tokens
+from rxlink.auth.refresh_callback import NewTokens, checked_return
+from rxlink.auth.tokens import TokenSet
 from rxlink.core.observables import resolve
 from rxlink.core.options import checked_function
 from rxlink.errors import SessionEnded
 
 __all__ = ["Relogin", "SessionEndedHook"]
 
-SessionEndedHook: TypeAlias = Callable[
-    [SessionEnded], "TokenSet | Awaitable[TokenSet | None] | Observable[TokenSet | None] | None"
-]
+SessionEndedHook: TypeAlias = Callable[[SessionEnded], "NewTokens | Awaitable[NewTokens] | Observable[NewTokens]"]
 
 
 class Relogin:
@@ -47,5 +46,7 @@ class Relogin:
         """
         assert self._hook is not None, "nobody is asked where nobody is there"
         answer = self._hook(ended)
-        tokens = await resolve(answer.pipe(ops.default_if_empty()) if isinstance(answer, Observable) else answer)
-        return None if tokens is None else checked_tokens(tokens)
+        return checked_return(
+            await resolve(answer.pipe(ops.default_if_empty()) if isinstance(answer, Observable) else answer),
+            "`on_session_ended`",
+        )

@@ -71,6 +71,7 @@ class AuthSession:
         refresh: RefreshCallback,
         tokens: TokenSet | None = None,
         storage: TokenStorage | None = None,
+        name: str | None = None,
         obtain_first: bool = False,
         advisory_window: Duration = 60.0,
         mandatory_window: Duration = 10.0,
@@ -91,6 +92,7 @@ class AuthSession:
             tokens: The tokens to begin with, judged by ``expires_at`` where it is known, else by a life that counts
                 from now; None to load them from the storage.
             storage: Where tokens are kept; None for memory.
+            name: Stands in the log and in ``repr``, for those who have several sessions; no secret, please.
             obtain_first: Whether ``refresh`` can get the first tokens too, as the client credentials grant does: then
                 it is called, with None, where none are kept. After a sign-out operations go out as nobody all the same.
             advisory_window: Seconds before the end of a token from which it is refreshed in the background; at most a
@@ -121,6 +123,8 @@ class AuthSession:
         """
         if tokens is not None and storage is not None:
             raise InvariantError("give `tokens` or `storage`, not both: with a storage, use `await set_tokens(...)`")
+        if name is not None and not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance] - may be untyped
+            raise InvariantTypeError(f"`name` is {kind_of(name)}; give text, or None")
         time_limit = to_seconds("refresh_timeout", refresh_timeout, may_be_zero=False)
         clock = checked_clock(clock or system_clock)
         options = SessionOptions(
@@ -135,10 +139,12 @@ class AuthSession:
                 if relogin_timeout is None
                 else to_seconds("relogin_timeout", relogin_timeout, may_be_zero=False),
             ),
+            name=name,
             obtains_first=checked_flag("obtain_first", obtain_first),
             clock=clock,
             scheduler=checked_scheduler("scheduler", scheduler),
         )
+        self._name = name
         self.keeper = Keeper(refresh, MemoryTokenStorage() if storage is None else storage, options)
         if tokens is not None:
             kept = checked_tokens(tokens)
@@ -230,6 +236,11 @@ class AuthSession:
         self._refuse_inside("aclose")
         await self.keeper.aclose()
 
+    def __repr__(self) -> str:
+        """Show where it stands, and no token."""
+        name = "" if self._name is None else f" {self._name}"
+        return f"<AuthSession{name}: {self.keeper.standing()}, generation {self.keeper.wallet.generation}>"
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -246,7 +257,7 @@ class AuthSession:
         if self.keeper.is_inside_refresh():
             raise InvariantError(
                 f"`{method}` was called from inside the session's own refresh, which would wait for itself; "
-                "return the new tokens from the refresh callback, or raise SessionEnded"
+                "return the new tokens from the callback (`refresh`, or `on_session_ended`), or raise SessionEnded"
             )
 
 

@@ -24,6 +24,7 @@ class SessionOptions:
     cool_down: CoolDownOptions
     on_outage: OnRefreshOutage
     relogin: Relogin
+    name: str | None
     obtains_first: bool
     clock: Clock
     scheduler: abc.SchedulerBase | None

@@ -94,11 +94,22 @@ class AuthSessions(Generic[K]):
         )
 
     async def close(self, key: K) -> None:
-        """Close the session of a key, and forget it; where there is none, do nothing."""
+        """Close the session of a key, and forget it; where there is none, do nothing.
+
+        It is forgotten when it is closed, not before: another one would send its refresh token a second time. What
+        comes meanwhile gets :class:`~rxlink.errors.ClientClosed`.
+        """
+        session = self._sessions.get(key)
+        if session is None:
+            return
+        closing = asyncio.ensure_future(session.aclose())
+        closing.add_done_callback(lambda _: self._forget(key, session))
+        await asyncio.shield(closing)
+
+    def _forget(self, key: K, session: AuthSession) -> None:
         with self._lock:
-            session = self._sessions.pop(key, None)
-        if session is not None:
-            await session.aclose()
+            if self._sessions.get(key) is session:
+                del self._sessions[key]
 
     async def aclose(self) -> None:
         """Close all sessions; those who wait get :class:`~rxlink.errors.ClientClosed`."""
@@ -106,7 +117,10 @@ class AuthSessions(Generic[K]):
             self._is_closed = True
             sessions = list(self._sessions.values())
             self._sessions.clear()
-        await asyncio.gather(*(session.aclose() for session in sessions))
+        failures = await asyncio.gather(*(session.aclose() for session in sessions), return_exceptions=True)
+        for failure in failures:
+            if failure is not None:
+                raise failure  # the others are closed all the same
 
     async def __aenter__(self) -> Self:
         return self

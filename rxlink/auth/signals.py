@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections import deque
 from collections.abc import Callable
 from contextvars import copy_context
@@ -142,5 +143,5 @@ class _Listener(abc.ObserverBase[T]):
         try:
             # A copy: this very context may be entered further up the stack, and a context is entered once.
             self._context.copy().run(method, *values)
-        except Exception as error:  # noqa: BLE001 - reported, and the other observers still hear of it
+        except (Exception, CancelledError, GeneratorExit) as error:  # noqa: BLE001 - reported; others still hear of it
             report_callback_error(error)

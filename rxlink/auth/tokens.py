@@ -119,7 +119,7 @@ def shifted(moment: datetime, seconds: float) -> datetime:
 def _check_life(seconds: object) -> None:
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
         raise InvariantTypeError(f"`expires_in` is {kind_of(seconds)}; give seconds as a number")
-    if not math.isfinite(seconds):
+    if isinstance(seconds, float) and not math.isfinite(seconds):
         raise InvariantError(f"`expires_in` is {seconds!r}; give seconds, or None where the life is unknown")
 
 

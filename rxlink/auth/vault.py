@@ -17,7 +17,7 @@ from rxlink.auth.tokens import TokenSet, checked_tokens
 from rxlink.auth.unsaved import Unsaved
 from rxlink.core.options import kind_of
 from rxlink.core.timing import start_timer
-from rxlink.errors import AuthError, InvariantTypeError, TokenStorageError
+from rxlink.errors import AuthError, InvariantError, InvariantTypeError, TokenStorageError
 
 __all__ = ["Vault"]
 
@@ -99,7 +99,7 @@ class Vault:
         try:
             await self._within_limit((turn or self.take_turn()).save(tokens))
         except Exception as error:
-            raise TokenStorageError("saved") from error
+            raise _not_done("saved", error) from error
         self._tell(TokensSaved(generation))
 
     async def clear(self, turn: Turn | None = None) -> None:
@@ -111,7 +111,7 @@ class Vault:
         try:
             await self._within_limit((turn or self.take_turn()).clear())
         except Exception as error:
-            raise TokenStorageError("cleared") from error
+            raise _not_done("cleared", error) from error
 
     async def forget(self, generation: int, turn: Turn | None = None) -> None:
         """Clear the storage; who waits for it goes on all the same if that fails."""
@@ -126,6 +126,13 @@ class Vault:
         self._chores.add(chore)
         chore.add_done_callback(self._chores.discard)
         chore.add_done_callback(lambda _: turn.give_up())  # where the loop has ended before it began
+
+    async def see_through(self, call: Coroutine[Any, Any, None]) -> None:
+        """Wait for a call of the storage; who leaves meanwhile does not stop it: memory and storage must agree."""
+        chore = asyncio.get_running_loop().create_task(call)
+        self._chores.add(chore)
+        chore.add_done_callback(self._chores.discard)
+        await asyncio.shield(chore)
 
     async def aclose(self) -> None:
         """Wait for what nobody waits for, at most for the time limit; try once more to save what is unsaved."""
@@ -183,6 +190,10 @@ class Vault:
 
 
 def _load_failed(_: None, error: Exception, waiting: int) -> AuthError:
-    failure = TokenStorageError("loaded")
+    return _not_done("loaded", error)
+
+
+def _not_done(what: str, error: Exception) -> TokenStorageError:
+    failure = TokenStorageError(what, because=error if isinstance(error, InvariantError) else None)
     failure.__cause__ = error
     return failure

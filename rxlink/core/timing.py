@@ -20,6 +20,10 @@ Duration: TypeAlias = float | timedelta
 """A span of time: seconds, or a ``timedelta``."""
 
 
+LONGEST = 10**12
+"""Seconds that a whole number may have: more than thirty thousand years."""
+
+
 def to_seconds(name: str, value: Duration, *, may_be_zero: bool = True) -> float:
     """Return a duration in seconds.
 
@@ -35,7 +39,8 @@ def to_seconds(name: str, value: Duration, *, may_be_zero: bool = True) -> float
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):  # pyright: ignore[reportUnnecessaryIsInstance] - untyped
         raise InvariantTypeError(f"`{name}` is {value!r}; give seconds or a timedelta")
-    if not math.isfinite(seconds) or seconds < 0 or (seconds == 0 and not may_be_zero):
+    is_finite = math.isfinite(seconds) if isinstance(seconds, float) else seconds < LONGEST
+    if not is_finite or seconds < 0 or (seconds == 0 and not may_be_zero):
         least = "0 or more" if may_be_zero else "more than 0"
         raise InvariantError(f"`{name}` is {seconds!r}; give {least} seconds")
     return float(seconds)

@@ -73,7 +73,7 @@ class Work:
             report_callback_error(error)
 
 
-def report_callback_error(error: Exception) -> None:
+def report_callback_error(error: BaseException) -> None:
     """Give an exception that a callback raised to the event loop's exception handler, as asyncio does.
 
     For places where raising it further would stop others; without a running loop it is logged.

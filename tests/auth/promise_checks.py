@@ -221,6 +221,7 @@ def check_p9_only_final_failures_end_the_session(world: World) -> None:
         if isinstance(chain[0], SessionEnded):
             reasons = {error.reason for error in world.issuer.raised if isinstance(error, SessionEnded)}
             reasons |= OF_A_DEAD_TOKEN if world.issuer.dead else set()
+            reasons |= OF_A_HOOK
             assert chain[0].reason in reasons | OF_THE_USER, f"{op.name} was not told why its login has ended: {chain}"
 
 
@@ -341,7 +342,8 @@ def check_all(world: World) -> None:
 ABOUT_WHAT_IT_RETURNED = ("returned no token", "returned cannot be used")
 OF_THE_USER = {"signed out", "another login"}
 OF_A_DEAD_TOKEN = {"refresh token rejected"}
-OF_HOOKS = (HookRaised, SessionEnded, InvariantError, InvariantTypeError, TimeoutError)
+OF_A_HOOK = {"no, thanks"}
+OF_HOOKS = (HookRaised, SessionEnded, InvariantError, InvariantTypeError, TimeoutError, TokenRefreshError)
 """What may end a hook, and is reported."""
 
 

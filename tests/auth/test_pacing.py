@@ -3,11 +3,12 @@
 import json
 import random
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import aiohttp
 import pytest
 
-from rxlink.auth.pacing import Backoff, CoolDown, is_transient
+from rxlink.auth.pacing import Backoff, CoolDown, is_transient, may_have_arrived
 from rxlink.errors import (
     ClientClosed,
     InvariantError,
@@ -150,11 +151,11 @@ class TestBackoff:
         assert [0.5, 0.25, 0, 0] == [backoff.delay_at(after(seconds)) for seconds in (0, 0.25, 0.5, 99)]
         assert 0.5 == backoff.delay_at(after(-7200))
 
-    def test_an_endless_pause_is_no_overflow(self) -> None:
-        backoff = Backoff()
-
-        assert float("inf") == backoff.fail(busy(float("inf")), NOW)
-        assert backoff.delay_at(NOW) > 30
+    @pytest.mark.usefixtures("longest")
+    @pytest.mark.parametrize("asked", [float("inf"), 1e300, 10**400, 1795252800, "20", timedelta(seconds=5)])
+    def test_a_pause_that_makes_no_sense_says_nothing(self, asked: Any) -> None:
+        """E22: a date in the place of seconds must not lock a session for years."""
+        assert 0.5 == Backoff().fail(busy(asked), NOW)
 
     @pytest.mark.usefixtures("longest")
     def test_a_reset_forgets_all(self) -> None:
@@ -218,3 +219,40 @@ class TestCoolDown:
         cool_down.reset()
 
         assert not cool_down.is_on(NOW)
+
+
+class ServerDisconnectedError(OSError):
+    """As aiohttp calls it."""
+
+
+class ClientConnectorError(ConnectionResetError):
+    """As aiohttp calls it: the connection was never made, whatever it is derived from."""
+
+
+class Wrapped(OSError):
+    """As urllib has it: what happened is in `reason`."""
+
+    def __init__(self, reason: Exception) -> None:
+        super().__init__()
+        self.reason = reason
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (NetworkError("reset"), True),
+        (ConnectionResetError(), True),
+        (TimeoutError(), True),
+        (ServerDisconnectedError(), True),
+        (Wrapped(ConnectionResetError()), True),
+        (ConnectionRefusedError(), False),
+        (ClientConnectorError(), False),
+        (Wrapped(ConnectionRefusedError()), False),
+        (OSError("DNS"), False),
+        (RuntimeError("of an SDK"), False),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else str(value),
+)
+def test_the_names_of_exceptions_say_whether_an_answer_may_have_been_lost(error: Exception, expected: bool) -> None:
+    """E77: of aiohttp, httpx, requests and urllib."""
+    assert expected is may_have_arrived(error)

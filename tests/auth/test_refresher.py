@@ -243,7 +243,7 @@ class TestTransientFailures:
         assert isinstance(first, TokenRefreshError)
         assert isinstance(second, TokenRefreshError)
         assert (100, 50) == (first.retry_after, second.retry_after)
-        assert "(last with TokenRefreshError)" in str(first)
+        assert "(last because 429)" in str(first)
         assert "the pause of 100.0 s before the next try leaves no time for one within `refresh_timeout`, 30 s" in str(
             first
         )

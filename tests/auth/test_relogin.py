@@ -405,6 +405,10 @@ def failed_callback(events: Recorder) -> str | None:
     return None if told is None else told.error_type
 
 
+def chain_of(error: BaseException | None) -> list[BaseException]:
+    return [] if error is None else [error, *chain_of(error.__cause__)]
+
+
 class TestNoTokens:
     @pytest.mark.parametrize(
         ("hook", "failed"),
@@ -416,9 +420,8 @@ class TestNoTokens:
             (Hook(ValueError("a bug")), "ValueError"),
             (lambda error: 1 // 0, "ZeroDivisionError"),
             (lambda error: reactivex.throw(OSError("down")), "OSError"),
-            (lambda error: "N1", "InvariantTypeError"),
-            (lambda error: returning({"access_token": "N1"}), "InvariantTypeError"),
-            (lambda error: reactivex.of(5), "InvariantTypeError"),
+            (lambda error: returning({"access_token": "N1"}), "TokenRefreshError"),
+            (lambda error: reactivex.of(5), "TokenRefreshError"),
             (Hook(TimeoutError("of its own")), "TimeoutError"),
         ],
         ids=[
@@ -429,7 +432,6 @@ class TestNoTokens:
             "raising later",
             "raising",
             "failing observable",
-            "text",
             "dict",
             "observable of a number",
             "a time-out of its own",
@@ -457,6 +459,31 @@ class TestNoTokens:
         assert (failed, [failed] if failed else []) == (failed_callback(events), [type(e).__name__ for e in got])
         assert AuthState(AuthStatus.UNAUTHENTICATED, "refresh token rejected") == states.seen[-1]
         assert (None, None) == (storage.tokens, built.session.wallet.tokens)
+
+    @virtual
+    async def test_one_that_raises_session_ended_says_why(self, time: VirtualTime) -> None:
+        """E83, E24: the user did not want to; it is no failure of the hook, and the refusal is its cause."""
+        dead = SessionEnded()
+        built = bench(time=time, issuer=Issuer(script=[dead]), on_session_ended=Hook(SessionEnded("no, thanks")))
+        events, got = subscribed(built.session.events), complaints()
+
+        result = built.start()
+        await asyncio.sleep(10)
+
+        error = result.seen[0]
+        assert ("no, thanks", True) == (error.reason, dead in chain_of(error))
+        assert (["no, thanks"], None, []) == (endings(events), failed_callback(events), got)
+
+    @virtual
+    async def test_text_is_an_access_token(self, time: VirtualTime) -> None:
+        """E83: as from `refresh`."""
+        built = bench(time=time, issuer=Issuer(script=[SessionEnded()]), on_session_ended=lambda error: "N1")
+        built.server.valid.add("Bearer N1")
+
+        result = built.start()
+        await asyncio.sleep(10)
+
+        assert good() == result.seen
 
     @virtual
     async def test_afterwards_operations_are_nobodys_until_somebody_signs_in(self, time: VirtualTime) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
@@ -12,6 +13,8 @@ from typing import Self, TypeVar
 
 from rxlink.auth.storage.memory import TokenStorage
 from rxlink.auth.tokens import TokenSet
+from rxlink.core.options import kind_of
+from rxlink.errors import InvariantTypeError
 
 __all__ = ["SerialStorage", "Turn"]
 
@@ -115,6 +118,12 @@ class Turn:
             if self._before is not None:
                 await asyncio.wait([asyncio.wrap_future(self._before._over)])
                 self._before = None
-            return await call()
+            answer = call()
+            if not inspect.isawaitable(answer):  # pyright: ignore[reportUnnecessaryComparison] - users' storages may be untyped
+                raise InvariantTypeError(
+                    f"the storage answered with {kind_of(answer)} at once; let `load`, `save` and `clear` be coroutine "
+                    "functions"
+                )
+            return await answer
         finally:
             self.give_up()
