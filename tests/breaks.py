@@ -234,7 +234,7 @@ PROMISES = (
         "auth/storage/serial.py",
         "                await asyncio.wait([asyncio.wrap_future(self._before._over)])",
         "                pass",
-        "TestP8LoginsNeverMix::test_p8_signing_out_while_tokens_are_saved_wins",
+        "auth/storage/test_serial.py::test_each_call_begins_when_the_one_before_has_ended",
     ),
     Break(
         "P9",

@@ -72,8 +72,8 @@ MUTANTS: tuple[Fixed, ...] = (
     ),
     Fixed(
         "auth/attempts",
-        "elif keeper.wallet.credential is sent:",
-        "elif keeper.wallet.credential is not sent:",
+        "elif not goes_again or keeper.wallet.credential is sent:",
+        "elif not goes_again or keeper.wallet.credential is not sent:",
         "auth/test_link.py::TestOneRefreshForAll::test_a_late_refusal_of_the_old_token_starts_no_second_refresh",
     ),
     Fixed(
@@ -339,6 +339,18 @@ MUTANTS: tuple[Fixed, ...] = (
         "if operation.operation_type is OperationType.SUBSCRIPTION:",
         "if operation.operation_type is not OperationType.SUBSCRIPTION:",
         "transport/test_http.py::TestOneOperation",
+    ),
+    Fixed(
+        "transport/oauth2",
+        'if url.scheme == "http" and not is_insecure_allowed',
+        'if url.scheme == "http" and is_insecure_allowed',
+        "transport/test_oauth2.py::TestRefuses::test_plain_http_to_other_hosts",
+    ),
+    Fixed(
+        "transport/oauth2",
+        "if target.authorization is not None:",
+        "if target.authorization is None:",
+        "transport/test_oauth2.py::TestAGrant::test_is_one_post_of_a_form",
     ),
     Fixed(
         "transport/schema",

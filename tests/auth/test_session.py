@@ -687,7 +687,7 @@ class TestSigningOut:
 
     @virtual
     async def test_signing_out_while_the_tokens_are_saved_wins(self, time: VirtualTime) -> None:
-        """E79: the storage is cleared after the save that was under way."""
+        """E79, P8: the storage is cleared after the save that was under way."""
         storage = ScriptedStorage(A0, save=[lambda: asyncio.shield(asyncio.sleep(5))])
         session = session_of(Issuer(), time, storage=storage)
         refresh = task(session.refresh(force=True))
