@@ -136,7 +136,7 @@ class Issuer:
         except SessionEnded:
             if call.refresh_token is not None:
                 self.dead.add(call.refresh_token)
-            if not self._world.options.signs_in_again:
+            if not self._world.options.signs_in_again or self._world.is_closed:  # then nobody is asked
                 self._world.note_end()
             raise
         finally:
