@@ -77,7 +77,10 @@ def check_p2_a_refresh_that_failed_for_good_ends_everyone(world: World, outcome:
     is_asked_again = world.options.signs_in_again and outcome in FINAL
     is_given_up = world.options.on_outage != "wait" and outcome in TRANSIENT
     if (outcome in FOR_GOOD or is_given_up) and not is_asked_again:
-        # A token past its end may have served them, and may have been refused: then they wait again.
+        # A token past its end may have served them, or one of them, and may have been refused: then they wait again.
+        is_refused = world.current is not None and world.current.is_known_refused
+        if is_refused and world.options.on_outage == "use_stale":
+            return
         waiting = [op for op in world.waiting_ops if len(op.sends) == waited.get(op)]
         assert not waiting, f"{_names(waiting)} still wait after {outcome!r}"
 
