@@ -267,7 +267,7 @@ class Keeper:
     def _join(
         self, reason: RefreshReason, operation_name: str | None
     ) -> tuple[PendingRequests[TokenSet], Callable[[], None]]:
-        """Join a refresh or start one, and return what tells of it; to be called without the lock."""
+        """Join a refresh or start one; return also what tells of it, which is for after the lock."""
         is_under_way = self._refresher.flight.is_under_way
         if not is_under_way and self._is_of_one_process and os.getpid() != self._process:
             raise InvariantError(
