@@ -19,6 +19,7 @@
     ├── ClientClosed                 the link or session was closed
     └── AuthError
         ├── TokenStorageError        the storage did not load, save or clear
+        ├── InvalidStoredTokens      where tokens should be kept, there is something else
         ├── SessionEnded             signed out, another login, or a refresh token that is dead for good
         └── TokenRefreshError        a refresh failed; ``retryable`` says whether trying again makes sense
             └── TokenRefreshTimeout  a refresh did not end in time (also a TimeoutError)
@@ -38,6 +39,7 @@ __all__ = [
     "ClientClosed",
     "CombinedGraphQLErrors",
     "CombinedProtocolErrors",
+    "InvalidStoredTokens",
     "InvariantError",
     "InvariantTypeError",
     "NetworkError",
@@ -315,9 +317,26 @@ class TokenStorageError(AuthError):
         retryable: True where it is an outage; False where the storage does not do what a storage has to.
     """
 
-    def __init__(self, done: str, *, because: InvariantError | None = None) -> None:
+    def __init__(self, done: str, *, because: InvariantError | InvalidStoredTokens | None = None) -> None:
         super().__init__(f"the tokens could not be {done}" + ("" if because is None else f": {because}"))
         self.retryable = because is None
+
+
+class InvalidStoredTokens(AuthError):
+    """Where tokens should be kept, something else was found; nothing was written over it.
+
+    Attributes:
+        where: The path, key or entry, in words.
+        reason: What is wrong with it, without what was found.
+    """
+
+    def __init__(self, where: str, reason: str) -> None:
+        super().__init__(
+            f"{where} holds something else than rxlink's tokens: {reason}. Nothing was written over it; put it right, "
+            "or move it away and sign in again"
+        )
+        self.where = where
+        self.reason = reason
 
 
 class TokenRefreshError(AuthError):

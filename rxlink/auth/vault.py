@@ -17,7 +17,7 @@ from rxlink.auth.tokens import TokenSet, checked_tokens
 from rxlink.auth.unsaved import Unsaved
 from rxlink.core.options import kind_of
 from rxlink.core.timing import start_timer
-from rxlink.errors import AuthError, InvariantError, InvariantTypeError, TokenStorageError
+from rxlink.errors import AuthError, InvalidStoredTokens, InvariantError, InvariantTypeError, TokenStorageError
 
 __all__ = ["Vault"]
 
@@ -194,6 +194,8 @@ def _load_failed(_: None, error: Exception, waiting: int) -> AuthError:
 
 
 def _not_done(what: str, error: Exception) -> TokenStorageError:
-    failure = TokenStorageError(what, because=error if isinstance(error, InvariantError) else None)
+    failure = TokenStorageError(
+        what, because=error if isinstance(error, (InvariantError, InvalidStoredTokens)) else None
+    )
     failure.__cause__ = error
     return failure

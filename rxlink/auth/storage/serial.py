@@ -11,7 +11,7 @@ from threading import Lock
 from types import TracebackType
 from typing import Self, TypeVar
 
-from rxlink.auth.storage.memory import TokenStorage
+from rxlink.auth.storage.plain import TokenStorage
 from rxlink.auth.tokens import TokenSet
 from rxlink.core.options import kind_of
 from rxlink.errors import InvariantTypeError
