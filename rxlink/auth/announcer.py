@@ -12,12 +12,15 @@ from rxlink.auth.events import (
     AuthStatus,
     CallbackFailed,
     Ended,
+    LeaseLost,
+    LoadFailed,
     RefreshFailed,
     RefreshStarted,
     RefreshSucceeded,
     RefreshTryFailed,
     SaveFailed,
     SignedInAgain,
+    TokensAdopted,
 )
 from rxlink.auth.signals import CurrentSignal, Signal
 from rxlink.core.work import report_callback_error
@@ -28,6 +31,8 @@ logger = logging.getLogger("rxlink.auth.session")  # whose part this is
 
 LEVELS: Final[dict[object, int]] = {
     CallbackFailed: logging.WARNING,
+    LeaseLost: logging.WARNING,
+    LoadFailed: logging.WARNING,
     RefreshFailed: logging.WARNING,
     SaveFailed: logging.WARNING,
     Ended: logging.INFO,
@@ -35,6 +40,7 @@ LEVELS: Final[dict[object, int]] = {
     RefreshSucceeded: logging.INFO,
     RefreshTryFailed: logging.INFO,
     SignedInAgain: logging.INFO,
+    TokensAdopted: logging.INFO,
 }
 """What concerns the session itself; the rest is of single operations, at DEBUG."""
 

@@ -30,14 +30,24 @@ __all__ = ["FirstAttempt"]
 
 
 class FirstAttempt:
-    """One operation and its first attempt; the epoch is that of the login under which the operation began.
+    """One operation and its first attempt.
+
+    Args:
+        authorization: The session's part.
+        operation: The operation.
+        observer: Who gets the results.
+        root: The subscription.
+        proceed: The links below.
+        epoch: The login under which the operation began.
+        is_bound: Whether it stays with that login also where a look at the storage finds another; so do those that
+            were sent, or waited for a refresh, under it.
 
     Attributes:
         credential: The tokens that the attempt was made with, None as nobody.
     """
 
-    __slots__ = ("_answered", "_authorization", "_epoch", "_is_deaf", "_observer", "_operation", "_proceed", "_root",
-                 "credential")  # fmt: skip
+    __slots__ = ("_answered", "_authorization", "_epoch", "_is_bound", "_is_deaf", "_observer", "_operation",
+                 "_proceed", "_root", "credential")  # fmt: skip
 
     def __init__(
         self,
@@ -47,6 +57,8 @@ class FirstAttempt:
         root: Subscription,
         proceed: Connect,
         epoch: int,
+        *,
+        is_bound: bool = True,
     ) -> None:
         self._authorization = authorization
         self._operation = operation
@@ -54,6 +66,7 @@ class FirstAttempt:
         self._root = root
         self._proceed = proceed
         self._epoch = epoch
+        self._is_bound = is_bound
         self.credential: Credential | None = None
         self._answered = False
         self._is_deaf = False
@@ -69,12 +82,22 @@ class FirstAttempt:
             return
         if wave is None:
             self._send()
-        else:
-            if keeper.wallet.credential is not None:
-                operation.set_context({self._authorization.login: self._epoch})
-            keeper.emit(OperationQueued, operation.operation_name)
-            has_waited = keeper.is_loaded  # the wait for the first load says nothing about a refresh
-            wave.wait(self._root, lambda _: self.admit(has_waited=has_waited), partial(self.fail, None))
+            return
+        keeper.emit(OperationQueued, operation.operation_name)
+        if not keeper.is_up_to_date:
+            # The wait for a load says nothing about a refresh.
+            wave.wait(self._root, lambda _: self._admit_loaded(has_waited=has_waited), partial(self.fail, None))
+            return
+        self._is_bound = True
+        if keeper.wallet.credential is not None:
+            operation.set_context({self._authorization.login: self._epoch})
+        wave.wait(self._root, lambda _: self.admit(has_waited=True), partial(self.fail, None))
+
+    def _admit_loaded(self, *, has_waited: bool) -> None:
+        """Go on after a look at the storage: an operation that begins now is of whoever is signed in now."""
+        if not self._is_bound:
+            self._epoch = self._authorization.keeper.wallet.epoch
+        self.admit(has_waited=has_waited)
 
     def _send(self) -> None:
         """Make the first attempt, with the tokens that there are now or as nobody."""

@@ -9,6 +9,7 @@ from datetime import datetime
 from rxlink.auth.events import RefreshReason
 from rxlink.auth.expiry import Lifetime, Windows, lifetime_of
 from rxlink.auth.pacing import CoolDown, CoolDownOptions
+from rxlink.auth.storage.shared import StoredTokens, new_login
 from rxlink.auth.tokens import TokenSet, shifted
 
 __all__ = ["Credential", "Wallet"]
@@ -61,6 +62,8 @@ class Wallet:
         epoch: Counts logins and logouts.
         parting: Why the epoch before this one ended.
         generation: Counts token sets.
+        record: What the storage has, or will have as soon as it is saved; None where nothing was ever kept.
+        is_new_login: Whether that is a sign-in, or a sign-out, which the storage does not have yet.
         clock_offset: How many seconds the issuer's clock is ahead of the session's, learned from fresh tokens. It is a
             matter of the two clocks, and stays from one login to the next.
     """
@@ -76,6 +79,8 @@ class Wallet:
         self.epoch = 0
         self.parting = ""
         self.generation = 0
+        self.record: StoredTokens | None = None
+        self.is_new_login = False
         self.clock_offset = 0.0
 
     @property
@@ -109,12 +114,31 @@ class Wallet:
         lifetime = self._judge(tokens, now, is_fresh=True)
         self.clock_offset = lifetime.offset
         kept = tokens.received(shifted(now, lifetime.offset), refresh_token=refresh_token)
+        before, is_first = self.record, self.credential is None
+        login = new_login() if before is None or is_first else before.login
+        self.record = StoredTokens(kept, login, 1 if before is None else before.serial + 1)
+        self.is_new_login = not is_refreshed or (self.is_new_login and not is_first)
         self._use(kept, lifetime, is_unproven=is_refreshed)
         return kept
 
-    def restore(self, tokens: TokenSet) -> None:
-        """Use tokens that were saved earlier, by this or another process: their end is by the issuer's clock."""
-        self._use(tokens, self._judge(tokens, self._clock(), is_fresh=False), is_unproven=False)
+    def restore(self, record: StoredTokens) -> None:
+        """Use what was saved, by this or another process: the end of the tokens is by the issuer's clock."""
+        self.record, self.is_new_login = record, False
+        if (tokens := record.tokens) is not None:
+            self._use(tokens, self._judge(tokens, self._clock(), is_fresh=False), is_unproven=False)
+
+    def leave(self, *, is_final: bool) -> StoredTokens:
+        """Return what is to be kept from now on: that nobody is signed in.
+
+        Args:
+            is_final: Whether somebody has signed out, whatever is kept by now.
+        """
+        before = self.record
+        self.record = StoredTokens(
+            None, new_login() if before is None else before.login, 1 if before is None else before.serial + 1
+        )
+        self.is_new_login = is_final
+        return self.record
 
     def at_hand(self) -> Credential | None:
         """Return the tokens if they are good to use and need nothing; the quick answer to most operations."""

@@ -11,6 +11,8 @@ __all__ = [
     "AuthStatus",
     "CallbackFailed",
     "Ended",
+    "LeaseLost",
+    "LoadFailed",
     "OperationQueued",
     "OperationRetried",
     "RefreshFailed",
@@ -20,6 +22,7 @@ __all__ = [
     "RefreshTryFailed",
     "SaveFailed",
     "SignedInAgain",
+    "TokensAdopted",
     "TokensSaved",
 ]
 
@@ -131,6 +134,29 @@ class OperationRetried(AuthEvent):
 @dataclass(frozen=True, slots=True)
 class TokensSaved(AuthEvent):
     """The storage has the tokens of this generation."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokensAdopted(AuthEvent):
+    """Others who share the storage have saved newer tokens, which are used from now on."""
+
+    fingerprint: str
+    """Of the new access token."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadFailed(AuthEvent):
+    """The shared storage could not be read again; the tokens that there are stay in use."""
+
+    error_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseLost(AuthEvent):
+    """The right to refresh was lost before the refresh was over: this process stood still, or the storage was away.
+
+    Somebody else may refresh at the same time. Whose tokens are saved first has them adopted by the other.
+    """
 
 
 @dataclass(frozen=True, slots=True)

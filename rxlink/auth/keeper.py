@@ -8,20 +8,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 from threading import RLock
 from typing import Any
 
+from rxlink.auth.adoption import Finding, PartedLogins
 from rxlink.auth.announcer import Announcer
 from rxlink.auth.credential import Credential, Wallet
-from rxlink.auth.events import AuthState, AuthStatus, Ended, RefreshReason, RefreshStarted
+from rxlink.auth.events import AuthState, AuthStatus, Ended, RefreshReason, RefreshStarted, TokensAdopted
 from rxlink.auth.failures import outcome_of
 from rxlink.auth.pending import PendingRequests
+from rxlink.auth.permit import Permit
 from rxlink.auth.refresh_callback import RefreshCallback
 from rxlink.auth.refresher import Refresh, Refresher
 from rxlink.auth.session_options import SessionOptions
-from rxlink.auth.storage import MemoryTokenStorage, TokenStorage
+from rxlink.auth.storage import MemoryTokenStorage, StoredTokens, TokenStorage
+from rxlink.auth.storage.depot import Forgetful, Kept
 from rxlink.auth.storage.serial import Turn
+from rxlink.auth.storage.shared import new_login
 from rxlink.auth.tokens import TokenSet, fingerprint
 from rxlink.auth.vault import Vault
 from rxlink.errors import AuthError, ClientClosed, InvariantError, SessionEnded
@@ -44,14 +49,16 @@ class Keeper:
         is_closed: Whether the session was closed.
     """
 
-    def __init__(self, refresh: RefreshCallback, storage: TokenStorage, options: SessionOptions) -> None:
+    def __init__(self, refresh: RefreshCallback, storage: TokenStorage | None, options: SessionOptions) -> None:
         self._lock = RLock()
         self.wallet = Wallet(options.windows, options.clock, options.cool_down)
         self.announcer = Announcer(lambda: self.wallet.generation, options.name)
         self.emit = self.announcer.emit
         self.tell_of_failed_callback = self.announcer.tell_of_failed_callback
+        self.tell = self.announcer.tell
         limits: Any = {"time_limit": options.time_limit, "scheduler": options.scheduler, "lock": self._lock}
-        self._vault = Vault(storage, self.loaded, self.announcer.tell, claim=self._claim, **limits)
+        self._vault = Vault(Forgetful() if storage is None else storage, self, **limits)
+        self._parted = PartedLogins()
         self._refresher = Refresher(
             refresh,
             self,
@@ -63,11 +70,21 @@ class Keeper:
         )
         self._obtains_first = options.obtains_first
         self._process = os.getpid()
-        self._is_of_one_process = isinstance(storage, MemoryTokenStorage)
+        self._is_of_one_process = storage is None or isinstance(storage, MemoryTokenStorage)
         self._why_nobody = NOBODY
         self.login = f"rxlink.auth.login.{next(_numbers)}"
         self.is_loaded = False
         self.is_closed = False
+
+    @property
+    def generation(self) -> int:
+        """Counts the token sets; the one in use."""
+        return self.wallet.generation
+
+    @property
+    def is_up_to_date(self) -> bool:
+        """Whether it is known who is signed in, as far as a look at the storage is needed for it."""
+        return self.is_loaded and not self._vault.is_outdated()
 
     @property
     def tokens(self) -> TokenSet | None:
@@ -97,7 +114,7 @@ class Keeper:
         """
         with self._lock:
             self.refuse_closed()
-            if not self.is_loaded:
+            if not self.is_up_to_date:
                 return self._vault.loading.join(None)
             if is_retry and self._vault.is_saving and (wave := self._refresher.flight.wave) is not None:
                 return wave
@@ -116,11 +133,11 @@ class Keeper:
 
     async def wait_for_load(self) -> None:
         """Wait until it is known who is signed in."""
-        while not self.is_loaded:
+        while not self.is_up_to_date:
             with self._lock:
-                wave = None if self.is_loaded else self._vault.loading.join(None)
+                wave = None if self.is_up_to_date else self._vault.loading.join(None)
             if wave is not None:
-                await self.wait_with(wave)
+                await outcome_of(wave)
 
     async def refresh(self, *, is_forced: bool) -> None:
         """Refresh where it is due, or in any case; join one that is under way."""
@@ -141,9 +158,9 @@ class Keeper:
         Raises:
             SessionEnded: Somebody else has signed in or out meanwhile.
         """
-        epoch = self.wallet.epoch
+        epoch, is_load = self.wallet.epoch, not self.is_up_to_date
         await outcome_of(wave)
-        if self.wallet.epoch != epoch:  # by one who was released earlier
+        if self.wallet.epoch != epoch and not is_load:  # by one who was released earlier
             raise SessionEnded(self.wallet.parting)
 
     def reject(self, credential: Credential) -> None:
@@ -161,55 +178,90 @@ class Keeper:
     async def sign_in(self, tokens: TokenSet) -> None:
         """Part with the login before, use these tokens and save them."""
         with self._lock, self._vault.take_turn() as turn:
+            self._parted.note(self.wallet.record, is_final=True)
             self.wallet.start_epoch("another login")
-            kept = self.wallet.renew(tokens, is_refreshed=False)
-            generation, tell = self.wallet.generation, self._part()
+            self.wallet.renew(tokens, is_refreshed=False)
+            kept, tell = self._kept(), self._part()
             self._why_nobody = NOBODY
         tell(SessionEnded("another login"))
         self.publish()
-        await self._vault.see_through(self._vault.save(kept, generation, turn))
+        await self._vault.see_through(self._vault.save(kept, turn))
 
     async def sign_out(self) -> None:
         """Part with the login, and forget its tokens here and in the storage."""
-        turn = self._end(SessionEnded("signed out"))
-        await self._vault.see_through(self._vault.clear(turn))
+        if (ending := self._end(SessionEnded("signed out"), is_final=True)) is not None:
+            await self._vault.see_through(self._vault.save(*ending))
 
-    def loaded(self, tokens: TokenSet | None, /) -> None:
-        """Begin with the tokens that were kept, or with nobody signed in."""
+    def begin_with(self, tokens: TokenSet) -> None:
+        """Begin with these tokens; they are kept nowhere."""
+        self.adopt(StoredTokens(tokens, new_login(), 1))
+
+    # -- for the vault ------------------------------------------------------------------------------------------------
+
+    def adopt(self, found: StoredTokens | None, /) -> None:
+        """Begin with what was kept; later, go on with what others have saved since."""
         with self._lock:
-            if self.is_loaded:
-                return  # on another loop somebody has signed in or out meanwhile
-            self.is_loaded = True
-            if tokens is not None:
-                self.wallet.restore(tokens)
-        self.publish()
+            is_first, self.is_loaded = not self.is_loaded, True
+            tell = self._begin(found) if is_first else self._adopt(self._parted.judge(found, self.wallet), found)
+        tell()
+
+    def claim(self, kept: Kept, /) -> Turn | None:
+        """Take a turn for saving this once more; None where it is no longer what is to be kept."""
+        with self._lock:
+            return self._vault.take_turn() if self.wallet.record is kept.record else None
+
+    def confirm(self, kept: Kept, record: StoredTokens, /) -> None:
+        """Take note that this is kept, and how."""
+        with self._lock:
+            if self.wallet.record is kept.record:
+                self.wallet.record, self.wallet.is_new_login = record, False
 
     # -- for the refresher --------------------------------------------------------------------------------------------
+
+    @property
+    def permit(self) -> Permit | None:
+        """The right to refresh; None where the storage is shared with nobody."""
+        return self._vault.permit
+
+    async def look(self) -> None:
+        """Adopt what others have saved."""
+        await self._vault.look()
+
+    def refresh_is_over(self, refresh: Refresh, /) -> None:
+        """Let the others refresh."""
+        self._vault.refresh_is_over(refresh)
 
     async def keep(self, refresh: Refresh, tokens: TokenSet, /) -> TokenSet:
         """Use new tokens at once, and save them before anyone who waits goes on."""
         with self._lock, self._vault.take_turn() as turn:
             if self.wallet.epoch != refresh.epoch:
                 raise SessionEnded(self.wallet.parting)  # on another loop, a moment ago; nobody waits any more
-            kept = self.wallet.renew(tokens, is_refreshed=True, is_login=refresh.is_login)
-            generation = self.wallet.generation
+            if self.permit is not None and self.wallet.generation != refresh.presented:
+                turn.give_up()
+                return self.wallet.tokens or tokens  # somebody else was faster, while this process stood still
+            base = self.wallet.record
+            renewed = self.wallet.renew(tokens, is_refreshed=True, is_login=refresh.is_login)
+            kept = self._kept(base)
         self.publish()
-        await self._vault.save_refreshed(kept, generation, turn)
-        return kept
+        await self._vault.save_refreshed(kept, turn)
+        return renewed
 
     async def forget(self, refresh: Refresh, /) -> None:
         """Clear the storage: its refresh token is dead."""
+        if self._vault.permit is not None:
+            return  # the others wait for the lease, and would take it for a sign-out
         with self._lock:
             if self.wallet.epoch != refresh.epoch:
                 raise SessionEnded(self.wallet.parting)  # what is there now is of somebody else
-            turn, generation = self._vault.take_turn(), self.wallet.generation
-        await self._vault.forget(generation, turn)
+            turn = self._vault.take_turn()
+            kept = Kept(StoredTokens(None, "", 1), self.wallet.generation)
+        await self._vault.forget(kept, turn)
 
     def refresh_failed(self, refresh: Refresh, error: AuthError, /) -> None:
         """End the session if the failure is final, else go back to the state before."""
-        turn = self._end(error, refresh.epoch) if isinstance(error, SessionEnded) else None
-        if turn is not None:
-            self._vault.forget_later(self.wallet.generation, turn)
+        ending = self._end(error, refresh.epoch) if isinstance(error, SessionEnded) else None
+        if ending is not None:
+            self._vault.forget_later(*ending)
         else:
             self.publish()
 
@@ -247,11 +299,41 @@ class Keeper:
 
     # -- inner parts --------------------------------------------------------------------------------------------------
 
-    def _claim(self, generation: int) -> Turn | None:
-        """Take a turn of the storage for the tokens of a generation, if they are still in use."""
-        with self._lock:
-            is_current = self.wallet.credential is not None and self.wallet.generation == generation
-            return self._vault.take_turn() if is_current else None
+    def _kept(self, base: StoredTokens | None = None) -> Kept:
+        """Return what is in use, as it is to be saved."""
+        assert self.wallet.record is not None, "there are tokens, or somebody has left"
+        return Kept(self.wallet.record, self.wallet.generation, base, self.wallet.is_new_login)
+
+    def _begin(self, found: StoredTokens | None) -> Callable[[], None]:
+        if found is not None:
+            self.wallet.restore(found)
+        return self.publish
+
+    def _adopt(self, finding: Finding, found: StoredTokens | None) -> Callable[[], None]:
+        """Go on with what was found; return what tells of it, which is for after the lock."""
+        if found is None or finding is Finding.OLD:
+            return _tell_nothing
+        if finding is Finding.SIGN_OUT:
+            error = SessionEnded("signed out")
+            tell = self._leave(error, self._refresher.start_over, is_final=False)
+            self.wallet.restore(found)
+            return tell
+        parting = _tell_nothing
+        if finding is Finding.OTHER_LOGIN and self._due() is not RefreshReason.MISSING:
+            if self.wallet.record is not None and self.wallet.record.login != found.login:
+                self._parted.note(self.wallet.record, is_final=True)
+            self.wallet.start_epoch("another login")
+            parting = partial(self._refresher.start_over(), SessionEnded("another login"))
+        self._why_nobody = NOBODY
+        self.wallet.restore(found)
+
+        def tell_all() -> None:
+            parting()
+            self.publish()
+            if (tokens := found.tokens) is not None:
+                self.emit(TokensAdopted, fingerprint(tokens.access_token))
+
+        return tell_all
 
     def _due(self) -> RefreshReason | None:
         if self.wallet.credential is None:
@@ -286,29 +368,46 @@ class Keeper:
 
         return wave, tell
 
-    def _end(self, error: SessionEnded, epoch: int | None = None) -> Turn | None:
+    def _end(
+        self, error: SessionEnded, epoch: int | None = None, *, is_final: bool = False
+    ) -> tuple[Kept, Turn] | None:
         """Nobody is signed in any more; the listeners hear of it once.
 
         Args:
             error: Why.
             epoch: Which login ends; None for whichever it is.
+            is_final: Whether somebody has signed out.
 
         Returns:
-            The turn of what clears the storage; None where that login has ended already.
+            What is to be kept of it, in its turn; None where that login has ended already.
         """
         with self._lock:
             if epoch not in {None, self.wallet.epoch}:
                 return None
-            turn = self._vault.take_turn()
-            somebody_was = self.wallet.credential is not None or not self.is_loaded
-            self.wallet.start_epoch(error.reason)
-            self._why_nobody = error.reason
-            tell = self._part()
-        tell(error)
-        self.publish()
-        if somebody_was:
-            self.emit(Ended, error.reason)
-        return turn
+            turn, base = self._vault.take_turn(), self.wallet.record
+            tell = self._leave(error, self._part, is_final=is_final)
+            self.wallet.leave(is_final=is_final)
+            kept = self._kept(base)
+        tell()
+        return kept, turn
+
+    def _leave(
+        self, error: SessionEnded, part: Callable[[], Callable[[SessionEnded], None]], *, is_final: bool
+    ) -> Callable[[], None]:
+        """Part with the login; return what tells of it, which is for after the lock."""
+        somebody_was = self.wallet.credential is not None or not self.is_loaded
+        self._parted.note(self.wallet.record, is_final=is_final)
+        self.wallet.start_epoch(error.reason)
+        self._why_nobody = error.reason
+        parting = part()
+
+        def tell() -> None:
+            parting(error)
+            self.publish()
+            if somebody_was:
+                self.emit(Ended, error.reason)
+
+        return tell
 
     def _part(self) -> Callable[[SessionEnded], None]:
         """Stop what was started for the login before; who waited may at once start anew in the present one."""

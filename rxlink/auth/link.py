@@ -159,7 +159,7 @@ class AuthLink(ApolloLink):
 def _starter(authorization: Authorization, proceed: Connect) -> Connect:
     """Return what starts operations under one session."""
     keeper, login = authorization.keeper, authorization.login
-    wallet = keeper.wallet
+    wallet, is_shared = keeper.wallet, keeper.permit is not None
 
     def start(operation: Operation, observer: ResultObserver, root: Subscription) -> None:
         context = operation.get_context()
@@ -167,10 +167,11 @@ def _starter(authorization: Authorization, proceed: Connect) -> Connect:
         if is_outside or (refreshes_here.get() and keeper.is_inside_refresh()):
             proceed(operation, observer, root)
             return
+        is_bound = not is_shared or login in context
         epoch: int = context[login] if login in context else wallet.epoch  # noqa: SIM401 - `get` is one more call
-        worker = FirstAttempt(authorization, operation, observer, root, proceed, epoch)
+        worker = FirstAttempt(authorization, operation, observer, root, proceed, epoch, is_bound=is_bound)
         try:
-            credential = None if keeper.is_closed else wallet.at_hand()
+            credential = None if keeper.is_closed or (is_shared and not keeper.is_up_to_date) else wallet.at_hand()
             if credential is not None and credential.epoch == epoch:
                 authorization.write(operation, context, credential)
             else:

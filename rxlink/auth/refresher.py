@@ -25,9 +25,10 @@ from rxlink.auth.events import (
 from rxlink.auth.loops import running_loop
 from rxlink.auth.pacing import Backoff, BackoffOptions, OnRefreshOutage, asked_pause, is_transient, may_have_arrived
 from rxlink.auth.pending import PendingRequests
+from rxlink.auth.permit import Permit
 from rxlink.auth.refresh_callback import RefreshCallback, checked_return
 from rxlink.auth.relogin import Relogin
-from rxlink.auth.single_flight import NothingReturned, SingleFlight
+from rxlink.auth.single_flight import A_MOMENT, NothingReturned, SingleFlight
 from rxlink.auth.tokens import TokenSet, fingerprint
 from rxlink.core.observables import resolve
 from rxlink.core.options import checked_function
@@ -41,6 +42,7 @@ from rxlink.errors import (
     SessionEnded,
     TokenRefreshError,
     TokenRefreshTimeout,
+    TokenStorageError,
 )
 
 __all__ = ["Refresh", "Refresher"]
@@ -61,6 +63,11 @@ class Refresh:
         lost_answers: How often the refresh token may have been used up, and only the answer was lost.
         is_login: Whether its tokens came from a new sign-in.
         ended: With what the session ends, unless the user signs in again; set while the application is asked.
+        generation: Of the tokens that were in use when it began.
+        is_adopted: Whether somebody else has refreshed, and its tokens came from the storage.
+        has_been_allowed: Whether those who share the storage have let it refresh.
+        tokens: What it presents to the issuer.
+        presented: Their generation.
     """
 
     reason: RefreshReason
@@ -70,6 +77,11 @@ class Refresh:
     lost_answers: int = 0
     is_login: bool = False
     ended: SessionEnded | None = None
+    generation: int = 0
+    is_adopted: bool = False
+    has_been_allowed: bool = False
+    tokens: TokenSet | None = None
+    presented: int = 0
 
 
 class RefreshOwner(Protocol):
@@ -79,6 +91,17 @@ class RefreshOwner(Protocol):
     def wallet(self) -> Wallet:
         """Where the tokens in use are."""
         ...
+
+    @property
+    def permit(self) -> Permit | None:
+        """The right to refresh; None where the storage is shared with nobody."""
+        ...
+
+    async def look(self) -> None:
+        """Adopt what others have saved."""
+
+    def refresh_is_over(self, refresh: Refresh, /) -> None:
+        """Let the others refresh."""
 
     async def keep(self, refresh: Refresh, tokens: TokenSet, /) -> TokenSet:
         """Use and save new tokens; return them."""
@@ -126,12 +149,19 @@ class Refresher:
         self._is_closing = False
         self._is_pausing = False
         self.flight = SingleFlight(
-            self._fetch, keep=self._keep, time_limit=time_limit, failed=self._failed, scheduler=scheduler, lock=lock
+            self._fetch,
+            keep=self._keep,
+            time_limit=time_limit,
+            failed=self._failed,
+            landed=owner.refresh_is_over,
+            scheduler=scheduler,
+            lock=lock,
         )
 
     def join(self, reason: RefreshReason) -> PendingRequests[TokenSet]:
         """Return those who wait for the refresh; it is started if none is under way."""
-        return self.flight.join(Refresh(reason, self._owner.wallet.epoch, self._ticks()))
+        wallet = self._owner.wallet
+        return self.flight.join(Refresh(reason, wallet.epoch, self._ticks(), generation=wallet.generation))
 
     def start_over(self) -> Callable[[Exception], None]:
         """Give up the refresh that is under way, and forget the failures: somebody else signs in, or nobody.
@@ -164,22 +194,57 @@ class Refresher:
         if pause and self._on_outage == "fail":
             raise self._given_up(f"the next try is in {pause:.1f} s", pause)
         refresh.ends = refresh.began + self._time_limit
+        try:
+            return await self._try_until_it_works(refresh, pause)
+        except BaseException:
+            if (permit := self._owner.permit) is not None:
+                await permit.give_back(refresh)
+            raise
+
+    async def _try_until_it_works(self, refresh: Refresh, pause: float) -> TokenSet | None:
         while True:
             await self._pause(pause, refresh)
-            tokens = self._tokens_of(refresh)
             try:
-                return await self._try(tokens, refresh)
+                return await self._try(refresh) if await self._may_refresh(refresh) else self._adopted(refresh)
             except SequenceContainsNoElementsError:
                 return None  # an Observable that completed empty
             except SessionEnded as ended:
-                return await self._sign_in_again(refresh, tokens, ended)
+                return await self._sign_in_again(refresh, ended)
             except Exception as error:
                 if not is_transient(error):
                     raise
                 pause = self._backoff.fail(error, self._clock())
                 self._owner.emit(RefreshTryFailed, type(error).__name__, pause)
-                refresh.lost_answers += _may_have_been_used(tokens, error)
+                refresh.lost_answers += _may_have_been_used(refresh.tokens, error)
             self._check_patience(refresh, pause)
+
+    async def _may_refresh(self, refresh: Refresh) -> bool:
+        """Wait for the right to refresh among all who share the storage; False where somebody else has done it."""
+        permit = self._owner.permit
+        if permit is None:
+            return True
+        if not refresh.has_been_allowed:
+            # The time that others take is not this refresh's own.
+            self.flight.extend(permit.patience + A_MOMENT)
+        self._is_pausing = True
+        try:
+            may = await permit.take(refresh, lambda has_waited: self._is_enough(refresh, has_waited))
+        finally:
+            self._is_pausing = False
+        if may and not refresh.has_been_allowed:
+            refresh.has_been_allowed = True
+            self.flight.extend(self._time_limit)
+            refresh.ends = self._ticks() + self._time_limit
+        return may
+
+    def _is_enough(self, refresh: Refresh, has_waited: bool) -> bool:  # noqa: FBT001 - a callback of the permit
+        """Tell whether others have refreshed since this refresh began, so that it is not needed."""
+        wallet = self._owner.wallet
+        if wallet.epoch != refresh.epoch:
+            raise SessionEnded(wallet.parting)
+        if wallet.generation == refresh.generation:
+            return False
+        return has_waited if refresh.reason is RefreshReason.FORCED else wallet.due() is None
 
     async def _pause(self, seconds: float, refresh: Refresh) -> None:
         """Wait until the next try, where there is time for one."""
@@ -201,10 +266,26 @@ class Refresher:
             why = "its answer may have been lost each time; the refresh token is not presented again at once"
             raise self._given_up(why, pause)
 
-    async def _try(self, tokens: TokenSet | None, refresh: Refresh) -> TokenSet | None:
-        if self._dead.has(tokens):
-            raise SessionEnded
-        return checked_return(await resolve(self._refresh(tokens, refresh.reason)))
+    def _adopted(self, refresh: Refresh) -> TokenSet | None:
+        refresh.is_adopted = True
+        return self._owner.wallet.tokens
+
+    async def _try(self, refresh: Refresh) -> TokenSet | None:
+        tokens = refresh.tokens = self._tokens_of(refresh)
+        refresh.presented = self._owner.wallet.generation
+        try:
+            if self._dead.has(tokens):
+                raise SessionEnded
+            return checked_return(await resolve(self._refresh(tokens, refresh.reason)))
+        except SessionEnded:
+            self._dead.note(tokens)
+            if self._owner.permit is None:
+                raise
+            await self._owner.look()
+            if self._owner.wallet.generation == refresh.presented:
+                raise
+        # Somebody else was faster, while this process stood still: theirs are the tokens to go on with.
+        return self._adopted(refresh) if self._owner.wallet.due() is None else await self._try(refresh)
 
     def _tokens_of(self, refresh: Refresh) -> TokenSet | None:
         """Return the tokens in use; on another loop somebody else may have signed in since."""
@@ -214,10 +295,9 @@ class Refresher:
             raise SessionEnded(wallet.parting)
         return None if credential is None else credential.tokens
 
-    async def _sign_in_again(self, refresh: Refresh, tokens: TokenSet | None, ended: SessionEnded) -> TokenSet:
+    async def _sign_in_again(self, refresh: Refresh, ended: SessionEnded) -> TokenSet:
         """Ask the application for tokens before the session ends; never again for those that are dead."""
-        self._dead.note(tokens)
-        if not self._relogin.is_wanted or self._is_closing:
+        if self._owner.wallet.epoch != refresh.epoch or not self._relogin.is_wanted or self._is_closing:
             raise ended
         refresh.ended = ended
         self.flight.extend(self._time_limit + self._relogin.time_limit)
@@ -233,6 +313,8 @@ class Refresher:
 
     async def _keep(self, refresh: Refresh, tokens: TokenSet) -> TokenSet:
         self._backoff.reset()
+        if refresh.is_adopted:
+            return tokens
         self._tell(RefreshSucceeded, refresh, self.flight.waiting, fingerprint(tokens.access_token))
         return await self._owner.keep(refresh, tokens)
 
@@ -312,7 +394,7 @@ class Refresher:
 
 def _in_words(error: Exception | None) -> str:
     """Say what happened; of others' exceptions only the class, since their words may quote what was sent."""
-    is_own = isinstance(error, (NetworkError, ServerError, ServerParseError, TokenRefreshError))
+    is_own = isinstance(error, (NetworkError, ServerError, ServerParseError, TokenRefreshError, TokenStorageError))
     return f"because {error}" if is_own else f"with {type(error).__name__}"
 
 

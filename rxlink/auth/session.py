@@ -25,7 +25,7 @@ from rxlink.auth.pacing import BackoffOptions, CoolDownOptions, OnRefreshOutage
 from rxlink.auth.refresh_callback import RefreshCallback
 from rxlink.auth.relogin import Relogin, SessionEndedHook
 from rxlink.auth.session_options import SessionOptions
-from rxlink.auth.storage import MemoryTokenStorage, TokenStorage
+from rxlink.auth.storage import TokenStorage
 from rxlink.auth.tokens import TokenSet, checked_tokens
 from rxlink.core.options import checked_flag, checked_scheduler, kind_of
 from rxlink.core.timing import Duration, to_seconds
@@ -145,10 +145,10 @@ class AuthSession:
             scheduler=checked_scheduler("scheduler", scheduler),
         )
         self._name = name
-        self.keeper = Keeper(refresh, MemoryTokenStorage() if storage is None else storage, options)
+        self.keeper = Keeper(refresh, storage, options)
         if tokens is not None:
             kept = checked_tokens(tokens)
-            self.keeper.loaded(kept if kept.expires_at is not None else kept.received(clock()))
+            self.keeper.begin_with(kept if kept.expires_at is not None else kept.received(clock()))
 
     @property
     def states(self) -> Observable[AuthState]:
@@ -181,7 +181,7 @@ class AuthSession:
         self._check_call("get_token")
         has_waited = False
         while (wave := self.keeper.gate(has_waited=has_waited)) is not None:
-            has_waited = self.keeper.is_loaded
+            has_waited = has_waited or self.keeper.is_up_to_date
             await self.keeper.wait_with(wave)
         tokens = self.keeper.tokens
         return None if tokens is None else tokens.access_token

@@ -31,7 +31,7 @@ from rxlink.core.refreshes import enter_refresh, refreshes_here
 from rxlink.core.timing import start_timer
 from rxlink.errors import OperationCancelled
 
-__all__ = ["NothingReturned", "SingleFlight"]
+__all__ = ["A_MOMENT", "NothingReturned", "SingleFlight"]
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -54,6 +54,7 @@ class SingleFlight(Generic[A, T]):
         failed: Gets the argument, what ended a flight without an outcome (:class:`NothingReturned`, ``TimeoutError``,
             or what ``run`` raised), and how many wait. Returns what they get: an error, or something to go on with
             all the same. Called once per failed flight.
+        landed: Called with the argument when a flight is over, however, before anyone is released.
         scheduler: Whose time the limit is; None for the running loop's.
         lock: Held while it is decided whether a flight is under way; None for one of its own.
     """
@@ -65,10 +66,11 @@ class SingleFlight(Generic[A, T]):
         keep: Callable[[A, T], Awaitable[T]],
         time_limit: float,
         failed: Callable[[A, Exception, int], Exception | T],
+        landed: Callable[[A], None] | None = None,
         scheduler: abc.SchedulerBase | None = None,
         lock: RLock | None = None,
     ) -> None:
-        self._run, self._keep, self._failed = run, keep, failed
+        self._run, self._keep, self._failed, self._landed = run, keep, failed, landed
         self._time_limit, self._scheduler = time_limit, scheduler
         self._lock = RLock() if lock is None else lock
         self._flight: Flight[A, T] | None = None
@@ -146,7 +148,7 @@ class SingleFlight(Generic[A, T]):
             if flight is None or not flight.is_dead():
                 return flight
             self._flight = None  # it died with its event loop, and so did those who waited there
-        flight.stop()
+        self._stop(flight)
         if flight.elsewhere:
             self._release_failed(flight, TimeoutError())
         return None
@@ -243,8 +245,13 @@ class SingleFlight(Generic[A, T]):
             if self._flight is not flight:
                 return False
             self._flight = None
-        flight.stop()
+        self._stop(flight)
         return True
+
+    def _stop(self, flight: Flight[A, T]) -> None:
+        flight.stop()
+        if self._landed is not None:
+            self._landed(flight.argument)
 
 
 def _tell_nobody(error: Exception) -> None:

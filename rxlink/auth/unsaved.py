@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from threading import Lock
 from typing import Final
 
 from reactivex import abc
 
 from rxlink.auth.loops import call_on
+from rxlink.auth.storage.depot import Kept
 from rxlink.auth.storage.serial import Turn
-from rxlink.auth.tokens import TokenSet
 from rxlink.core.observer import Cancellable
 from rxlink.core.timing import start_timer
 
@@ -25,61 +25,77 @@ class Unsaved:
     """What is still to be saved; nobody waits for it.
 
     Args:
-        save: Saves tokens of a generation in a turn of the storage; tells whether it has.
+        save: Saves this in a turn of the storage; tells whether nothing is left to do.
         claim: Takes that turn; None where other tokens have come since, or nobody is signed in any more.
         scheduler: Whose time the pauses are; None for the running loop's.
+        pauses: Begins the seconds before each further try.
+        settled: Called when nothing is left to do, or nothing more is tried.
     """
 
     def __init__(
         self,
-        save: Callable[[TokenSet, int, Turn], Awaitable[bool]],
-        claim: Callable[[int], Turn | None],
+        save: Callable[[Kept, Turn], Awaitable[bool]],
+        claim: Callable[[Kept], Turn | None],
         scheduler: abc.SchedulerBase | None,
+        *,
+        pauses: Callable[[], Iterator[float]] = lambda: iter(PAUSES),
+        settled: Callable[[], None] | None = None,
     ) -> None:
         self._save = save
         self._claim = claim
         self._scheduler = scheduler
+        self._pauses = pauses
+        self._settled = settled
         self._lock = Lock()
-        self._tokens: tuple[TokenSet, int] | None = None
+        self._noted: Kept | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: Cancellable | None = None
         self._chore: asyncio.Task[None] | None = None
 
-    def note(self, tokens: TokenSet, generation: int) -> None:
-        """Save these tokens again later; those that were noted before are of no use any more."""
+    @property
+    def is_pending(self) -> bool:
+        """Whether something is still to be saved."""
+        return self._noted is not None
+
+    def note(self, kept: Kept) -> None:
+        """Save this again later; what was noted before is of no use any more."""
         self._stop()
         with self._lock:
-            self._tokens = (tokens, generation)
-        self._try_after(list(PAUSES))
+            self._noted = kept
+        self._try_after(self._pauses())
 
     async def aclose(self) -> None:
         """Wait no longer: try once more, now."""
         self._stop()
         await self._try()
 
-    def _try_after(self, pauses: list[float]) -> None:
-        if pauses:
+    def _try_after(self, pauses: Iterator[float]) -> None:
+        if (pause := next(pauses, None)) is not None:
             self._loop = asyncio.get_running_loop()
-            self._timer = start_timer(pauses[0], lambda: self._begin(pauses[1:]), self._scheduler)
+            self._timer = start_timer(pause, lambda: self._begin(pauses), self._scheduler)
+        elif self._settled is not None:
+            self._settled()
 
-    def _begin(self, pauses: list[float]) -> None:
+    def _begin(self, pauses: Iterator[float]) -> None:
         self._chore = asyncio.get_running_loop().create_task(self._save_again(pauses))
 
-    async def _save_again(self, pauses: list[float]) -> None:
+    async def _save_again(self, pauses: Iterator[float]) -> None:
         if not await self._try():
             self._try_after(pauses)
 
     async def _try(self) -> bool:
         """Tell whether nothing is left to do."""
-        if (noted := self._tokens) is None:
+        if (noted := self._noted) is None:
             return True
-        tokens, generation = noted
-        turn = self._claim(generation)
-        if turn is not None and not await self._save(tokens, generation, turn):
+        turn = self._claim(noted)
+        if turn is not None and not await self._save(noted, turn):
             return False
         with self._lock:
-            if self._tokens is noted:  # else another loop has noted newer ones meanwhile
-                self._tokens = None
+            is_settled = self._noted is noted  # else another loop has noted newer ones meanwhile
+            if is_settled:
+                self._noted = None
+        if is_settled and self._settled is not None:
+            self._settled()
         return True
 
     def _stop(self) -> None:

@@ -1,25 +1,70 @@
-"""A session's dealings with its storage: load once, save before anyone goes on, clear."""
+"""A session's dealings with its storage: load once, or whenever others have changed it; save before anyone goes on."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import replace
+from itertools import chain, repeat
 from threading import RLock
-from typing import Any
+from typing import Any, Final, Protocol
 
 from reactivex import abc
 
-from rxlink.auth.events import AuthEvent, SaveFailed, TokensSaved
+from rxlink.auth.events import AuthEvent, LoadFailed, SaveFailed, TokensSaved
+from rxlink.auth.loops import loop_here, running_loop
+from rxlink.auth.permit import Permit
 from rxlink.auth.single_flight import SingleFlight
-from rxlink.auth.storage import TokenStorage
-from rxlink.auth.storage.serial import SerialStorage, Turn
-from rxlink.auth.tokens import TokenSet, checked_tokens
+from rxlink.auth.storage import SharedTokenStorage, StoredTokens, TokenStorage
+from rxlink.auth.storage.depot import Depot, Kept, OwnDepot, Superseded
+from rxlink.auth.storage.serial import SerialDepot, Turn
+from rxlink.auth.storage.shared_depot import SharedDepot
 from rxlink.auth.unsaved import Unsaved
+from rxlink.auth.watch import Watch
 from rxlink.core.options import kind_of
 from rxlink.core.timing import start_timer
 from rxlink.errors import AuthError, InvalidStoredTokens, InvariantError, InvariantTypeError, TokenStorageError
 
-__all__ = ["Vault"]
+__all__ = ["Vault", "VaultOwner"]
+
+SHARED_PAUSES: Final = (1.0,) * 30
+"""Seconds before each further try to save what others wait for; after these they are as long as `LONG_PAUSE`."""
+LONG_PAUSE: Final = 25.0
+LOOK_LIMIT: Final = 2.0
+"""Seconds that operations wait at most until a shared storage is read again."""
+LOOK_AGAIN: Final = 1.0
+"""Seconds after which it is tried once more."""
+
+
+class VaultOwner(Protocol):
+    """What a vault needs of its session."""
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether it is known by now who is signed in."""
+        ...
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the session was closed."""
+        ...
+
+    @property
+    def generation(self) -> int:
+        """Counts the token sets; the one in use."""
+        ...
+
+    def adopt(self, found: StoredTokens | None, /) -> None:
+        """Use what was found in the storage, where it is newer than what is in use."""
+
+    def claim(self, kept: Kept, /) -> Turn | None:
+        """Take a turn for saving this once more; None where it is no longer what is to be kept."""
+
+    def confirm(self, kept: Kept, record: StoredTokens, /) -> None:
+        """Take note that this is kept, and how."""
+
+    def tell(self, event: AuthEvent, /) -> None:
+        """Tell the listeners."""
 
 
 class Vault:
@@ -27,24 +72,21 @@ class Vault:
 
     Args:
         storage: Where the tokens are kept.
-        use: Called with what was loaded; None where nobody is signed in.
-        claim: Takes a turn for saving the tokens of a generation once more; None where others have come since.
-        tell: Called with each event.
+        owner: The session.
         time_limit: Seconds that a call of the storage may take.
         scheduler: Whose time that is; None for the running loop's.
         lock: Held while it is decided whether tokens are being loaded.
 
     Attributes:
         loading: The load: one at a time, tried again after a failure.
+        permit: The right to refresh; None where the storage is shared with nobody.
     """
 
     def __init__(
         self,
         storage: TokenStorage,
-        use: Callable[[TokenSet | None], None],
-        tell: Callable[[AuthEvent], None],
+        owner: VaultOwner,
         *,
-        claim: Callable[[int], Turn | None] | None = None,
         time_limit: float,
         scheduler: abc.SchedulerBase | None,
         lock: RLock | None = None,
@@ -52,16 +94,38 @@ class Vault:
         for name in ("load", "save", "clear"):
             if isinstance(storage, type) or not callable(getattr(storage, name, None)):
                 raise InvariantTypeError(f"`storage` is {kind_of(storage)} without `{name}`; see TokenStorage")
-        self._storage = SerialStorage(storage)
-        self._use = use
-        self._tell = tell
+        self._owner = owner
         self._time_limit = time_limit
         self._scheduler = scheduler
         self._chores: set[asyncio.Task[None]] = set()
-        self._saving: TokenSet | None = None
-        self._unsaved = Unsaved(self._save_once_more, claim or self._claim_always, scheduler)
-        self.loading: SingleFlight[None, tuple[TokenSet | None]] = SingleFlight(
-            self._load, keep=self._hand_over, time_limit=time_limit, failed=_load_failed, scheduler=scheduler, lock=lock
+        self._saving: Kept | None = None
+        self._shared: SharedDepot | None = None
+        self.permit: Permit | None = None
+        self._watch: Watch | None = None
+        self._has_heard = False
+        depot: Depot
+        if isinstance(storage, SharedTokenStorage):
+            depot = self._shared = SharedDepot(storage, self._ticks)
+            self.permit = Permit(storage, self.look, self._tell_of, patience=time_limit, scheduler=scheduler)
+            self._watch = Watch(storage, self._look_soon)
+        else:
+            depot = OwnDepot(storage)
+        self._depot = SerialDepot(depot)
+        self._unsaved = (
+            Unsaved(self._save_once_more, owner.claim, scheduler)
+            if self.permit is None
+            else Unsaved(
+                self._save_once_more, owner.claim, scheduler, pauses=_for_long, settled=self.permit.give_back_soon
+            )
+        )
+        self.loading: SingleFlight[None, tuple[StoredTokens | None]] = SingleFlight(
+            self._load,
+            keep=self._hand_over,
+            time_limit=time_limit,
+            failed=self._load_failed,
+            landed=self._look_again,
+            scheduler=scheduler,
+            lock=lock,
         )
 
     @property
@@ -69,60 +133,70 @@ class Vault:
         """Whether tokens from a refresh are being saved."""
         return self._saving is not None
 
+    def is_outdated(self) -> bool:
+        """Tell whether others may have changed what is kept since it was read."""
+        shared, watch = self._shared, self._watch
+        return shared is not None and (shared.is_outdated() or (watch is not None and watch.is_stale()))
+
     def take_turn(self) -> Turn:
         """Return a place in the queue of the storage's calls, for one of the methods below."""
-        return self._storage.take_turn()
+        return self._depot.take_turn()
 
-    async def save_refreshed(self, tokens: TokenSet, generation: int, turn: Turn | None = None) -> None:
-        """Save tokens from a refresh; they are good all the same if that fails."""
-        self._saving = tokens
+    async def look(self) -> None:
+        """Read a shared storage again, and adopt what is newer.
+
+        Raises:
+            TokenStorageError: It could not be read.
+        """
         try:
-            await (turn or self.take_turn()).save(tokens)
+            found = await self._depot.load()
+        except Exception as error:
+            raise _not_done("loaded", error) from error
+        self._owner.adopt(found)
+
+    async def save_refreshed(self, kept: Kept, turn: Turn | None = None) -> None:
+        """Save tokens from a refresh; they are good all the same if that fails."""
+        self._saving = kept
+        try:
+            record = await (turn or self.take_turn()).save(kept)
+        except Superseded as superseded:
+            self._owner.adopt(superseded.record)
         except (Exception, asyncio.CancelledError) as error:
-            self._tell(SaveFailed(generation, type(error).__name__))
-            self._unsaved.note(tokens, generation)
+            self._owner.tell(SaveFailed(kept.generation, type(error).__name__))
+            self._unsaved.note(kept)
             task = asyncio.current_task()
             if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
                 raise  # by the time limit, or a sign-out, and not by the storage itself
         else:
-            self._tell(TokensSaved(generation))
+            self._has_saved(kept, record)
         finally:
-            if self._saving is tokens:  # a storage may be slow to notice that it was cancelled
+            if self._saving is kept:  # a storage may be slow to notice that it was cancelled
                 self._saving = None
 
-    async def save(self, tokens: TokenSet, generation: int, turn: Turn | None = None) -> None:
-        """Save the tokens of a login.
+    async def save(self, kept: Kept, turn: Turn | None = None) -> None:
+        """Save the tokens of a login, or that nobody is signed in.
 
         Raises:
-            TokenStorageError: The storage did not take them.
+            TokenStorageError: The storage did not take it.
         """
         try:
-            await self._within_limit((turn or self.take_turn()).save(tokens))
-        except Exception as error:
-            raise _not_done("saved", error) from error
-        self._tell(TokensSaved(generation))
+            await self._try_to_save(kept, turn or self.take_turn())
+        except TokenStorageError:
+            if self._shared is not None:
+                # A sign-out that comes late is of the login that it was meant for, and of no other.
+                self._unsaved.note(kept if kept.record.tokens is not None else replace(kept, is_login=False))
+            raise
 
-    async def clear(self, turn: Turn | None = None) -> None:
-        """Clear the storage.
-
-        Raises:
-            TokenStorageError: It could not be cleared.
-        """
-        try:
-            await self._within_limit((turn or self.take_turn()).clear())
-        except Exception as error:
-            raise _not_done("cleared", error) from error
-
-    async def forget(self, generation: int, turn: Turn | None = None) -> None:
+    async def forget(self, kept: Kept, turn: Turn | None = None) -> None:
         """Clear the storage; who waits for it goes on all the same if that fails."""
         try:
-            await self.clear(turn)
+            await self.save(kept, turn)
         except TokenStorageError as error:
-            self._tell(SaveFailed(generation, type(error.__cause__).__name__))
+            self._owner.tell(SaveFailed(kept.generation, type(error.__cause__).__name__))
 
-    def forget_later(self, generation: int, turn: Turn) -> None:
+    def forget_later(self, kept: Kept, turn: Turn) -> None:
         """Clear the storage, while nobody waits for it."""
-        chore = asyncio.get_running_loop().create_task(self.forget(generation, turn))
+        chore = asyncio.get_running_loop().create_task(self.forget(kept, turn))
         self._chores.add(chore)
         chore.add_done_callback(self._chores.discard)
         chore.add_done_callback(lambda _: turn.give_up())  # where the loop has ended before it began
@@ -134,36 +208,89 @@ class Vault:
         chore.add_done_callback(self._chores.discard)
         await asyncio.shield(chore)
 
+    def refresh_is_over(self, refresh: object) -> None:
+        """Let the others refresh, unless tokens are still to be saved: those that are kept may be used up."""
+        if self.permit is not None:
+            if self._unsaved.is_pending:
+                self.permit.keep_for_saving(refresh)
+            else:
+                self.permit.give_back_soon(refresh)
+
     async def aclose(self) -> None:
         """Wait for what nobody waits for, at most for the time limit; try once more to save what is unsaved."""
+        if self._watch is not None:
+            self._watch.stop()
         await self._unsaved.aclose()
+        if self.permit is not None:
+            await self.permit.aclose()
         loop = asyncio.get_running_loop()
         if chores := [chore for chore in tuple(self._chores) if chore.get_loop() is loop]:
             _, late = await asyncio.wait(chores, timeout=self._time_limit)
             for chore in late:
                 chore.cancel()
 
-    async def _load(self, _: None) -> tuple[TokenSet | None]:
+    async def _load(self, _: None) -> tuple[StoredTokens | None]:
         # In a tuple: to a flight, None means that nothing was returned.
-        return (await self._storage.load(),)
+        if self._owner.is_loaded:
+            self.loading.extend(min(self._time_limit, LOOK_LIMIT))
+        if self._watch is not None:
+            self._watch.start()
+        return (await self._depot.load(),)
 
-    async def _hand_over(self, _: None, loaded: tuple[TokenSet | None]) -> tuple[TokenSet | None]:
-        (tokens,) = loaded
-        self._use(None if tokens is None else checked_tokens(tokens))
+    async def _hand_over(self, _: None, loaded: tuple[StoredTokens | None]) -> tuple[StoredTokens | None]:
+        self._owner.adopt(*loaded)
         return loaded
 
-    async def _save_once_more(self, tokens: TokenSet, generation: int, turn: Turn) -> bool:
+    def _load_failed(self, _: None, error: Exception, waiting: int) -> AuthError | tuple[StoredTokens | None]:
+        if self._shared is None or not self._owner.is_loaded:
+            return _not_done("loaded", error)
+        # There are tokens to go on with; a storage that is away for a moment must not stop those who use them.
+        self._shared.look_again_in(LOOK_AGAIN)
+        self._owner.tell(LoadFailed(self._owner.generation, type(error).__name__))
+        return (None,)
+
+    def _look_soon(self) -> None:
+        """Others have told that they have changed what is kept: see to it at once, while nobody waits."""
+        self._has_heard = True
+        if not self.loading.is_under_way:
+            self._look_again(None)
+
+    def _look_again(self, _: None) -> None:
+        if self._has_heard and not self._owner.is_closed and loop_here() is not None and self.is_outdated():
+            self._has_heard = False
+            self.loading.join(None)
+
+    async def _save_once_more(self, kept: Kept, turn: Turn) -> bool:
         try:
-            await self.save(tokens, generation, turn)
+            await self._try_to_save(kept, turn)
         except TokenStorageError as error:
-            self._tell(SaveFailed(generation, type(error.__cause__).__name__))
+            self._owner.tell(SaveFailed(kept.generation, type(error.__cause__).__name__))
             return False
         return True
 
-    def _claim_always(self, generation: int) -> Turn:
-        return self.take_turn()
+    async def _try_to_save(self, kept: Kept, turn: Turn) -> None:
+        try:
+            record = await self._within_limit(turn.save(kept))
+        except Superseded as superseded:
+            self._owner.confirm(kept, kept.record)
+            self._owner.adopt(superseded.record)
+        except Exception as error:
+            raise _not_done("cleared" if kept.record.tokens is None else "saved", error) from error
+        else:
+            self._has_saved(kept, record)
 
-    async def _within_limit(self, call: Coroutine[Any, Any, None]) -> None:
+    def _has_saved(self, kept: Kept, record: StoredTokens) -> None:
+        self._owner.confirm(kept, record)
+        if record.tokens is not None:
+            self._owner.tell(TokensSaved(kept.generation))
+
+    def _tell_of(self, event: Callable[..., AuthEvent]) -> None:
+        self._owner.tell(event(self._owner.generation))
+
+    def _ticks(self) -> float:
+        return running_loop().time() if self._scheduler is None else self._scheduler.now.timestamp()
+
+    async def _within_limit(self, call: Coroutine[Any, Any, StoredTokens]) -> StoredTokens:
         """Let a call of the storage take its time, but not for ever: the calls behind it wait.
 
         Raises:
@@ -180,7 +307,7 @@ class Vault:
 
         timer = start_timer(self._time_limit, expire, self._scheduler)
         try:
-            await call
+            return await call
         except asyncio.CancelledError:
             if has_expired and task.uncancel() <= before:
                 raise TimeoutError(f"the storage did not answer within {self._time_limit:g} s") from None
@@ -189,8 +316,8 @@ class Vault:
             timer.cancel()
 
 
-def _load_failed(_: None, error: Exception, waiting: int) -> AuthError:
-    return _not_done("loaded", error)
+def _for_long() -> Iterator[float]:
+    return chain(SHARED_PAUSES, repeat(LONG_PAUSE))
 
 
 def _not_done(what: str, error: Exception) -> TokenStorageError:

@@ -6,6 +6,7 @@ import pytest
 
 from rxlink.auth.credential import Wallet
 from rxlink.auth.expiry import Windows
+from rxlink.auth.storage import StoredTokens
 from rxlink.auth.tokens import TokenSet
 from tests.auth.test_credential import NOW, HandClock, held
 
@@ -43,7 +44,7 @@ def test_it_holds_for_the_tokens_that_come_later(wallet: Wallet, clock: HandCloc
 
     wallet.renew(TokenSet("B0", expires_at=later - day + HOUR), is_refreshed=False)
     fresh = held(wallet).lifetime.mandatory_at
-    wallet.restore(TokenSet("B0", expires_at=later - day + HOUR))
+    wallet.restore(StoredTokens(TokenSet("B0", expires_at=later - day + HOUR), "login", 1))
 
     assert later + HOUR - timedelta(seconds=10) == fresh == held(wallet).lifetime.mandatory_at
     assert -86400 == wallet.clock_offset

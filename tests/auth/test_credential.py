@@ -8,6 +8,7 @@ from rxlink.auth.credential import Credential, Wallet
 from rxlink.auth.events import RefreshReason
 from rxlink.auth.expiry import Lifetime, Windows
 from rxlink.auth.session import AuthSession
+from rxlink.auth.storage import StoredTokens
 from rxlink.auth.tokens import TokenSet
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -185,7 +186,7 @@ class TestGenerations:
         assert RefreshReason.REJECTED == wallet.due()
 
     def test_saved_tokens_are_judged_by_their_end(self, wallet: Wallet) -> None:
-        wallet.restore(TokenSet("A0", expires_at=NOW - timedelta(seconds=1)))
+        wallet.restore(StoredTokens(TokenSet("A0", expires_at=NOW - timedelta(seconds=1)), "login", 1))
 
         assert RefreshReason.EXPIRED == wallet.due()
         assert not held(wallet).is_unproven

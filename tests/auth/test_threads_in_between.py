@@ -12,8 +12,9 @@ import pytest
 from rxlink.auth.credential import Wallet
 from rxlink.auth.session import AuthSession
 from rxlink.auth.sessions import AuthSessions
-from rxlink.auth.storage import MemoryTokenStorage
-from rxlink.auth.storage.serial import SerialStorage
+from rxlink.auth.storage import MemoryTokenStorage, StoredTokens
+from rxlink.auth.storage.depot import Kept, OwnDepot
+from rxlink.auth.storage.serial import SerialDepot
 from rxlink.auth.tokens import TokenSet
 from rxlink.auth.unsaved import Unsaved
 from rxlink.errors import SessionEnded
@@ -147,26 +148,30 @@ class TestClosing:
         assert len(built.issuer.calls) == closing.join()
 
 
+def kept_of(tokens: TokenSet | None, generation: int) -> Kept:
+    return Kept(StoredTokens(tokens, "login", generation), generation)
+
+
 class TestSavingLater:
     async def test_newer_tokens_are_still_to_be_saved_when_older_ones_turn_out_to_be_of_no_use(self) -> None:
         """E55, P4: another loop's refresh may fail to save meanwhile."""
         saved: list[int] = []
 
-        async def save(tokens: TokenSet, generation: int, turn: Any) -> bool:
-            saved.append(generation)
+        async def save(kept: Kept, turn: Any) -> bool:
+            saved.append(kept.generation)
             return True
 
         async def note_newer() -> None:
-            unsaved.note(NEXT, 2)
+            unsaved.note(kept_of(NEXT, 2))
 
-        def claim(generation: int) -> Any:
-            if generation == 1:
+        def claim(kept: Kept) -> Any:
+            if kept.generation == 1:
                 elsewhere(note_newer)
                 return None
             return object()
 
         unsaved = Unsaved(save, claim, None)
-        unsaved.note(REFUSED, 1)
+        unsaved.note(kept_of(REFUSED, 1))
 
         await unsaved.aclose()
         await unsaved.aclose()
@@ -184,18 +189,18 @@ class TestTheStorage:
             await until(may_end.is_set)
 
         storage = ScriptedStorage(save=[slowly])
-        serial = SerialStorage(storage)
+        serial = SerialDepot(OwnDepot(storage))
 
         async def end_early() -> None:
             turn = serial.take_turn()
-            clearing = asyncio.create_task(turn.clear()) if uses_it else None
+            clearing = asyncio.create_task(turn.save(kept_of(None, 1))) if uses_it else None
             await asyncio.sleep(0)
             assert clearing is None or not clearing.done()
 
         crew = Crew()
-        crew.start(lambda: serial.save(REFUSED)).join(MOMENT)
+        crew.start(lambda: serial.save(kept_of(REFUSED, 1))).join(MOMENT)
         elsewhere(end_early)
-        crew.start(lambda: serial.save(NEXT)).join(MOMENT)
+        crew.start(lambda: serial.save(kept_of(NEXT, 2))).join(MOMENT)
         may_end.set()
         crew.join()
 

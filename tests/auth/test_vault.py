@@ -11,7 +11,8 @@ import pytest
 from reactivex.testing import TestScheduler
 
 from rxlink.auth.session import AuthSession
-from rxlink.auth.storage import MemoryTokenStorage
+from rxlink.auth.storage import MemoryTokenStorage, StoredTokens
+from rxlink.auth.storage.depot import Kept
 from rxlink.auth.tokens import TokenSet
 from rxlink.auth.vault import Vault
 from rxlink.errors import InvariantTypeError, TokenStorageError
@@ -21,15 +22,32 @@ from tests.auth.scripted import ScriptedStorage, never
 NEW = TokenSet("A1")
 
 
-def vault_on(storage: Any) -> Vault:
-    return Vault(storage, lambda tokens: None, lambda event: None, time_limit=5, scheduler=None)
+def kept_of(tokens: TokenSet | None) -> Kept:
+    return Kept(StoredTokens(tokens, "login", 1), 1)
+
+
+class Owner:
+    """The part of a session that only looks on."""
+
+    is_loaded = True
+    is_closed = False
+    generation = 1
+
+    def __init__(self) -> None:
+        self.adopt = self.tell = lambda _: None
+        self.claim = lambda kept: None
+        self.confirm = lambda kept, record: None
+
+
+def vault_on(storage: Any, scheduler: Any = None) -> Vault:
+    return Vault(storage, Owner(), time_limit=5, scheduler=scheduler)
 
 
 @pytest.mark.parametrize("failures", [[], [OSError("full")]])
 @virtual
 async def test_it_is_saving_until_the_save_has_ended_however(failures: list[Any]) -> None:
     vault = vault_on(ScriptedStorage(delay=1, save=failures))
-    saving = asyncio.create_task(vault.save_refreshed(NEW, 1))
+    saving = asyncio.create_task(vault.save_refreshed(kept_of(NEW)))
     await asyncio.sleep(0.5)
     during = vault.is_saving
 
@@ -42,7 +60,7 @@ async def test_it_is_saving_until_the_save_has_ended_however(failures: list[Any]
 @virtual
 async def test_whoever_cancels_a_call_cancels_it_and_is_not_told_of_the_storage(call: str) -> None:
     vault = vault_on(ScriptedStorage(**{call: [never]}))
-    task = asyncio.create_task(vault.save(NEW, 1) if call == "save" else vault.clear())
+    task = asyncio.create_task(vault.save(kept_of(NEW if call == "save" else None)))
     await asyncio.sleep(1)
 
     task.cancel()
@@ -54,14 +72,14 @@ async def test_whoever_cancels_a_call_cancels_it_and_is_not_told_of_the_storage(
 @virtual
 async def test_a_call_that_takes_too_long_is_told_of_the_storage() -> None:
     with pytest.raises(TokenStorageError):
-        await vault_on(ScriptedStorage(clear=[never])).clear()
+        await vault_on(ScriptedStorage(clear=[never])).save(kept_of(None))
 
 
 @virtual
 async def test_a_chore_that_has_ended_is_kept_no_longer() -> None:
     vault = vault_on(ScriptedStorage(delay=1))
     before = asyncio.all_tasks()
-    vault.forget_later(1, vault.take_turn())
+    vault.forget_later(kept_of(None), vault.take_turn())
     chore = weakref.ref(*(asyncio.all_tasks() - before))
 
     await asyncio.sleep(2)
@@ -74,9 +92,9 @@ async def test_a_chore_that_has_ended_is_kept_no_longer() -> None:
 async def test_closing_cancels_a_chore_that_does_not_end() -> None:
     """Its own limit is in the time of a scheduler, which may stand still."""
     storage: Any = ScriptedStorage(clear=[never])
-    vault = Vault(storage, lambda tokens: None, lambda event: None, time_limit=5, scheduler=TestScheduler())
+    vault = vault_on(storage, TestScheduler())
     before = asyncio.all_tasks()
-    vault.forget_later(1, vault.take_turn())
+    vault.forget_later(kept_of(None), vault.take_turn())
     [chore] = asyncio.all_tasks() - before
 
     await vault.aclose()

@@ -1,9 +1,8 @@
-"""Calls to a storage one after another, so that the last word wins."""
+"""Calls to a depot one after another, so that the last word wins."""
 
 from __future__ import annotations
 
 import asyncio
-import inspect
 import os
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
@@ -11,70 +10,60 @@ from threading import Lock
 from types import TracebackType
 from typing import Self, TypeVar
 
-from rxlink.auth.storage.plain import TokenStorage
-from rxlink.auth.tokens import TokenSet
-from rxlink.core.options import kind_of
-from rxlink.errors import InvariantTypeError
+from rxlink.auth.storage.depot import Depot, Kept
+from rxlink.auth.storage.shared import StoredTokens
 
-__all__ = ["SerialStorage", "Turn"]
+__all__ = ["SerialDepot", "Turn"]
 
 T = TypeVar("T")
 
 
-class SerialStorage:
-    """A storage whose calls never overlap: each begins when the one before has ended or was cancelled.
+class SerialDepot:
+    """A depot whose calls never overlap: each begins when the one before has ended or was cancelled.
 
     Without this, a slow save of a refresh could land after the ``clear`` of the sign-out that came later. The order is
     that in which turns are taken, on whichever loops.
     """
 
-    def __init__(self, storage: TokenStorage) -> None:
-        self._storage = storage
+    def __init__(self, depot: Depot) -> None:
+        self._depot = depot
         self._lock = Lock()
         self._last: Turn | None = None
 
     def take_turn(self) -> Turn:
-        """Return a place in the queue; whoever takes it calls the storage with it, or gives it up."""
+        """Return a place in the queue; whoever takes it calls the depot with it, or gives it up."""
         with self._lock:
             before = self._last
-            self._last = Turn(self._storage, None if before is None else before.awaited())
+            self._last = Turn(self._depot, None if before is None else before.awaited())
             return self._last
 
-    async def load(self) -> TokenSet | None:
+    async def load(self) -> StoredTokens | None:
         """Load, in turn."""
         return await self.take_turn().load()
 
-    async def save(self, tokens: TokenSet, /) -> None:
+    async def save(self, kept: Kept, /) -> StoredTokens:
         """Save, in turn."""
-        await self.take_turn().save(tokens)
-
-    async def clear(self) -> None:
-        """Clear, in turn."""
-        await self.take_turn().clear()
+        return await self.take_turn().save(kept)
 
 
 class Turn:
-    """One call of the storage, when it is its turn."""
+    """One call of the depot, when it is its turn."""
 
-    def __init__(self, storage: TokenStorage, before: Turn | None) -> None:
-        self._storage = storage
+    def __init__(self, depot: Depot, before: Turn | None) -> None:
+        self._depot = depot
         self._before = before
         self._loop = asyncio.get_running_loop()
         self._process = os.getpid()
         self._over: Future[None] = Future()
         self._is_given_up = False
 
-    async def load(self) -> TokenSet | None:
+    async def load(self) -> StoredTokens | None:
         """Load, in turn."""
-        return await self._call(self._storage.load)
+        return await self._call(self._depot.load)
 
-    async def save(self, tokens: TokenSet, /) -> None:
+    async def save(self, kept: Kept, /) -> StoredTokens:
         """Save, in turn."""
-        await self._call(lambda: self._storage.save(tokens))
-
-    async def clear(self) -> None:
-        """Clear, in turn."""
-        await self._call(self._storage.clear)
+        return await self._call(lambda: self._depot.save(kept))
 
     def awaited(self) -> Turn | None:
         """Return for whom the next one waits, None where it may begin.
@@ -118,12 +107,6 @@ class Turn:
             if self._before is not None:
                 await asyncio.wait([asyncio.wrap_future(self._before._over)])
                 self._before = None
-            answer = call()
-            if not inspect.isawaitable(answer):  # pyright: ignore[reportUnnecessaryComparison] - users' storages may be untyped
-                raise InvariantTypeError(
-                    f"the storage answered with {kind_of(answer)} at once; let `load`, `save` and `clear` be coroutine "
-                    "functions"
-                )
-            return await answer
+            return await call()
         finally:
             self.give_up()

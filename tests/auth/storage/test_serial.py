@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from rxlink.auth.storage.serial import SerialStorage
+from rxlink.auth.storage.serial import SerialDepot
 from rxlink.auth.tokens import TokenSet
 from rxlink.testing.virtual_time import VirtualTime, virtual
 
@@ -22,15 +22,12 @@ class Slow:
         self.seconds = seconds
         self.log: list[Any] = []
 
-    async def load(self) -> TokenSet | None:
+    async def load(self) -> Any:
         await self._take("load")
         return A0
 
-    async def save(self, tokens: TokenSet, /) -> None:
-        await self._take("save")
-
-    async def clear(self) -> None:
-        await self._take("clear")
+    async def save(self, kept: Any, /) -> Any:
+        await self._take(kept)
 
     async def _take(self, name: str) -> None:
         self.log.append((self.time.monotonic(), name))
@@ -52,9 +49,9 @@ def started(*calls: Coroutine[Any, Any, Any]) -> list[asyncio.Task[Any]]:
 @virtual
 async def test_each_call_begins_when_the_one_before_has_ended(time: VirtualTime) -> None:
     slow = Slow(time, save=5)
-    storage = SerialStorage(slow)
+    storage: Any = SerialDepot(slow)
 
-    loaded, *_ = await asyncio.gather(storage.load(), storage.save(A0), storage.clear())
+    loaded, *_ = await asyncio.gather(storage.load(), storage.save("save"), storage.save("clear"))
 
     assert A0 is loaded
     assert [
@@ -70,8 +67,8 @@ async def test_each_call_begins_when_the_one_before_has_ended(time: VirtualTime)
 @virtual
 async def test_a_call_that_fails_fails_alone(time: VirtualTime) -> None:
     slow = Slow(time, save=OSError("full"))
-    storage = SerialStorage(slow)
-    save, clear = started(storage.save(A0), storage.clear())
+    storage: Any = SerialDepot(slow)
+    save, clear = started(storage.save("save"), storage.save("clear"))
 
     with pytest.raises(OSError, match="full"):
         await save
@@ -83,8 +80,8 @@ async def test_a_call_that_fails_fails_alone(time: VirtualTime) -> None:
 @virtual
 async def test_a_call_that_hangs_and_is_cancelled_makes_room(time: VirtualTime) -> None:
     slow = Slow(time, save=...)
-    storage = SerialStorage(slow)
-    save, clear = started(storage.save(A0), storage.clear())
+    storage: Any = SerialDepot(slow)
+    save, clear = started(storage.save("save"), storage.save("clear"))
     await asyncio.sleep(3)
 
     save.cancel()
@@ -97,8 +94,8 @@ async def test_a_call_that_hangs_and_is_cancelled_makes_room(time: VirtualTime) 
 async def test_a_call_that_is_cancelled_while_it_waits_is_never_made_and_keeps_the_order(time: VirtualTime) -> None:
     """The third still waits for the first."""
     slow = Slow(time, load=5)
-    storage = SerialStorage(slow)
-    _, save, clear = started(storage.load(), storage.save(A0), storage.clear())
+    storage: Any = SerialDepot(slow)
+    _, save, clear = started(storage.load(), storage.save("save"), storage.save("clear"))
     await asyncio.sleep(1)
 
     save.cancel()
@@ -113,9 +110,9 @@ def test_one_storage_serves_loops_one_after_another() -> None:
     """E54: also where the first loop was stopped in the midst of a call."""
     with VirtualTime() as first:
         slow = Slow(first, save=...)
-        storage = SerialStorage(slow)
+        storage: Any = SerialDepot(slow)
         tasks: list[Any] = []
-        first.call(lambda: tasks.extend(started(storage.save(A0), storage.clear())))
+        first.call(lambda: tasks.extend(started(storage.save("save"), storage.save("clear"))))
         with VirtualTime() as second:
             second.run(asyncio.wait_for(storage.load(), 10))
 

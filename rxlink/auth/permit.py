@@ -1,0 +1,175 @@
+"""The right to refresh, which one of those who share a storage has at a time: taken, renewed, given back."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Final
+
+from reactivex import abc
+
+from rxlink.auth.events import LeaseLost
+from rxlink.auth.loops import loop_here, running_loop
+from rxlink.auth.storage.shared import SharedTokenStorage, TokenLease
+from rxlink.core.timing import sleep
+from rxlink.errors import AuthError, TokenRefreshError, TokenStorageError
+
+__all__ = ["Permit"]
+
+POLL: Final = 0.05
+"""Seconds between two tries to get the lease, on average; each time newer tokens are looked for, too."""
+UNSAVED: Final = object()
+"""Who holds the lease while tokens of a refresh that is over are still to be saved."""
+
+
+class Permit:
+    """One session's right to refresh.
+
+    Args:
+        storage: Who hands it out.
+        look: Reads what is kept, and adopts what is newer.
+        tell: Called with each event.
+        patience: Seconds that others may take for their refreshes.
+        scheduler: Whose time that is; None for the running loop's.
+    """
+
+    def __init__(
+        self,
+        storage: SharedTokenStorage,
+        look: Callable[[], Awaitable[None]],
+        tell: Callable[..., None],
+        *,
+        patience: float,
+        scheduler: abc.SchedulerBase | None,
+    ) -> None:
+        self._storage = storage
+        self._look = look
+        self._tell = tell
+        self._scheduler = scheduler
+        self._lease: TokenLease | None = None
+        self._holder: object = None
+        self._lasts_until: float | None = None
+        self._renewing: asyncio.Task[None] | None = None
+        self._was_down = False
+        self._chores: set[asyncio.Task[None]] = set()
+        self.patience = storage.lease + patience
+
+    async def take(self, holder: object, is_enough: Callable[[bool], bool]) -> bool:
+        """Wait until this session may refresh, or somebody else has done it.
+
+        Args:
+            holder: Who is to have it: it gives it back.
+            is_enough: Called after each look, with whether others were waited for; tells whether no refresh is needed.
+
+        Returns:
+            Whether it may.
+
+        Raises:
+            TokenRefreshError: Others have not given it back in time.
+            TokenStorageError: What the storage raised is its cause.
+        """
+        if self._holder in {UNSAVED, holder} and self._is_held():
+            self._holder = holder
+            return True
+        try:
+            return await self._wait_for_it(holder, is_enough)
+        except AuthError as error:
+            self._was_down = isinstance(error, TokenStorageError) and error.retryable
+            raise
+        except Exception as error:
+            self._was_down = True
+            raise TokenStorageError("locked for a refresh") from error
+
+    def keep_for_saving(self, holder: object) -> None:
+        """Keep it while tokens are still to be saved: with those that are kept, the others would fare badly."""
+        if self._holder is holder:
+            self._holder = UNSAVED
+
+    async def give_back(self, holder: object) -> None:
+        """Let the others have it; if that cannot be told to the storage, it ends by itself."""
+        if (lease := self._part_with(holder)) is not None:
+            await _release(lease)
+
+    def give_back_soon(self, holder: object = UNSAVED) -> None:
+        """Let the others have it, while nobody waits for that."""
+        if (lease := self._part_with(holder)) is not None and (loop := loop_here()) is not None:
+            chore = loop.create_task(_release(lease))
+            self._chores.add(chore)
+            chore.add_done_callback(self._chores.discard)
+
+    async def aclose(self) -> None:
+        """Give it back now, whoever holds it."""
+        await self.give_back(self._holder)
+        if chores := [chore for chore in tuple(self._chores) if chore.get_loop() is running_loop()]:
+            await asyncio.wait(chores, timeout=self._storage.lease)
+
+    async def _wait_for_it(self, holder: object, is_enough: Callable[[bool], bool]) -> bool:
+        if self._was_down:
+            # Who had the lease when the storage went down may still have tokens to save: they come first.
+            await sleep(self._storage.lease, self._scheduler)
+        began, has_waited = self._ticks(), False
+        while True:
+            asked_at = self._ticks()
+            lease = await self._storage.try_acquire()
+            self._was_down = False
+            if lease is not None:
+                self._hold(holder, lease, asked_at)
+            await self._look()
+            if is_enough(has_waited):
+                await self.give_back(holder)
+                return False
+            if lease is not None:
+                return True
+            has_waited = True
+            self._check_patience(began)
+            await sleep(random.uniform(0.5, 1.5) * POLL, self._scheduler)  # noqa: S311 - hides nothing
+
+    def _is_held(self) -> bool:
+        return self._lease is not None and (self._lasts_until is None or self._ticks() < self._lasts_until)
+
+    def _hold(self, holder: object, lease: TokenLease, since: float) -> None:
+        self._part_with(self._holder)  # which it has lost, or will
+        self._lease, self._holder, self._lasts_until = lease, holder, None
+        if lease.duration is not None:
+            self._lasts_until = since + lease.duration
+            self._renewing = running_loop().create_task(self._renew(lease, lease.duration))
+
+    def _part_with(self, holder: object) -> TokenLease | None:
+        if self._holder is not holder:
+            return None
+        lease, self._lease, self._holder = self._lease, None, None
+        renewing, self._renewing = self._renewing, None
+        if renewing is not None and not renewing.get_loop().is_closed():
+            renewing.get_loop().call_soon_threadsafe(renewing.cancel)
+        return lease
+
+    async def _renew(self, lease: TokenLease, duration: float) -> None:
+        """Renew the lease at a third of its duration, until it is given back or lost."""
+        while self._lease is lease and self._is_held():
+            await sleep(duration / 3, self._scheduler)
+            since, is_ours = self._ticks(), None
+            with suppress(Exception):  # the storage is away for a moment: there is time for another try
+                is_ours = await lease.renew()
+            if self._lease is lease and is_ours is not None:
+                self._lasts_until = since + duration if is_ours else since
+        if self._lease is lease:
+            self._lease = self._holder = self._renewing = None
+            self._tell(LeaseLost)
+
+    def _check_patience(self, began: float) -> None:
+        if self._ticks() - began >= self.patience:
+            raise TokenRefreshError(
+                f"the token refresh did not begin: others have had the storage's lease for {self.patience:g} s "
+                "(the lease and `refresh_timeout`) without saving new tokens",
+                retryable=True,
+            )
+
+    def _ticks(self) -> float:
+        return running_loop().time() if self._scheduler is None else self._scheduler.now.timestamp()
+
+
+async def _release(lease: TokenLease) -> None:
+    with suppress(Exception):
+        await lease.release()
