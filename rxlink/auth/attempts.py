@@ -4,7 +4,7 @@ The recipe's line
 
     fromPromise(getNewToken()).filter(Boolean).flatMap(() => forward(operation))
 
-is here: ``keeper.gate()`` hands out the pending-request subject of the refresh that is under way
+is here: ``keeper.gate.wave()`` hands out the pending-request subject of the refresh that is under way
 (:mod:`rxlink.auth.single_flight`), the operation waits on it, and ``_go_again`` is its ``forward(operation)``.
 """
 
@@ -76,7 +76,7 @@ class FirstAttempt:
         keeper, operation = self._authorization.keeper, self._operation
         try:
             self._authorization.check_epoch(self._epoch)
-            wave = keeper.gate(has_waited=has_waited, operation_name=operation.operation_name)
+            wave = keeper.gate.wave(has_waited=has_waited, operation_name=operation.operation_name)
         except Exception as error:  # noqa: BLE001 - whatever keeps the operation back is its error
             self.fail(None, error)
             return
@@ -173,7 +173,7 @@ class FirstAttempt:
         if sent is not None:
             keeper.reject(sent)
         self._authorization.check_epoch(self._epoch)
-        return keeper.gate(is_retry=True, operation_name=self._operation.operation_name)
+        return keeper.gate.wave(is_retry=True, operation_name=self._operation.operation_name)
 
     def _may_go_again(self) -> bool:
         """Tell whether the operation may be sent again; if not, a refresh begins beside it, for those that may."""
@@ -181,7 +181,7 @@ class FirstAttempt:
         if not may_go_again and self.credential is not None:
             with suppress(Exception):  # what keeps a refresh back is not what this operation has ended with
                 self._authorization.keeper.reject(self.credential)
-                self._authorization.keeper.gate(operation_name=self._operation.operation_name)
+                self._authorization.keeper.gate.wave(operation_name=self._operation.operation_name)
         return may_go_again
 
     def _turn_away(self) -> None:
@@ -194,7 +194,7 @@ class FirstAttempt:
         keeper = self._authorization.keeper
         try:
             self._authorization.check_epoch(self._epoch)
-            wave = keeper.gate(has_waited=True, is_retry=True, operation_name=self._operation.operation_name)
+            wave = keeper.gate.wave(has_waited=True, is_retry=True, operation_name=self._operation.operation_name)
         except Exception as error:  # noqa: BLE001 - whatever keeps the operation back is its error
             self.fail(answer, error)
             return

@@ -1,4 +1,4 @@
-"""Decides who goes on and who waits, and keeps a session's tokens, storage and refresh in step.
+"""Knows who is signed in, and keeps a session's tokens, storage and refresh in step.
 
 The inner part of :class:`~rxlink.auth.session.AuthSession`, for links. Those who ask may be on several event loops, in
 several threads: what belongs together is decided under one lock, and nobody is told anything under it.
@@ -6,7 +6,6 @@ several threads: what belongs together is decided under one lock, and nobody is 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from functools import partial
 from itertools import count
@@ -16,12 +15,12 @@ from typing import Any
 from rxlink.auth.adoption import Finding, PartedLogins
 from rxlink.auth.announcer import Announcer
 from rxlink.auth.credential import Credential, Wallet
-from rxlink.auth.events import AuthState, AuthStatus, Ended, RefreshReason, RefreshStarted, TokensAdopted
-from rxlink.auth.failures import outcome_of
-from rxlink.auth.pending import PendingRequests
+from rxlink.auth.events import AuthState, AuthStatus, Ended, RefreshReason, TokensAdopted
+from rxlink.auth.gate import Gate
 from rxlink.auth.permit import Permit
+from rxlink.auth.refresh import Refresh
 from rxlink.auth.refresh_callback import RefreshCallback
-from rxlink.auth.refresher import Refresh, Refresher
+from rxlink.auth.refresher import Refresher
 from rxlink.auth.session_options import SessionOptions
 from rxlink.auth.storage import MemoryTokenStorage, StoredTokens, TokenStorage
 from rxlink.auth.storage.depot import Forgetful, Kept
@@ -29,7 +28,7 @@ from rxlink.auth.storage.serial import Turn
 from rxlink.auth.storage.shared import new_login
 from rxlink.auth.tokens import TokenSet, fingerprint
 from rxlink.auth.vault import Vault
-from rxlink.errors import AuthError, ClientClosed, InvariantError, SessionEnded
+from rxlink.errors import AuthError, ClientClosed, SessionEnded
 
 __all__ = ["Keeper"]
 
@@ -45,6 +44,7 @@ class Keeper:
         login: The context key under which operations keep whose login they belong to.
         wallet: The tokens in use.
         announcer: Who is told what happens.
+        gate: Lets operations go on, or has them wait.
         is_loaded: Whether it is known by now who is signed in.
         is_closed: Whether the session was closed.
     """
@@ -68,9 +68,15 @@ class Keeper:
             relogin=options.relogin,
             **limits,
         )
-        self._obtains_first = options.obtains_first
-        self._process = os.getpid()
-        self._is_of_one_process = storage is None or isinstance(storage, MemoryTokenStorage)
+        self.gate = Gate(
+            self,
+            self.wallet,
+            self._vault,
+            self._refresher,
+            lock=self._lock,
+            obtains_first=options.obtains_first,
+            is_of_one_process=storage is None or isinstance(storage, MemoryTokenStorage),
+        )
         self._why_nobody = NOBODY
         self.login = f"rxlink.auth.login.{next(_numbers)}"
         self.is_loaded = False
@@ -87,6 +93,11 @@ class Keeper:
         return self.is_loaded and not self._vault.is_outdated()
 
     @property
+    def was_never_signed_in(self) -> bool:
+        """Whether there were no tokens yet, nor a sign-out."""
+        return self._why_nobody is NOBODY
+
+    @property
     def tokens(self) -> TokenSet | None:
         """The tokens in use, and never the moment between those of two logins."""
         with self._lock:
@@ -95,73 +106,6 @@ class Keeper:
     def is_inside_refresh(self) -> bool:
         """Tell whether the caller is part of this session's own load or refresh, and so must not wait for it."""
         return self._refresher.flight.is_inside() or self._vault.loading.is_inside()
-
-    # -- who waits ----------------------------------------------------------------------------------------------------
-
-    def gate(
-        self, *, has_waited: bool = False, is_retry: bool = False, operation_name: str | None = None
-    ) -> PendingRequests[Any] | None:
-        """Return whom an operation must wait with before it is sent; None where it may be sent with ``credential``.
-
-        Args:
-            has_waited: Whether it has waited for a refresh: then only a rejection makes it wait once more.
-            is_retry: Whether it was sent before: then it also waits until the tokens are saved.
-            operation_name: Its name, for those who are told what has set off a refresh.
-
-        Raises:
-            ClientClosed: The session is closed.
-            InvariantError: Nobody may refresh here: no event loop runs, or the process was forked.
-        """
-        with self._lock:
-            self.refuse_closed()
-            if not self.is_up_to_date:
-                return self._vault.loading.join(None)
-            if is_retry and self._vault.is_saving and (wave := self._refresher.flight.wave) is not None:
-                return wave
-            reason = self._due()
-            if reason is None or (has_waited and reason is not RefreshReason.REJECTED):
-                return None
-            may_go_on = self._may_go_on(reason)
-            try:
-                wave, tell = self._join(reason, operation_name)
-            except InvariantError:
-                if not may_go_on:
-                    raise
-                return None
-        tell()
-        return None if may_go_on else wave
-
-    async def wait_for_load(self) -> None:
-        """Wait until it is known who is signed in."""
-        while not self.is_up_to_date:
-            with self._lock:
-                wave = None if self.is_up_to_date else self._vault.loading.join(None)
-            if wave is not None:
-                await outcome_of(wave)
-
-    async def refresh(self, *, is_forced: bool) -> None:
-        """Refresh where it is due, or in any case; join one that is under way."""
-        with self._lock:
-            self.refuse_closed()
-            reason = RefreshReason.FORCED if is_forced else self._due()
-            if reason is None:
-                return
-            wave, tell = self._join(reason, None)
-        tell()
-        await self.wait_with(wave)
-        if is_forced and self._refresher.serves_stale:
-            raise self._refresher.outage()
-
-    async def wait_with(self, wave: PendingRequests[Any]) -> None:
-        """Wait with the others.
-
-        Raises:
-            SessionEnded: Somebody else has signed in or out meanwhile.
-        """
-        epoch, is_load = self.wallet.epoch, not self.is_up_to_date
-        await outcome_of(wave)
-        if self.wallet.epoch != epoch and not is_load:  # by one who was released earlier
-            raise SessionEnded(self.wallet.parting)
 
     def reject(self, credential: Credential) -> None:
         """Take note that the server has refused these tokens."""
@@ -319,7 +263,7 @@ class Keeper:
             self.wallet.restore(found)
             return tell
         parting = _tell_nothing
-        if finding is Finding.OTHER_LOGIN and self._due() is not RefreshReason.MISSING:
+        if finding is Finding.OTHER_LOGIN and self.gate.due() is not RefreshReason.MISSING:
             if self.wallet.record is not None and self.wallet.record.login != found.login:
                 self._parted.note(self.wallet.record, is_final=True)
             self.wallet.start_epoch("another login")
@@ -334,39 +278,6 @@ class Keeper:
                 self.emit(TokensAdopted, fingerprint(tokens.access_token))
 
         return tell_all
-
-    def _due(self) -> RefreshReason | None:
-        if self.wallet.credential is None:
-            wants_first = self._obtains_first and self._why_nobody is NOBODY
-            return RefreshReason.MISSING if wants_first else None
-        return self.wallet.due()
-
-    def _may_go_on(self, reason: RefreshReason) -> bool:
-        """Tell whether operations go on while the refresh runs."""
-        is_stale = reason is RefreshReason.EXPIRED and self._refresher.serves_stale
-        return is_stale or reason is RefreshReason.EXPIRING
-
-    def _join(
-        self, reason: RefreshReason, operation_name: str | None
-    ) -> tuple[PendingRequests[TokenSet], Callable[[], None]]:
-        """Join a refresh or start one; return also what tells of it, which is for after the lock."""
-        is_under_way = self._refresher.flight.is_under_way
-        if not is_under_way and self._is_of_one_process and os.getpid() != self._process:
-            raise InvariantError(
-                "this AuthSession was made before the process was forked, and its refresh token may be used by the "
-                "parent; make a session in each process, or give them a storage that they share"
-            )
-        wave = self._refresher.join(reason)
-        if is_under_way:
-            return wave, _tell_nothing
-        tokens = self.wallet.tokens
-        shown = None if tokens is None else fingerprint(tokens.access_token)
-
-        def tell() -> None:
-            self.emit(RefreshStarted, reason, operation_name, shown)
-            self.publish()
-
-        return wave, tell
 
     def _end(
         self, error: SessionEnded, epoch: int | None = None, *, is_final: bool = False
@@ -431,4 +342,4 @@ class Keeper:
 
 
 def _tell_nothing() -> None:
-    """It is known already."""
+    """Nothing has changed."""

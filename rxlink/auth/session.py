@@ -180,9 +180,9 @@ class AuthSession:
         """
         self._check_call("get_token")
         has_waited = False
-        while (wave := self.keeper.gate(has_waited=has_waited)) is not None:
+        while (wave := self.keeper.gate.wave(has_waited=has_waited)) is not None:
             has_waited = has_waited or self.keeper.is_up_to_date
-            await self.keeper.wait_with(wave)
+            await self.keeper.gate.wait_with(wave)
         tokens = self.keeper.tokens
         return None if tokens is None else tokens.access_token
 
@@ -198,8 +198,8 @@ class AuthSession:
             InvariantError: Called from inside the session's own refresh.
         """
         self._check_call("refresh")
-        await self.keeper.wait_for_load()
-        await self.keeper.refresh(is_forced=force)
+        await self.keeper.gate.wait_for_load()
+        await self.keeper.gate.refresh(is_forced=force)
         return self.keeper.tokens
 
     async def set_tokens(self, tokens: TokenSet) -> None:

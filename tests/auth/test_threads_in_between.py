@@ -36,7 +36,7 @@ class TestReading:
         half_way = threading.Event()
         after(Wallet, "start_epoch", lambda: (half_way.set(), time.sleep(MOMENT)), monkeypatch)
         signing_in = Nudge(lambda: session.set_tokens(NEXT))
-        after(session.keeper, "gate", lambda: (signing_in.begin(), half_way.wait()), monkeypatch)
+        after(session.keeper.gate, "wave", lambda: (signing_in.begin(), half_way.wait()), monkeypatch)
 
         token = asyncio.run(session.get_token())
         signing_in.join()
@@ -63,7 +63,7 @@ class TestSigningOut:
             if len(calls) == 2:  # the first is for the load
                 elsewhere(built.session.clear)
 
-        after(built.session.keeper, "gate", sign_out, monkeypatch)
+        after(built.session.keeper.gate, "wave", sign_out, monkeypatch)
 
         (error,) = asyncio.run(one(built))
 
@@ -79,7 +79,7 @@ class TestSigningOut:
             if len(calls) == 2:  # the first is for the refusal
                 elsewhere(built.session.clear)
 
-        after(built.session.keeper, "gate", sign_out, monkeypatch)
+        after(built.session.keeper.gate, "wave", sign_out, monkeypatch)
 
         (error,) = asyncio.run(one(built))
 
