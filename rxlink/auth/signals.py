@@ -6,6 +6,7 @@ from asyncio import CancelledError
 from collections import deque
 from collections.abc import Callable
 from contextvars import copy_context
+from threading import Lock
 from typing import TypeVar
 
 from reactivex import Subject, abc
@@ -101,6 +102,7 @@ class _Listener(abc.ObserverBase[T]):
         self._observer = observer
         self._context = copy_context()
         self._loop = loop_here()
+        self._lock = Lock()
         self._to_call: deque[tuple[Callable[..., None], tuple[object, ...]]] = deque()
         self._is_busy = False
 
@@ -129,15 +131,23 @@ class _Listener(abc.ObserverBase[T]):
             self._call_all()
 
     def _call_all(self) -> None:
-        if self._is_busy:
-            return  # further up the stack
-        self._is_busy = True
+        """Make the calls, unless somebody further up the stack, or in another thread, is at it."""
+        with self._lock:
+            if self._is_busy:
+                return
+            self._is_busy = True
         try:
-            while self._to_call:
-                method, values = self._to_call.popleft()
+            while (call := self._next_to_call()) is not None:
+                method, values = call
                 self._run(method, *values)
-        finally:
-            self._is_busy = False
+        except BaseException:
+            self._is_busy = False  # the program is leaving, or a loop was told to stop
+            raise
+
+    def _next_to_call(self) -> tuple[Callable[..., None], tuple[object, ...]] | None:
+        with self._lock:
+            self._is_busy = bool(self._to_call)
+            return self._to_call.popleft() if self._to_call else None
 
     def _run(self, method: Callable[..., None], *values: object) -> None:
         try:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 from typing import Any
 
 import pytest
 
 from rxlink.auth.events import AuthStatus
 from rxlink.auth.signals import CurrentSignal, Signal
-from tests.auth.crew import Ear, HeldIssuer, elsewhere, on_threads, run_many, until, waiting
+from tests.auth.crew import Ear, HeldIssuer, Nudge, elsewhere, on_threads, run_many, until, waiting
 from tests.auth.scripted import bench, names_of
 from tests.recording import subscribed
 
@@ -110,6 +111,32 @@ class TestListening:
         asyncio.run(run())
 
         assert [f"{word} {value}" for value in (1, 2, 3) for word in ("begin", "end")] == busy
+
+    def test_the_last_change_of_another_thread_is_heard_where_no_loop_runs(self) -> None:
+        """E55, E100: what it tells in the very moment in which this thread is done with telling."""
+        heard: list[int] = []
+        signal = Signal[int]()
+        signal.subscribe(heard.append)
+        [listener] = signal.observers
+
+        async def tell() -> None:
+            listener.on_next(2)
+
+        nudge = Nudge(tell)
+
+        class Watched(deque[Any]):
+            def __len__(self) -> int:
+                length = super().__len__()
+                if not length:
+                    nudge()
+                return length
+
+        listener._to_call = Watched()  # type: ignore[attr-defined]
+
+        listener.on_next(1)
+        nudge.join()
+
+        assert [1, 2] == heard
 
 
 async def told(signal: Signal[int], value: int) -> None:
