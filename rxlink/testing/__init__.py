@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from rxlink.testing.auth_server import AuthServer, Fault
+from rxlink.testing.faulty_storage import FaultyTokenStorage, StorageFault
 from rxlink.testing.mock_link import MockLink
 from rxlink.testing.mock_subscription_link import MockSubscriptionLink
 from rxlink.testing.mocked_response import MockedResponse, realistic_delay
 from rxlink.testing.observable_stream import ObservableStream
+from rxlink.testing.storage_contract import SharedTokenStorageContract
 from rxlink.testing.virtual_time import VirtualTime, virtual
 
 __all__ = [
     "AuthServer",
     "Fault",
+    "FaultyTokenStorage",
     "MockLink",
     "MockSubscriptionLink",
     "MockedResponse",
     "ObservableStream",
+    "SharedTokenStorageContract",
+    "StorageFault",
     "VirtualTime",
     "realistic_delay",
     "virtual",
