@@ -70,11 +70,8 @@ class Permit:
             TokenRefreshError: Others have not given it back in time.
             TokenStorageError: What the storage raised is its cause.
         """
-        if self._holder in {UNSAVED, holder} and self._is_held():
-            self._holder = holder
-            return True
         try:
-            return await self._wait_for_it(holder, is_enough)
+            return await self._still_has_it(holder) or await self._wait_for_it(holder, is_enough)
         except AuthError as error:
             self._was_down = isinstance(error, TokenStorageError) and error.retryable
             raise
@@ -116,7 +113,11 @@ class Permit:
             self._was_down = False
             if lease is not None:
                 self._hold(holder, lease, asked_at)
-            await self._look()
+            try:
+                await self._look()
+            except BaseException:
+                await self.give_back(holder)  # who has not looked must not refresh
+                raise
             if is_enough(has_waited):
                 await self.give_back(holder)
                 return False
@@ -125,6 +126,19 @@ class Permit:
             has_waited = True
             self._check_patience(began)
             await sleep(random.uniform(0.5, 1.5) * POLL, self._scheduler)  # noqa: S311 - hides nothing
+
+    async def _still_has_it(self, holder: object) -> bool:
+        """Tell whether it was kept since the last try, or since tokens were to be saved."""
+        lease, asked_at = self._lease, self._ticks()
+        if lease is None or self._holder not in {UNSAVED, holder} or not self._is_held():
+            return False
+        self._holder = holder
+        if lease.duration is None:
+            return True
+        if await lease.renew() and self._lease is lease:
+            self._lasts_until = asked_at + lease.duration
+            return True
+        return False
 
     def _is_held(self) -> bool:
         return self._lease is not None and (self._lasts_until is None or self._ticks() < self._lasts_until)

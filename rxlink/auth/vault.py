@@ -172,6 +172,8 @@ class Vault:
         finally:
             if self._saving is kept:  # a storage may be slow to notice that it was cancelled
                 self._saving = None
+            if self.permit is not None and not self._unsaved.is_pending:
+                self.permit.give_back_soon()  # where the refresh was over before
 
     async def save(self, kept: Kept, turn: Turn | None = None) -> None:
         """Save the tokens of a login, or that nobody is signed in.
@@ -211,7 +213,7 @@ class Vault:
     def refresh_is_over(self, refresh: object) -> None:
         """Let the others refresh, unless tokens are still to be saved: those that are kept may be used up."""
         if self.permit is not None:
-            if self._unsaved.is_pending:
+            if self.is_saving or self._unsaved.is_pending:
                 self.permit.keep_for_saving(refresh)
             else:
                 self.permit.give_back_soon(refresh)

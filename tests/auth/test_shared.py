@@ -356,6 +356,39 @@ class TestAStorageThatFails:
         await fleet.aclose()
 
     @virtual
+    async def test_a_save_that_hangs_keeps_the_others_from_refreshing(self, time: VirtualTime) -> None:
+        """P1, P4, P10: those who wait go on at the time limit; the tokens are saved a second later."""
+        fleet = Fleet(time, 0)
+        storage = FaultyTokenStorage(fleet.memory)
+        one, other = (Host(storage, fleet.issuer, time, refresh_timeout=5) for _ in range(2))
+        await asyncio.gather(one.token(), other.token())
+        storage.faults.add(StorageFault.hang(), on="replace", times=1)
+        await asyncio.sleep(AT_THE_END)
+
+        tokens = await asyncio.gather(one.token(), other.token())
+
+        assert (["A1", "A1"], ["R0"], []) == (tokens, fleet.issuer.granted, fleet.issuer.reused)
+        for host in (one, other):
+            await host.session.aclose()
+
+    @virtual
+    async def test_who_could_not_look_under_the_lease_looks_again(self, time: VirtualTime) -> None:
+        """P1: another one has refreshed meanwhile."""
+        fleet = Fleet(time, 0)
+        storage = FaultyTokenStorage(fleet.memory)
+        one, other = Host(storage, fleet.issuer, time), Host(fleet.memory, fleet.issuer, time)
+        await asyncio.gather(one.token(), other.token())
+        await asyncio.sleep(AT_THE_END)
+        storage.faults.add(StorageFault.fail(), on="read", times=1)
+        asking = asyncio.create_task(one.token())
+        await asyncio.sleep(0)
+        await other.token()
+
+        assert ("A1", ["R0"], []) == (await asking, fleet.issuer.granted, fleet.issuer.reused)
+        for host in (one, other):
+            await host.session.aclose()
+
+    @virtual
     async def test_a_write_that_is_lost_is_noticed_and_made_again(self, time: VirtualTime) -> None:
         """P1, P4."""
         fleet = Fleet(time, 0)
