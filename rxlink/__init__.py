@@ -11,6 +11,8 @@ from rxlink.auth.events import (
     AuthStatus,
     CallbackFailed,
     Ended,
+    LeaseLost,
+    LoadFailed,
     OperationQueued,
     OperationRetried,
     RefreshFailed,
@@ -20,13 +22,23 @@ from rxlink.auth.events import (
     RefreshTryFailed,
     SaveFailed,
     SignedInAgain,
+    TokensAdopted,
     TokensSaved,
 )
 from rxlink.auth.link import AuthLink
 from rxlink.auth.pacing import BackoffOptions, CoolDownOptions
 from rxlink.auth.session import AuthSession
 from rxlink.auth.sessions import AuthSessions
-from rxlink.auth.storage import MemoryTokenStorage, TokenStorage
+from rxlink.auth.storage import (
+    FileTokenStorage,
+    KeyringTokenStorage,
+    MemoryTokenStorage,
+    RedisTokenStorage,
+    SharedTokenStorage,
+    StoredTokens,
+    TokenLease,
+    TokenStorage,
+)
 from rxlink.auth.token_refresh import TokenRefreshLink
 from rxlink.auth.tokens import TokenSet
 from rxlink.core.chain import concat, empty, execute, from_, split
@@ -41,6 +53,7 @@ from rxlink.errors import (
     ClientClosed,
     CombinedGraphQLErrors,
     CombinedProtocolErrors,
+    InvalidStoredTokens,
     InvariantError,
     InvariantTypeError,
     NetworkError,
@@ -110,10 +123,15 @@ __all__ = [
     "ErrorMeta",
     "ErrorResponse",
     "FetchResult",
+    "FileTokenStorage",
     "GraphQLRequest",
     "HttpLink",
+    "InvalidStoredTokens",
     "InvariantError",
     "InvariantTypeError",
+    "KeyringTokenStorage",
+    "LeaseLost",
+    "LoadFailed",
     "MemoryTokenStorage",
     "NetworkError",
     "NetworkTimeout",
@@ -124,6 +142,7 @@ __all__ = [
     "OperationType",
     "PersistedQueryLink",
     "PollingLink",
+    "RedisTokenStorage",
     "RefreshFailed",
     "RefreshReason",
     "RefreshStarted",
@@ -141,13 +160,17 @@ __all__ = [
     "ServerParseError",
     "SessionEnded",
     "SetContextLink",
+    "SharedTokenStorage",
     "SignedInAgain",
+    "StoredTokens",
+    "TokenLease",
     "TokenRefreshError",
     "TokenRefreshLink",
     "TokenRefreshTimeout",
     "TokenSet",
     "TokenStorage",
     "TokenStorageError",
+    "TokensAdopted",
     "TokensSaved",
     "Upload",
     "UploadError",

@@ -121,8 +121,8 @@ class Permit:
             if is_enough(has_waited):
                 await self.give_back(holder)
                 return False
-            if lease is not None:
-                return True
+            if lease is not None and self._is_held():
+                return True  # and not lost while this process stood still, so that what was read is old
             has_waited = True
             self._check_patience(began)
             await sleep(random.uniform(0.5, 1.5) * POLL, self._scheduler)  # noqa: S311 - hides nothing

@@ -1,0 +1,176 @@
+"""The storage in a file, for the processes of one machine."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Hashable
+from contextlib import suppress
+from pathlib import Path
+from threading import Lock
+from typing import Final
+from uuid import uuid4
+
+from rxlink.auth.storage._locks import FileLease, held, require_extra, take_lease
+from rxlink.auth.storage._off_loop import off_loop
+from rxlink.auth.storage._paths import FILE_MODE, checked_path, date_after, stamp_of, sync_folder
+from rxlink.auth.storage.record_text import from_text, to_text
+from rxlink.auth.storage.shared import LEASE, SharedTokenStorage, StoredTokens, TokenLease
+from rxlink.core.timing import Duration
+
+__all__ = ["FileTokenStorage"]
+
+logger = logging.getLogger(__name__)
+
+OPEN_TO_OTHERS: Final = 0o077
+"""The bits of a file's mode that are of any use to others than its owner."""
+
+NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+
+
+class FileTokenStorage(SharedTokenStorage):
+    """Keeps tokens in a file of their owner's alone. Processes and threads that name the same path share a session.
+
+    Whoever reads finds the tokens of before or those of after a save, whole, whenever the saver or the machine stops.
+    The right to refresh is a lock of the operating system on ``<path>.lock``. It is free as soon as its holder has
+    ended, however it did; a process that is merely stopped keeps it. The moment of a save is guarded by
+    ``<path>.write.lock``. Both files stay; do not remove them while anybody uses the tokens.
+
+    The folder must be on a local disk: on network file systems, neither locks nor dates of files can be relied upon.
+    Files are made with mode 0600, and folders that are missing with 0700; on Windows, who may read them is the
+    folder's business. Where the path is a symbolic link, what it points to is replaced.
+
+    Needs the extra ``filelock``.
+
+    Example:
+        >>> import asyncio
+        >>> import tempfile
+        >>> from rxlink import TokenSet
+        >>> from rxlink.auth.storage.file import FileTokenStorage
+        >>> async def main(folder):
+        ...     await FileTokenStorage(f"{folder}/tokens.json").save(TokenSet("A0"))
+        ...     tokens = await FileTokenStorage(f"{folder}/tokens.json").load()
+        ...     return tokens.access_token
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     asyncio.run(main(folder))
+        'A0'
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, lease: Duration = LEASE) -> None:
+        """Name the file; it need not be there, nor its folder.
+
+        Args:
+            path: The file. One that is relative is so to the working directory of now.
+            lease: Seconds; of no consequence here, where the lock of a process that has died is free at once.
+
+        Raises:
+            InvariantError: The path is none, or a folder's; or the extra ``filelock`` is not installed.
+            InvariantTypeError: It is neither text nor a ``Path``.
+        """
+        super().__init__(lease=lease)
+        self._path = checked_path("path", path)
+        self._warned = Lock()  # taken by the first who warns, and never given back
+        require_extra("FileTokenStorage", "filelock", "filelock")
+
+    def __repr__(self) -> str:
+        """Name the file."""
+        return f"FileTokenStorage({str(self._path)!r})"
+
+    async def read(self) -> StoredTokens | None:
+        """Return what the file holds; None where there is no file.
+
+        Raises:
+            InvalidStoredTokens: It holds something else.
+            OSError: It cannot be read.
+        """
+        return await off_loop(lambda: self._read(self._target()))
+
+    async def replace(self, old: StoredTokens | None, new: StoredTokens, /) -> bool:
+        """Keep ``new`` if ``old`` is what is kept; return when the disk has it.
+
+        Whoever leaves meanwhile may find it done later, and only if ``old`` was still kept then.
+
+        Raises:
+            InvalidStoredTokens: The file holds something else, and is left as it is.
+            OSError: It could not be written; it is left as it is.
+        """
+        return await off_loop(lambda: self._replace(old, new))
+
+    async def try_acquire(self) -> TokenLease | None:
+        """Return the right to refresh, or None where another process or session has it.
+
+        Raises:
+            OSError: The lock file cannot be made or locked.
+        """
+        return await off_loop(lambda: take_lease(_beside(self._target(), ".lock")), unwanted=_give_back)
+
+    def stamp(self) -> Hashable:
+        """Return date, number and size of the file."""
+        return stamp_of(self._path)
+
+    def _target(self) -> Path:
+        """Return the file that a link points to; who comes by the link and who does not must use the same locks."""
+        return self._path.resolve()
+
+    def _read(self, target: Path) -> StoredTokens | None:
+        try:
+            with target.open("rb") as file:
+                mode = os.fstat(file.fileno()).st_mode
+                text = file.read()
+        except FileNotFoundError:
+            return None
+        if os.name == "posix" and mode & OPEN_TO_OTHERS and self._warned.acquire(blocking=False):
+            logger.warning(
+                "the file %s is open to others than its owner (mode %04o); the next save gives it mode 0600",
+                target,
+                mode & 0o7777,
+            )
+        return from_text(text, f"the file {self._path}")
+
+    def _replace(self, old: StoredTokens | None, new: StoredTokens) -> bool:
+        target = self._target()
+        with held(_beside(target, ".write.lock")):
+            kept = self._read(target)
+            if kept is not old and (kept is None or not kept.is_same_as(old)):
+                return False
+            _write_whole(target, to_text(new).encode())
+        return True
+
+
+def _give_back(lease: FileLease | None) -> None:
+    if lease is not None:
+        lease.give_back()
+
+
+def _beside(target: Path, suffix: str) -> Path:
+    return target.with_name(target.name + suffix)
+
+
+def _write_whole(target: Path, data: bytes) -> None:
+    """Put a file in the place of another, under the lock; there is never a moment with a part of it there."""
+    _remove_leftovers(target)
+    temporary = target.with_name(f".{target.name}.{uuid4().hex}.tmp")
+    descriptor = os.open(temporary, NEW_FILE, FILE_MODE)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            temporary.chmod(FILE_MODE)  # a umask may have taken away the owner's own rights
+            file.write(data)
+            file.flush()
+            date_after(temporary, target)
+            os.fsync(file.fileno())  # else the new name may reach the disk before what it names
+        temporary.replace(target)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink()
+        raise
+    sync_folder(target.parent)
+
+
+def _remove_leftovers(target: Path) -> None:
+    """Remove what saves have left that were killed; whoever has the lock knows that none is under way."""
+    leftover = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{32}}\.tmp")
+    with suppress(OSError):  # tidiness is worth no failure
+        for name in os.listdir(target.parent):  # noqa: PTH208 - the names are all that is asked
+            if leftover.fullmatch(name):
+                target.with_name(name).unlink()
