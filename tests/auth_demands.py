@@ -202,11 +202,7 @@ PAGES = {
 
 LATER = {
     "S19": "there is no WebSocket link yet; its demands come with it",
-    "S53": "across processes: needs a storage that several of them share",
     "E56": "there is no synchronous face yet; it is the client's, not the session's",
-    "E72": "across processes: needs a lock beside the storage",
-    "E73": "across processes: needs a storage that several of them share",
-    "E74": "across processes: needs the storage in a file",
 }
 """Demands of a part that is not there yet, with the reason. They may have tests of what one process shows."""
 
