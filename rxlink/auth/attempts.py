@@ -83,11 +83,13 @@ class FirstAttempt:
         if wave is None:
             self._send()
             return
-        keeper.emit(OperationQueued, operation.operation_name)
         if not keeper.is_up_to_date:
+            if not keeper.is_loaded:
+                keeper.emit(OperationQueued, operation.operation_name)
             # The wait for a load says nothing about a refresh.
             wave.wait(self._root, lambda _: self._admit_loaded(has_waited=has_waited), partial(self.fail, None))
             return
+        keeper.emit(OperationQueued, operation.operation_name)
         self._is_bound = True
         if keeper.wallet.credential is not None:
             operation.set_context({self._authorization.login: self._epoch})

@@ -127,15 +127,16 @@ class Wallet:
         if (tokens := record.tokens) is not None:
             self._use(tokens, self._judge(tokens, self._clock(), is_fresh=False), is_unproven=False)
 
-    def leave(self, *, is_final: bool) -> StoredTokens:
+    def leave(self, reason: str, *, is_final: bool) -> StoredTokens:
         """Return what is to be kept from now on: that nobody is signed in.
 
         Args:
+            reason: Why.
             is_final: Whether somebody has signed out, whatever is kept by now.
         """
         before = self.record
         self.record = StoredTokens(
-            None, new_login() if before is None else before.login, 1 if before is None else before.serial + 1
+            None, new_login() if before is None else before.login, 1 if before is None else before.serial + 1, reason
         )
         self.is_new_login = is_final
         return self.record

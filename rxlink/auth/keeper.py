@@ -258,7 +258,7 @@ class Keeper:
         if found is None or finding is Finding.OLD:
             return _tell_nothing
         if finding is Finding.SIGN_OUT:
-            error = SessionEnded("signed out")
+            error = SessionEnded(found.reason or "signed out")
             tell = self._leave(error, self._refresher.start_over, is_final=False)
             self.wallet.restore(found)
             return tell
@@ -297,7 +297,7 @@ class Keeper:
                 return None
             turn, base = self._vault.take_turn(), self.wallet.record
             tell = self._leave(error, self._part, is_final=is_final)
-            self.wallet.leave(is_final=is_final)
+            self.wallet.leave(error.reason, is_final=is_final)
             kept = self._kept(base)
         tell()
         return kept, turn

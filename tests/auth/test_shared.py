@@ -169,6 +169,18 @@ class TestOthersLogins:
         assert ([None] * 3, ["A-bob"] * 3) == (nobody, await fleet.tokens())
         await fleet.aclose()
 
+    @virtual
+    async def test_a_sign_out_by_who_has_not_heard_of_another_login_is_one_for_all(self, time: VirtualTime) -> None:
+        """P8."""
+        fleet = Fleet(time, 3)
+        await fleet.tokens()
+        await fleet.hosts[0].session.set_tokens(fleet.issuer.sign_in("bob"))
+
+        await fleet.hosts[1].session.clear()
+
+        assert [None] * 3 == await fleet.tokens()
+        await fleet.aclose()
+
     @pytest.mark.parametrize("what", ["clear", "set_tokens"])
     @virtual
     async def test_during_a_refresh_elsewhere_they_win(self, time: VirtualTime, what: str) -> None:
@@ -201,10 +213,11 @@ class TestOthersLogins:
 
         outcomes = await fleet.tokens()
 
-        assert [SessionEnded] + [type(None)] * 3 == sorted(map(type, outcomes), key=str) or all(
-            outcome is None or isinstance(outcome, SessionEnded) for outcome in outcomes
-        )
-        assert [1] * 4 == [sum(isinstance(event, Ended) for event in host.events) for host in fleet.hosts]
+        errors = [str(outcome) for outcome in outcomes if outcome is not None]
+        assert ["the session has ended (refresh token rejected); sign in again"] * 4 == errors
+        assert [["refresh token rejected"]] * 4 == [
+            [event.reason for event in host.events if isinstance(event, Ended)] for host in fleet.hosts
+        ]
         assert 1 == len(fleet.issuer.calls)
         await fleet.aclose()
 

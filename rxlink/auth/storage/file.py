@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from collections.abc import Hashable
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from typing import Final
-from uuid import uuid4
 
 from rxlink.auth.storage._locks import FileLease, held, require_extra, take_lease
 from rxlink.auth.storage._off_loop import off_loop
@@ -18,6 +16,7 @@ from rxlink.auth.storage._paths import FILE_MODE, checked_path, date_after, stam
 from rxlink.auth.storage.record_text import from_text, to_text
 from rxlink.auth.storage.shared import LEASE, SharedTokenStorage, StoredTokens, TokenLease
 from rxlink.core.timing import Duration
+from rxlink.errors import InvalidStoredTokens
 
 __all__ = ["FileTokenStorage"]
 
@@ -33,6 +32,8 @@ class FileTokenStorage(SharedTokenStorage):
     """Keeps tokens in a file of their owner's alone. Processes and threads that name the same path share a session.
 
     Whoever reads finds the tokens of before or those of after a save, whole, whenever the saver or the machine stops.
+    A save that was killed when all of it was written is finished by whoever comes next: the tokens of before are used
+    up, and the session would be lost.
     The right to refresh is a lock of the operating system on ``<path>.lock``. It is free as soon as its holder has
     ended, however it did; a process that is merely stopped keeps it. The moment of a save is guarded by
     ``<path>.write.lock``. Both files stay; do not remove them while anybody uses the tokens.
@@ -84,7 +85,7 @@ class FileTokenStorage(SharedTokenStorage):
             InvalidStoredTokens: It holds something else.
             OSError: It cannot be read.
         """
-        return await off_loop(lambda: self._read(self._target()))
+        return await off_loop(self._read_finished)
 
     async def replace(self, old: StoredTokens | None, new: StoredTokens, /) -> bool:
         """Keep ``new`` if ``old`` is what is kept; return when the disk has it.
@@ -113,6 +114,28 @@ class FileTokenStorage(SharedTokenStorage):
         """Return the file that a link points to; who comes by the link and who does not must use the same locks."""
         return self._path.resolve()
 
+    def _read_finished(self) -> StoredTokens | None:
+        """Read; where a save was killed when all of it was written, finish it first."""
+        target = self._target()
+        if _unfinished(target).exists():
+            with held(_beside(target, ".write.lock")):
+                self._finish(target)
+        return self._read(target)
+
+    def _finish(self, target: Path) -> None:
+        """Under the lock: whoever has it knows that no save is under way, and that nothing was saved since."""
+        leftover = _unfinished(target)
+        try:
+            written = from_text(leftover.read_bytes(), f"the file {leftover}")
+        except (FileNotFoundError, InvalidStoredTokens):
+            written = None
+        kept = self._read(target)
+        if written is not None and written.serial == (0 if kept is None else kept.serial) + 1:
+            leftover.replace(target)
+            sync_folder(target.parent)
+        else:
+            leftover.unlink(missing_ok=True)
+
     def _read(self, target: Path) -> StoredTokens | None:
         try:
             with target.open("rb") as file:
@@ -131,6 +154,7 @@ class FileTokenStorage(SharedTokenStorage):
     def _replace(self, old: StoredTokens | None, new: StoredTokens) -> bool:
         target = self._target()
         with held(_beside(target, ".write.lock")):
+            self._finish(target)
             kept = self._read(target)
             if kept is not old and (kept is None or not kept.is_same_as(old)):
                 return False
@@ -149,8 +173,7 @@ def _beside(target: Path, suffix: str) -> Path:
 
 def _write_whole(target: Path, data: bytes) -> None:
     """Put a file in the place of another, under the lock; there is never a moment with a part of it there."""
-    _remove_leftovers(target)
-    temporary = target.with_name(f".{target.name}.{uuid4().hex}.tmp")
+    temporary = _unfinished(target)
     descriptor = os.open(temporary, NEW_FILE, FILE_MODE)
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -167,10 +190,6 @@ def _write_whole(target: Path, data: bytes) -> None:
     sync_folder(target.parent)
 
 
-def _remove_leftovers(target: Path) -> None:
-    """Remove what saves have left that were killed; whoever has the lock knows that none is under way."""
-    leftover = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{32}}\.tmp")
-    with suppress(OSError):  # tidiness is worth no failure
-        for name in os.listdir(target.parent):  # noqa: PTH208 - the names are all that is asked
-            if leftover.fullmatch(name):
-                target.with_name(name).unlink()
+def _unfinished(target: Path) -> Path:
+    """Return the file that a save writes before it takes its place: the same one each time, so that others find it."""
+    return target.with_name(f".{target.name}.rxlink.tmp")

@@ -30,7 +30,7 @@ def to_text(record: StoredTokens) -> str:
             "expires_at": None if tokens.expires_at is None else tokens.expires_at.isoformat(),
         }
     said = {"format": FORMAT, "version": VERSION, "login": record.login, "serial": record.serial, "tokens": kept}
-    return json.dumps(said, indent=1)
+    return json.dumps(said if record.reason is None else said | {"reason": record.reason}, indent=1)
 
 
 def from_text(text: str | bytes, where: str) -> StoredTokens:
@@ -66,7 +66,10 @@ def _record_of(found: dict[str, Any], where: str) -> StoredTokens:
     if kept is not None and not isinstance(kept, dict):
         raise InvalidStoredTokens(where, "its `tokens` are neither an object nor null")
     tokens = None if kept is None else _tokens_of(cast("dict[str, Any]", kept), where)
-    return StoredTokens(tokens, login, serial)
+    reason = found.get("reason")
+    if reason is not None and not isinstance(reason, str):
+        raise InvalidStoredTokens(where, "its `reason` is no text")
+    return StoredTokens(tokens, login, serial, reason)
 
 
 def _tokens_of(kept: dict[str, Any], where: str) -> TokenSet:

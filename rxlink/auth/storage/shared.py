@@ -29,11 +29,13 @@ class StoredTokens:
         tokens: The tokens; None once somebody has signed out.
         login: Which sign-in they are of: a refresh keeps it, a new sign-in has another.
         serial: Counts the changes, from 1: of two, the one with the larger number is the newer.
+        reason: Why nobody is signed in, where there are no tokens.
     """
 
     tokens: TokenSet | None
     login: str
     serial: int
+    reason: str | None = None
 
     def is_same_as(self, other: StoredTokens | None) -> bool:
         """Tell whether both are of the same change."""

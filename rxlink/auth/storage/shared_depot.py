@@ -59,8 +59,10 @@ class SharedDepot:
         if kept.is_login:
             over = await self._storage.read()
         while True:
-            if kept.is_login and over is not None and over.serial >= new.serial:
-                new = replace(new, serial=over.serial + 1)
+            if kept.is_login and over is not None:
+                # Who signs out parts with whoever is signed in there, and they are to know it.
+                login = new.login if new.tokens is not None else over.login
+                new = replace(new, login=login, serial=max(new.serial, over.serial + 1))
             if await self._storage.replace(over, new):
                 break
             found = await self._storage.read()

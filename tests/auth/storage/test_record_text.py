@@ -28,6 +28,7 @@ RECORDS = st.builds(
     ),
     st.text(min_size=1, max_size=10),
     st.integers(1, 10**12),
+    st.none() | st.text(max_size=10),
 )
 GOOD = json.loads(to_text(StoredTokens(TokenSet("planted-access", "planted-refresh", 3.0), "login", 3)))
 
@@ -69,6 +70,7 @@ def test_no_bytes_make_it_raise_anything_else(garbage: bytes) -> None:
         ({"serial": 0}, "`serial`"),
         ({"serial": True}, "`serial`"),
         ({"serial": "1"}, "`serial`"),
+        ({"reason": 5}, "`reason` is no text"),
         ({"tokens": []}, "neither an object nor null"),
         ({"tokens": {}}, "no `access_token`"),
         ({"tokens": {"access_token": ""}}, "`access_token` is empty"),
