@@ -20,6 +20,8 @@ __all__ = ["Permit"]
 
 POLL: Final = 0.05
 """Seconds between two tries to get the lease, on average; each time newer tokens are looked for, too."""
+RELEASE_LIMIT: Final = 2.0
+"""Seconds after which a lease that cannot be given back is left to end by itself."""
 UNSAVED: Final = object()
 """Who holds the lease while tokens of a refresh that is over are still to be saved."""
 
@@ -100,7 +102,7 @@ class Permit:
         """Give it back now, whoever holds it."""
         await self.give_back(self._holder)
         if chores := [chore for chore in tuple(self._chores) if chore.get_loop() is running_loop()]:
-            await asyncio.wait(chores, timeout=self._storage.lease)
+            await asyncio.wait(chores)
 
     async def _wait_for_it(self, holder: object, is_enough: Callable[[bool], bool]) -> bool:
         if self._was_down:
@@ -116,10 +118,10 @@ class Permit:
             try:
                 await self._look()
             except BaseException:
-                await self.give_back(holder)  # who has not looked must not refresh
+                self.give_back_soon(holder)  # who has not looked must not refresh
                 raise
             if is_enough(has_waited):
-                await self.give_back(holder)
+                self.give_back_soon(holder)
                 return False
             if lease is not None and self._is_held():
                 return True  # and not lost while this process stood still, so that what was read is old
@@ -186,4 +188,5 @@ class Permit:
 
 async def _release(lease: TokenLease) -> None:
     with suppress(Exception):
-        await lease.release()
+        async with asyncio.timeout(RELEASE_LIMIT):
+            await lease.release()

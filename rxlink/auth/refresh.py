@@ -77,6 +77,9 @@ class RefreshOwner(Protocol):
     def refresh_failed(self, refresh: Refresh, error: AuthError, /) -> None:
         """Take note that a refresh ended without tokens."""
 
+    def publish(self) -> None:
+        """Tell where the session stands now."""
+
     def emit(self, event: Callable[..., AuthEvent], /, *values: object) -> None:
         """Tell the listeners."""
 

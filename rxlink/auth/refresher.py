@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime
 from threading import RLock
@@ -124,9 +125,9 @@ class Refresher:
         refresh.ends = refresh.began + self._time_limit
         try:
             return await self._try_until_it_works(refresh, pause)
-        except BaseException:
+        except asyncio.CancelledError:
             if (permit := self._owner.permit) is not None:
-                await permit.give_back(refresh)
+                await permit.give_back(refresh)  # where the loop ends, nothing comes of it later
             raise
 
     async def _try_until_it_works(self, refresh: Refresh, pause: float) -> TokenSet | None:
@@ -242,6 +243,7 @@ class Refresher:
     async def _keep(self, refresh: Refresh, tokens: TokenSet) -> TokenSet:
         self._backoff.reset()
         if refresh.is_adopted:
+            self._owner.publish()
             return tokens
         self._tell(RefreshSucceeded, refresh, self.flight.waiting, fingerprint(tokens.access_token))
         return await self._owner.keep(refresh, tokens)

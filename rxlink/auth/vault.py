@@ -186,7 +186,9 @@ class Vault:
         except TokenStorageError:
             if self._shared is not None:
                 # A sign-out that comes late is of the login that it was meant for, and of no other.
-                self._unsaved.note(kept if kept.record.tokens is not None else replace(kept, is_login=False))
+                self._unsaved.note(
+                    kept if kept.record.tokens is not None else replace(kept, is_login=False, is_late=True)
+                )
             raise
 
     async def forget(self, kept: Kept, turn: Turn | None = None) -> None:

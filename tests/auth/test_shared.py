@@ -30,6 +30,7 @@ class TestOneRefresh:
         tokens = await fleet.tokens()
 
         assert (["A1"] * 50, ["R0"], []) == (tokens, fleet.issuer.granted, fleet.issuer.reused)
+        assert [AuthStatus.AUTHENTICATED] * 50 == [host.states[-1].status for host in fleet.hosts]
         assert 49 == sum("TokensAdopted" in host.heard for host in fleet.hosts)
         await fleet.aclose()
 
@@ -508,6 +509,43 @@ class TestAStorageThatFails:
         assert (None, None, None) == (during, await one.token(), await other.token())
         for host in (one, other):
             await host.session.aclose()
+
+    @virtual
+    async def test_a_sign_out_that_is_kept_late_wins_over_a_refresh_of_the_same_login(self, time: VirtualTime) -> None:
+        """P8: neither could be kept at first, and the refresh is kept before it."""
+        fleet = Fleet(time, 0)
+        ours, theirs = FaultyTokenStorage(fleet.memory), FaultyTokenStorage(fleet.memory)
+        one, other = Host(ours, fleet.issuer, time), Host(theirs, fleet.issuer, time)
+        await asyncio.gather(one.token(), other.token())
+        ours.faults.add(StorageFault.fail(OSError("full")), on="replace", times=1)
+        refreshing = asyncio.create_task(other.session.refresh(force=True))
+        await asyncio.sleep(0.15)  # the issuer has answered
+        with pytest.raises(TokenStorageError):
+            await one.session.clear()
+        await refreshing
+        await asyncio.sleep(3)
+
+        assert (None, None, None) == (await one.token(), await other.token(), await fleet.memory.load())
+        for host in (one, other):
+            await host.session.aclose()
+
+    @virtual
+    async def test_a_release_that_hangs_holds_up_nobody(self, time: VirtualTime) -> None:
+        """P10: neither those who wait, nor closing for long."""
+        fleet = Fleet(time, 0)
+        storage = FaultyTokenStorage(fleet.memory)
+        host = Host(storage, fleet.issuer, time)
+        await host.token()
+        storage.faults.add(StorageFault.hang(), on="release", times=None)
+        fleet.issuer.is_revoked = True
+        before = time.monotonic()
+
+        with pytest.raises(SessionEnded):
+            await host.session.refresh(force=True)
+        told = time.monotonic() - before
+        await host.session.aclose()
+
+        assert (True, True) == (told < 1, time.monotonic() - before < 4)
 
 
 async def test_it_takes_no_reused_issuer_for_granted() -> None:

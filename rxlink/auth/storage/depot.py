@@ -27,12 +27,14 @@ class Kept:
         generation: Of the tokens.
         base: What it follows: where something else is kept by now, that one stays.
         is_login: Whether it goes over whatever is kept: somebody has signed in or out.
+        is_late: Whether it is a sign-out that could not be kept at once: it goes over whatever is of its own login.
     """
 
     record: StoredTokens
     generation: int
     base: StoredTokens | None = None
     is_login: bool = False
+    is_late: bool = False
 
 
 class Superseded(Exception):
