@@ -108,7 +108,7 @@ PROMISES = (
         "P4",
         "the save is not awaited",
         "auth/keeper.py",
-        "        await self._vault.save_refreshed(kept, generation, turn)",
+        "        await self._vault.save_refreshed(kept, turn)",
         "        import asyncio; self.saving = asyncio.ensure_future(\n"
         "            self._vault.save_refreshed(kept, generation, turn))",
         "TestP4SavedBeforeRetried::test_p4_no_retry_is_sent_before_the_save_has_returned",
@@ -116,7 +116,7 @@ PROMISES = (
     Break(
         "P4",
         "who is refused while the tokens are saved is retried at once",
-        "auth/keeper.py",
+        "auth/gate.py",
         "if is_retry and self._vault.is_saving",
         "if False and self._vault.is_saving",
         "TestP4SavedBeforeRetried::test_p4_who_is_refused_late_waits_for_the_save_too",
@@ -140,7 +140,7 @@ PROMISES = (
     Break(
         "P5",
         "operations wait for an advisory refresh",
-        "auth/keeper.py",
+        "auth/gate.py",
         "return is_stale or reason is RefreshReason.EXPIRING",
         "return False",
         "TestP5NoRefreshWithoutReason::test_p5_operations_go_on_during_an_advisory_refresh",
@@ -148,7 +148,7 @@ PROMISES = (
     Break(
         "P5",
         "operations go on with a token that was refused",
-        "auth/keeper.py",
+        "auth/gate.py",
         "return is_stale or reason is RefreshReason.EXPIRING",
         "return True",
         "TestP5NoRefreshWithoutReason::test_p5_operations_that_start_during_the_refresh_of_a_refused_token_wait",
@@ -214,8 +214,8 @@ PROMISES = (
     Break(
         "P8",
         "get_token takes whatever token is there after the wait",
-        "auth/keeper.py",
-        "        if self.wallet.epoch != epoch:",
+        "auth/gate.py",
+        "        if self._wallet.epoch != epoch and not is_load:",
         "        if False:",
         "TestP8LoginsNeverMix::test_p8_get_token_gives_nobody_the_token_of_another_login",
     ),
@@ -223,9 +223,9 @@ PROMISES = (
         "P8",
         "another login ends the old operations before its tokens are there",
         "auth/keeper.py",
-        "            kept = self.wallet.renew(tokens, is_refreshed=False)\n",
+        "            self.wallet.renew(tokens, is_refreshed=False)\n",
         '            self._part()(SessionEnded("another login"))\n'
-        "            kept = self.wallet.renew(tokens, is_refreshed=False)\n",
+        "            self.wallet.renew(tokens, is_refreshed=False)\n",
         "TestP8LoginsNeverMix::test_p8_who_starts_anew_when_another_login_ends_them_carries_its_token",
     ),
     Break(
@@ -299,6 +299,46 @@ PROMISES = (
         "place.root.resume(place.on_error, self.exception)",
         "place.on_error(self.exception)",
         "TestP11OwnContext::test_p11_in_a_wave_of_a_hundred_each_setter_and_observer_sees_its_own",
+    ),
+    Break(
+        "P1",
+        "the storage is not read again under the lease",
+        "auth/permit.py",
+        "                await self._look()\n            except BaseException:",
+        "                pass\n            except BaseException:",
+        "auth/test_shared.py::TestOneRefresh::test_of_fifty_that_see_the_token_end_one_refreshes",
+    ),
+    Break(
+        "P1",
+        "tokens go over those of another",
+        "auth/storage/shared_depot.py",
+        "            elif not kept.is_login and not self._may_go_over(found, new):\n",
+        "            elif False:\n",
+        "auth/test_shared.py::TestLosingTheRace::test_tokens_of_a_refresh_do_not_go_over_those_of_another",
+    ),
+    Break(
+        "P4",
+        "others refresh while tokens are still to be saved",
+        "auth/vault.py",
+        "            if self.is_saving or self._unsaved.is_pending:\n",
+        "            if False:\n",
+        "auth/test_shared.py::TestAStorageThatFails::test_tokens_that_are_not_saved_are_saved_before_others_may_refresh",
+    ),
+    Break(
+        "P10",
+        "the lease is not given back",
+        "auth/vault.py",
+        "                self.permit.give_back_soon(refresh)\n",
+        "                pass\n",
+        "auth/test_shared.py::TestTheLease::test_it_is_given_back_however_the_refresh_ends",
+    ),
+    Break(
+        "P8",
+        "a sign-out elsewhere is not noticed",
+        "auth/storage/shared_depot.py",
+        "        return self._storage.stamp() != self._stamp\n",
+        "        return self._stamp is NEVER_SEEN\n",
+        "auth/test_shared.py::TestOthersLogins::test_a_sign_out_elsewhere_is_noticed_at_the_next_use",
     ),
 )
 

@@ -39,8 +39,10 @@ STORIES = "auth/test_promise_by_promise.py"
 HOSTILE = "auth/test_hostile.py"
 PUBLIC = ("test_defaults.py", "test_function_options.py")
 """Of the options of all public modules."""
+SHARED = ("auth/test_shared.py",)
 SESSION = ("auth/test_session*.py", "auth/test_vault.py", STORIES)
 ALSO = {
+    "auth/adoption": SHARED,
     "auth/announcer": ("auth/test_session*.py", "auth/test_refresher.py", "auth/test_signals.py"),
     "auth/attempts": ("auth/test_link*.py", STORIES),
     "auth/authorization": ("auth/test_link*.py", STORIES),
@@ -50,12 +52,15 @@ ALSO = {
     "auth/expiry": ("auth/test_windows*.py", "auth/test_clock_offset.py"),
     "auth/failures": ("auth/test_refresher.py",),
     "auth/flight": ("auth/test_single_flight*.py", "auth/test_threads.py"),
-    "auth/keeper": SESSION,
+    "auth/gate": (*SESSION, "auth/test_outage.py"),
+    "auth/keeper": (*SESSION, *SHARED),
     "auth/link": (STORIES,),
     "auth/pacing": (HOSTILE,),
     "auth/pending": (STORIES,),
     "auth/oauth2_client": ("auth/test_oauth2*.py", "transport/test_oauth2*.py"),
     "auth/oauth2": ("transport/test_oauth2*.py",),
+    "auth/permit": SHARED,
+    "auth/refresh": SHARED,
     "auth/refresh_callback": ("auth/test_refresher*.py",),
     "auth/refresher": (HOSTILE, STORIES),
     "auth/relogin": ("auth/test_session*.py",),
@@ -65,9 +70,16 @@ ALSO = {
     "auth/token_refresh": ("auth/test_token_renewal*.py",),
     "auth/token_renewal": ("auth/test_token_refresh*.py",),
     "auth/token_response": ("auth/test_token_renewal*.py",),
+    "auth/storage/_locks": ("auth/storage/test_file*.py", "auth/storage/test_keyring.py"),
+    "auth/storage/depot": ("auth/test_session.py", "auth/test_vault.py", *SHARED),
+    "auth/storage/plain": ("auth/storage/test_memory.py",),
+    "auth/storage/redis_clients": ("auth/storage/test_redis*.py",),
+    "auth/storage/shared": ("auth/storage/test_contracts.py", *SHARED),
+    "auth/storage/shared_depot": SHARED,
     "auth/tokens": ("auth/test_secrets.py",),
-    "auth/unsaved": ("auth/test_session.py", "auth/test_vault.py"),
-    "auth/vault": (HOSTILE, "auth/test_session.py", "auth/test_secrets.py", STORIES),
+    "auth/unsaved": ("auth/test_session.py", "auth/test_vault.py", *SHARED),
+    "auth/watch": ("auth/storage/test_redis_watch.py", *SHARED),
+    "auth/vault": (*SHARED, HOSTILE, "auth/test_session.py", "auth/test_secrets.py", STORIES),
     "links/_batching": ("links/test_batch.py",),
     "links/_persisted_query_errors": ("links/test_persisted_query_secrets.py",),
     "links/_persisted_query_form": ("links/test_persisted_queries.py",),

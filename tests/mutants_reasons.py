@@ -67,8 +67,8 @@ REASONS: tuple[Reason, ...] = (
     ),
     Reason(
         "auth/keeper",
-        "await self._vault.save_refreshed(kept, generation, turn)\n        return kept",
-        "await self._vault.save_refreshed(kept, generation, turn)\n        return None",
+        "await self._vault.save_refreshed(kept, turn)\n        return renewed",
+        "await self._vault.save_refreshed(kept, turn)\n        return None",
         "those who wait only hear that there are tokens, and find them in the wallet",
     ),
     Reason(
@@ -79,8 +79,8 @@ REASONS: tuple[Reason, ...] = (
     ),
     Reason(
         "auth/vault",
-        "self._use(None if tokens is None else checked_tokens(tokens))\n        return loaded",
-        "self._use(None if tokens is None else checked_tokens(tokens))\n        return None",
+        "self._owner.adopt(*loaded)\n        return loaded",
+        "self._owner.adopt(*loaded)\n        return None",
         "those who wait only hear that it is loaded, and find the tokens in the wallet",
     ),
     Reason(
