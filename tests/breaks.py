@@ -314,7 +314,7 @@ PROMISES = (
         "auth/storage/shared_depot.py",
         "            elif not kept.is_login and not self._may_go_over(found, new):\n",
         "            elif False:\n",
-        "auth/test_shared.py::TestLosingTheRace::test_tokens_of_a_refresh_do_not_go_over_those_of_another",
+        "auth/test_shared_lease.py::TestLosingTheRace::test_tokens_of_a_refresh_do_not_go_over_those_of_another",
     ),
     Break(
         "P4",
@@ -322,7 +322,7 @@ PROMISES = (
         "auth/vault.py",
         "            if self.is_saving or self._unsaved.is_pending:\n",
         "            if False:\n",
-        "auth/test_shared.py::TestAStorageThatFails::test_tokens_that_are_not_saved_are_saved_before_others_may_refresh",
+        "auth/test_shared_outage.py::TestAStorageThatFails::test_tokens_that_are_not_saved_are_saved_before_others_may_refresh",
     ),
     Break(
         "P10",
@@ -330,7 +330,7 @@ PROMISES = (
         "auth/vault.py",
         "                self.permit.give_back_soon(refresh)\n",
         "                pass\n",
-        "auth/test_shared.py::TestTheLease::test_it_is_given_back_however_the_refresh_ends",
+        "auth/test_shared_lease.py::TestTheLease::test_it_is_given_back_however_the_refresh_ends",
     ),
     Break(
         "P8",

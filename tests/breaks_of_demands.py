@@ -774,7 +774,7 @@ DEMANDS = (
         "auth/refresher.py",
         "            if self._owner.permit is None:\n                raise\n",
         "            raise\n",
-        "auth/test_shared.py::TestLosingTheRace::test_invalid_grant_with_a_newer_pair_in_the_store_adopts_it",
+        "auth/test_shared_lease.py::TestLosingTheRace::test_invalid_grant_with_a_newer_pair_in_the_store_adopts_it",
     ),
     Break(
         "E72",
@@ -782,7 +782,7 @@ DEMANDS = (
         "auth/refresher.py",
         "            self.flight.extend(self._time_limit)\n            refresh.ends",
         "            refresh.ends",
-        "auth/test_shared.py::TestTheLease::test_the_time_of_others_is_not_taken_from_ones_own",
+        "auth/test_shared_lease.py::TestTheLease::test_the_time_of_others_is_not_taken_from_ones_own",
     ),
     Break(
         "E74",
@@ -798,7 +798,7 @@ DEMANDS = (
         "auth/storage/shared_depot.py",
         "        await self._check(new)\n",
         "",
-        "auth/test_shared.py::TestAStorageThatFails::test_a_write_that_is_lost_is_noticed_and_made_again",
+        "auth/test_shared_outage.py::TestAStorageThatFails::test_a_write_that_is_lost_is_noticed_and_made_again",
     ),
     Break(
         "E68",
@@ -806,6 +806,6 @@ DEMANDS = (
         "auth/storage/shared_depot.py",
         "        if found is None or found.serial < self._serial:\n",
         "        if found is not None and found.serial < self._serial:\n",
-        "auth/test_shared.py::TestAStorageThatFails::test_a_storage_that_has_lost_everything_gets_it_back",
+        "auth/test_shared_outage.py::TestAStorageThatFails::test_a_storage_that_has_lost_everything_gets_it_back",
     ),
 )

@@ -39,7 +39,7 @@ STORIES = "auth/test_promise_by_promise.py"
 HOSTILE = "auth/test_hostile.py"
 PUBLIC = ("test_defaults.py", "test_function_options.py")
 """Of the options of all public modules."""
-SHARED = ("auth/test_shared.py",)
+SHARED = ("auth/test_shared.py", "auth/test_shared_lease.py", "auth/test_shared_outage.py")
 SESSION = ("auth/test_session*.py", "auth/test_vault.py", STORIES)
 ALSO = {
     "auth/adoption": SHARED,

@@ -273,6 +273,8 @@ class Vault:
         return True
 
     async def _try_to_save(self, kept: Kept, turn: Turn) -> None:
+        if self._watch is not None:
+            self._watch.start()  # a session may begin with a sign-in, and load nothing
         try:
             record = await self._within_limit(turn.save(kept))
         except Superseded as superseded:
