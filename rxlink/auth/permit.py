@@ -73,7 +73,7 @@ class Permit:
             TokenStorageError: What the storage raised is its cause.
         """
         try:
-            return await self._still_has_it(holder) or await self._wait_for_it(holder, is_enough)
+            return await self._wait_for_it(holder, is_enough)
         except AuthError as error:
             self._was_down = isinstance(error, TokenStorageError) and error.retryable
             raise
@@ -110,24 +110,30 @@ class Permit:
             await sleep(self._storage.lease, self._scheduler)
         began, has_waited = self._ticks(), False
         while True:
-            asked_at = self._ticks()
-            lease = await self._storage.try_acquire()
-            self._was_down = False
-            if lease is not None:
-                self._hold(holder, lease, asked_at)
+            has_kept_it = await self._still_has_it(holder)
+            may = has_kept_it or await self._acquires(holder)
             try:
                 await self._look()
             except BaseException:
-                self.give_back_soon(holder)  # who has not looked must not refresh
+                if not has_kept_it:
+                    self.give_back_soon(holder)  # who has not looked must not refresh
                 raise
             if is_enough(has_waited):
                 self.give_back_soon(holder)
                 return False
-            if lease is not None and self._is_held():
+            if may and self._is_held():
                 return True  # and not lost while this process stood still, so that what was read is old
             has_waited = True
             self._check_patience(began)
             await sleep(random.uniform(0.5, 1.5) * POLL, self._scheduler)  # noqa: S311 - hides nothing
+
+    async def _acquires(self, holder: object) -> bool:
+        asked_at = self._ticks()
+        lease = await self._storage.try_acquire()
+        self._was_down = False
+        if lease is not None:
+            self._hold(holder, lease, asked_at)
+        return lease is not None
 
     async def _still_has_it(self, holder: object) -> bool:
         """Tell whether it was kept since the last try, or since tokens were to be saved."""

@@ -222,16 +222,16 @@ class Vault:
 
     async def aclose(self) -> None:
         """Wait for what nobody waits for, at most for the time limit; try once more to save what is unsaved."""
-        if self._watch is not None:
-            self._watch.stop()
-        await self._unsaved.aclose()
-        if self.permit is not None:
-            await self.permit.aclose()
         loop = asyncio.get_running_loop()
         if chores := [chore for chore in tuple(self._chores) if chore.get_loop() is loop]:
             _, late = await asyncio.wait(chores, timeout=self._time_limit)
             for chore in late:
                 chore.cancel()
+        await self._unsaved.aclose()
+        if self.permit is not None:
+            await self.permit.aclose()
+        if self._watch is not None:
+            self._watch.stop()  # last: what is saved watches
 
     async def _load(self, _: None) -> tuple[StoredTokens | None]:
         # In a tuple: to a flight, None means that nothing was returned.
