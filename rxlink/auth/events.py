@@ -149,6 +149,8 @@ class LoadFailed(AuthEvent):
     """The shared storage could not be read again; the tokens that there are stay in use."""
 
     error_type: str
+    where: str | None = None
+    """The path or key, where something else than tokens was found there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +166,8 @@ class SaveFailed(AuthEvent):
     """The storage did not take the tokens of this generation; they are used all the same."""
 
     error_type: str
+    where: str | None = None
+    """The path or key, where something else than tokens was found there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,7 +162,7 @@ class Vault:
         except Superseded as superseded:
             self._owner.adopt(superseded.record)
         except (Exception, asyncio.CancelledError) as error:
-            self._owner.tell(SaveFailed(kept.generation, type(error).__name__))
+            self._owner.tell(_failure(SaveFailed, kept.generation, error))
             self._unsaved.note(kept)
             task = asyncio.current_task()
             if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
@@ -196,7 +196,7 @@ class Vault:
         try:
             await self.save(kept, turn)
         except TokenStorageError as error:
-            self._owner.tell(SaveFailed(kept.generation, type(error.__cause__).__name__))
+            self._owner.tell(_failure(SaveFailed, kept.generation, error.__cause__))
 
     def forget_later(self, kept: Kept, turn: Turn) -> None:
         """Clear the storage, while nobody waits for it."""
@@ -250,7 +250,7 @@ class Vault:
             return _not_done("loaded", error)
         # There are tokens to go on with; a storage that is away for a moment must not stop those who use them.
         self._shared.look_again_in(LOOK_AGAIN)
-        self._owner.tell(LoadFailed(self._owner.generation, type(error).__name__))
+        self._owner.tell(_failure(LoadFailed, self._owner.generation, error))
         return (None,)
 
     def _look_soon(self) -> None:
@@ -268,7 +268,7 @@ class Vault:
         try:
             await self._try_to_save(kept, turn)
         except TokenStorageError as error:
-            self._owner.tell(SaveFailed(kept.generation, type(error.__cause__).__name__))
+            self._owner.tell(_failure(SaveFailed, kept.generation, error.__cause__))
             return False
         return True
 
@@ -320,6 +320,12 @@ class Vault:
             raise
         finally:
             timer.cancel()
+
+
+def _failure(
+    event: type[LoadFailed | SaveFailed], generation: int, error: BaseException | None
+) -> LoadFailed | SaveFailed:
+    return event(generation, type(error).__name__, error.where if isinstance(error, InvalidStoredTokens) else None)
 
 
 def _for_long() -> Iterator[float]:

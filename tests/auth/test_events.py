@@ -17,6 +17,7 @@ def test_an_event_holds_counts_durations_and_names_and_nothing_that_could_be_a_s
 
     harmless = {"generation", "reason", "seconds", "waiting", "error_type", "delay", "operation_name"} | {
         "callback",
+        "where",
         "fingerprint",
     }
     assert fields.keys() <= harmless

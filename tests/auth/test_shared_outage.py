@@ -128,6 +128,22 @@ class TestAStorageThatFails:
         await host.session.aclose()
 
     @virtual
+    async def test_garbage_is_told_with_its_place_also_where_nobody_waits(self, time: VirtualTime) -> None:
+        """P9: those who have a token go on, and no error reaches them."""
+        fleet = Fleet(time, 0)
+        storage = FaultyTokenStorage(fleet.memory)
+        host = Host(storage, fleet.issuer, time)
+        await host.token()
+        storage.faults.add(StorageFault.tear(), on="read", times=None)
+        await fleet.memory.save(fleet.issuer.sign_in("bob"))
+
+        token = await host.token()
+
+        [told] = [event for event in host.events if isinstance(event, LoadFailed)]
+        assert ("A0", "InvalidStoredTokens", True) == (token, told.error_type, bool(told.where))
+        await host.session.aclose()
+
+    @virtual
     async def test_a_storage_that_has_lost_everything_gets_it_back(self, time: VirtualTime) -> None:
         """P9: what is not there is no sign-out; those who sign out leave a note."""
         fleet = Fleet(time)
