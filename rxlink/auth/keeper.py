@@ -7,6 +7,7 @@ several threads: what belongs together is decided under one lock, and nobody is 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from itertools import count
 from threading import RLock
@@ -159,6 +160,14 @@ class Keeper:
         with self._lock:
             if self.wallet.record is kept.record:
                 self.wallet.record, self.wallet.is_new_login = record, False
+
+    def insist(self, kept: Kept, /) -> Kept | None:
+        """Return this as what goes over whatever is kept, if it is still in use; None where it is not."""
+        with self._lock:
+            if self.wallet.record is not kept.record or self.wallet.credential is None:
+                return None
+            self.wallet.is_new_login = True
+            return replace(kept, is_login=True)
 
     # -- for the refresher --------------------------------------------------------------------------------------------
 

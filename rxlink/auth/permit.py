@@ -19,7 +19,9 @@ from rxlink.errors import AuthError, TokenRefreshError, TokenStorageError
 __all__ = ["Permit"]
 
 POLL: Final = 0.05
-"""Seconds between two tries to get the lease, on average; each time newer tokens are looked for, too."""
+"""Seconds until the second try to get the lease, on average; each time newer tokens are looked for, too."""
+LONGEST_POLL: Final = 0.5
+"""Seconds between two tries when others have had it for a while."""
 RELEASE_LIMIT: Final = 2.0
 """Seconds after which a lease that cannot be given back is left to end by itself."""
 UNSAVED: Final = object()
@@ -28,6 +30,10 @@ UNSAVED: Final = object()
 
 class Permit:
     """One session's right to refresh.
+
+    Attributes:
+        lease: For how many seconds it lasts unless it is renewed, as the storage says.
+        patience: How many seconds others may take, before those who wait give up.
 
     Args:
         storage: Who hands it out.
@@ -56,6 +62,7 @@ class Permit:
         self._renewing: asyncio.Task[None] | None = None
         self._was_down = False
         self._chores: set[asyncio.Task[None]] = set()
+        self.lease = storage.lease
         self.patience = storage.lease + patience
 
     async def take(self, holder: object, is_enough: Callable[[bool], bool]) -> bool:
@@ -105,13 +112,14 @@ class Permit:
             await asyncio.wait(chores)
 
     async def _wait_for_it(self, holder: object, is_enough: Callable[[bool], bool]) -> bool:
-        if self._was_down:
-            # Who had the lease when the storage went down may still have tokens to save: they come first.
-            await sleep(self._storage.lease, self._scheduler)
-        began, has_waited = self._ticks(), False
+        began, has_waited, was_down, pause = self._ticks(), False, self._was_down, POLL
         while True:
             has_kept_it = await self._still_has_it(holder)
             may = has_kept_it or await self._acquires(holder)
+            if may and was_down and self._lasts_until is not None:
+                # Who had the lease when the storage went down may still have tokens to save: they come first.
+                await sleep(self._storage.lease, self._scheduler)
+                was_down = False
             try:
                 await self._look()
             except BaseException:
@@ -125,7 +133,8 @@ class Permit:
                 return True  # and not lost while this process stood still, so that what was read is old
             has_waited = True
             self._check_patience(began)
-            await sleep(random.uniform(0.5, 1.5) * POLL, self._scheduler)  # noqa: S311 - hides nothing
+            await sleep(random.uniform(0.5, 1.5) * pause, self._scheduler)  # noqa: S311 - hides nothing
+            pause = min(pause * 1.5, LONGEST_POLL)
 
     async def _acquires(self, holder: object) -> bool:
         asked_at = self._ticks()

@@ -29,7 +29,7 @@ class Refresh:
         ended: With what the session ends, unless the user signs in again; set while the application is asked.
         generation: Of the tokens that were in use when it began.
         is_adopted: Whether somebody else has refreshed, and its tokens came from the storage.
-        has_been_allowed: Whether those who share the storage have let it refresh.
+        waited: How many seconds it has waited for those who share the storage, and for the storage.
         tokens: What it presents to the issuer.
         presented: Their generation.
     """
@@ -43,7 +43,7 @@ class Refresh:
     ended: SessionEnded | None = None
     generation: int = 0
     is_adopted: bool = False
-    has_been_allowed: bool = False
+    waited: float = 0.0
     tokens: TokenSet | None = None
     presented: int = 0
 

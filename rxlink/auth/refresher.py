@@ -140,7 +140,7 @@ class Refresher:
             except SessionEnded as ended:
                 return await self._sign_in_again(refresh, ended)
             except Exception as error:
-                if not is_transient(error):
+                if not is_transient(error) or self._has_waited_enough(refresh):
                     raise
                 pause = self._backoff.fail(error, self._clock())
                 self._owner.emit(RefreshTryFailed, type(error).__name__, pause)
@@ -152,19 +152,22 @@ class Refresher:
         permit = self._owner.permit
         if permit is None:
             return True
-        if not refresh.has_been_allowed:
-            # The time that others take is not this refresh's own.
-            self.flight.extend(permit.patience + A_MOMENT)
+        # The time that others take, or the storage, is not this refresh's own; it has a limit all the same.
+        began, own = self._ticks(), max(self._time_left(refresh), 0.0)
+        self.flight.extend(max(permit.patience - refresh.waited, 0.0) + A_MOMENT)
         self._is_pausing = True
         try:
-            may = await permit.take(refresh, lambda has_waited: self._is_enough(refresh, has_waited))
+            return await permit.take(refresh, lambda has_waited: self._is_enough(refresh, has_waited))
         finally:
             self._is_pausing = False
-        if may and not refresh.has_been_allowed:
-            refresh.has_been_allowed = True
-            self.flight.extend(self._time_limit)
-            refresh.ends = self._ticks() + self._time_limit
-        return may
+            now = self._ticks()
+            refresh.waited += now - began
+            refresh.ends = now + own
+            self.flight.extend(own)
+
+    def _has_waited_enough(self, refresh: Refresh) -> bool:
+        permit = self._owner.permit
+        return permit is not None and refresh.waited >= permit.patience
 
     def _is_enough(self, refresh: Refresh, has_waited: bool) -> bool:  # noqa: FBT001 - a callback of the permit
         """Tell whether others have refreshed since this refresh began, so that it is not needed."""

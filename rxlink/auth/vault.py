@@ -27,8 +27,10 @@ from rxlink.errors import AuthError, InvalidStoredTokens, InvariantError, Invari
 
 __all__ = ["Vault", "VaultOwner"]
 
-SHARED_PAUSES: Final = (1.0,) * 30
-"""Seconds before each further try to save what others wait for; after these they are as long as `LONG_PAUSE`."""
+SHORT_PAUSE: Final = 1.0
+"""Seconds before each further try to save what others wait for, or a third of the lease where that is less."""
+SHORT_PAUSES: Final = 30
+"""How many of these; after them the pauses are as long as `LONG_PAUSE`."""
 LONG_PAUSE: Final = 25.0
 LOOK_LIMIT: Final = 2.0
 """Seconds that operations wait at most until a shared storage is read again."""
@@ -62,6 +64,9 @@ class VaultOwner(Protocol):
 
     def confirm(self, kept: Kept, record: StoredTokens, /) -> None:
         """Take note that this is kept, and how."""
+
+    def insist(self, kept: Kept, /) -> Kept | None:
+        """Return this as what goes over whatever is kept, if it is still in use; None where it is not."""
 
     def tell(self, event: AuthEvent, /) -> None:
         """Tell the listeners."""
@@ -115,7 +120,11 @@ class Vault:
             Unsaved(self._save_once_more, owner.claim, scheduler)
             if self.permit is None
             else Unsaved(
-                self._save_once_more, owner.claim, scheduler, pauses=_for_long, settled=self.permit.give_back_soon
+                self._save_once_more,
+                owner.claim,
+                scheduler,
+                pauses=lambda: _for_long(self.permit),
+                settled=self.permit.give_back_soon,
             )
         )
         self.loading: SingleFlight[None, tuple[StoredTokens | None]] = SingleFlight(
@@ -136,7 +145,10 @@ class Vault:
     def is_outdated(self) -> bool:
         """Tell whether others may have changed what is kept since it was read."""
         shared, watch = self._shared, self._watch
-        return shared is not None and (shared.is_outdated() or (watch is not None and watch.is_stale()))
+        if shared is None:
+            return False
+        # What is being read may be old news to nobody but this session.
+        return shared.is_outdated() or self.loading.is_under_way or (watch is not None and watch.is_stale())
 
     def take_turn(self) -> Turn:
         """Return a place in the queue of the storage's calls, for one of the methods below."""
@@ -161,6 +173,7 @@ class Vault:
             record = await (turn or self.take_turn()).save(kept)
         except Superseded as superseded:
             self._owner.adopt(superseded.record)
+            self._insist(kept)
         except (Exception, asyncio.CancelledError) as error:
             self._owner.tell(_failure(SaveFailed, kept.generation, error))
             self._unsaved.note(kept)
@@ -280,10 +293,16 @@ class Vault:
         except Superseded as superseded:
             self._owner.confirm(kept, kept.record)
             self._owner.adopt(superseded.record)
+            self._insist(kept)
         except Exception as error:
             raise _not_done("cleared" if kept.record.tokens is None else "saved", error) from error
         else:
             self._has_saved(kept, record)
+
+    def _insist(self, kept: Kept) -> None:
+        """Save over what was not adopted: a login that is over was put back, after the storage had lost everything."""
+        if (insisted := self._owner.insist(kept)) is not None:
+            self._unsaved.note(insisted)
 
     def _has_saved(self, kept: Kept, record: StoredTokens) -> None:
         self._owner.confirm(kept, record)
@@ -328,8 +347,9 @@ def _failure(
     return event(generation, type(error).__name__, error.where if isinstance(error, InvalidStoredTokens) else None)
 
 
-def _for_long() -> Iterator[float]:
-    return chain(SHARED_PAUSES, repeat(LONG_PAUSE))
+def _for_long(permit: Permit | None) -> Iterator[float]:
+    short = SHORT_PAUSE if permit is None else min(SHORT_PAUSE, permit.lease / 3)
+    return chain(repeat(short, SHORT_PAUSES), repeat(LONG_PAUSE))
 
 
 def _not_done(what: str, error: Exception) -> TokenStorageError:

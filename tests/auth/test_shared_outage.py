@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from rxlink.auth.events import LoadFailed
 from rxlink.auth.tokens import TokenSet
 from rxlink.errors import SessionEnded, TokenRefreshError, TokenStorageError
 from rxlink.testing.faulty_storage import FaultyTokenStorage, StorageFault
