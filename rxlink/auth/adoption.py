@@ -54,10 +54,12 @@ class PartedLogins:
 
         Nothing there means nothing: a storage may lose what it had, and who signs out leaves a note of it.
         """
-        known = wallet.record
-        if found is None or self.has(found) or wallet.is_new_login:
+        known, confirmed = wallet.record, wallet.confirmed
+        if found is None or self.has(found) or wallet.is_new_login or found in {known, confirmed}:
             return Finding.OLD
-        if known is not None and (found.serial < known.serial or found == known):
+        # Of its own login, what was not saved yet counts too; of another, only what was really there.
+        newest = known if known is not None and known.login == found.login else confirmed
+        if newest is not None and found.serial < newest.serial:
             return Finding.OLD
         if found.tokens is None:
             return Finding.OLD if wallet.credential is None else Finding.SIGN_OUT

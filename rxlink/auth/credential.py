@@ -63,6 +63,7 @@ class Wallet:
         parting: Why the epoch before this one ended.
         generation: Counts token sets.
         record: What the storage has, or will have as soon as it is saved; None where nothing was ever kept.
+        confirmed: What the storage had when it was read or written last.
         is_new_login: Whether that is a sign-in, or a sign-out, which the storage does not have yet.
         clock_offset: How many seconds the issuer's clock is ahead of the session's, learned from fresh tokens. It is a
             matter of the two clocks, and stays from one login to the next.
@@ -80,6 +81,7 @@ class Wallet:
         self.parting = ""
         self.generation = 0
         self.record: StoredTokens | None = None
+        self.confirmed: StoredTokens | None = None
         self.is_new_login = False
         self.clock_offset = 0.0
 
@@ -123,7 +125,8 @@ class Wallet:
 
     def restore(self, record: StoredTokens) -> None:
         """Use what was saved, by this or another process: the end of the tokens is by the issuer's clock."""
-        self.record, self.is_new_login = record, False
+        self.record = self.confirmed = record
+        self.is_new_login = False
         if (tokens := record.tokens) is not None:
             self._use(tokens, self._judge(tokens, self._clock(), is_fresh=False), is_unproven=False)
 

@@ -123,10 +123,11 @@ class Keeper:
     async def sign_in(self, tokens: TokenSet) -> None:
         """Part with the login before, use these tokens and save them."""
         with self._lock, self._vault.take_turn() as turn:
-            self._parted.note(self.wallet.record, is_final=True)
+            base = self.wallet.record
+            self._parted.note(base, is_final=True)
             self.wallet.start_epoch("another login")
             self.wallet.renew(tokens, is_refreshed=False)
-            kept, tell = self._kept(), self._part()
+            kept, tell = self._kept(base), self._part(turn)
             self._why_nobody = NOBODY
         tell(SessionEnded("another login"))
         self.publish()
@@ -158,8 +159,15 @@ class Keeper:
     def confirm(self, kept: Kept, record: StoredTokens, /) -> None:
         """Take note that this is kept, and how."""
         with self._lock:
+            self.wallet.confirmed = record
             if self.wallet.record is kept.record:
                 self.wallet.record, self.wallet.is_new_login = record, False
+
+    def give_in(self, kept: Kept, /) -> None:
+        """Take note that this is not kept, and something else is."""
+        with self._lock:
+            if self.wallet.record is kept.record:
+                self.wallet.is_new_login = False
 
     def insist(self, kept: Kept, /) -> Kept | None:
         """Return this as what goes over whatever is kept, if it is still in use; None where it is not."""
@@ -305,7 +313,7 @@ class Keeper:
             if epoch not in {None, self.wallet.epoch}:
                 return None
             turn, base = self._vault.take_turn(), self.wallet.record
-            tell = self._leave(error, self._part, is_final=is_final)
+            tell = self._leave(error, partial(self._part, turn), is_final=is_final)
             self.wallet.leave(error.reason, is_final=is_final)
             kept = self._kept(base)
         tell()
@@ -329,9 +337,10 @@ class Keeper:
 
         return tell
 
-    def _part(self) -> Callable[[SessionEnded], None]:
+    def _part(self, turn: Turn) -> Callable[[SessionEnded], None]:
         """Stop what was started for the login before; who waited may at once start anew in the present one."""
         self.is_loaded = True
+        self._vault.expect(turn)
         loading, refreshing = self._vault.loading.withdraw(), self._refresher.start_over()
 
         def tell(error: SessionEnded) -> None:

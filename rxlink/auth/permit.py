@@ -11,6 +11,7 @@ from typing import Final
 from reactivex import abc
 
 from rxlink.auth.events import LeaseLost
+from rxlink.auth.loop_end import LoopEnd
 from rxlink.auth.loops import loop_here, running_loop
 from rxlink.auth.storage.shared import SharedTokenStorage, TokenLease
 from rxlink.core.timing import sleep
@@ -37,8 +38,9 @@ class Permit:
 
     Args:
         storage: Who hands it out.
-        look: Reads what is kept, and adopts what is newer.
+        look: Reads what is kept, and adopts what is newer; tells whether the storage has lost what it had.
         tell: Called with each event.
+        settle: Saves what is unsaved, where the event loop comes to its end.
         patience: Seconds that others may take for their refreshes.
         scheduler: Whose time that is; None for the running loop's.
     """
@@ -46,8 +48,9 @@ class Permit:
     def __init__(
         self,
         storage: SharedTokenStorage,
-        look: Callable[[], Awaitable[None]],
+        look: Callable[[], Awaitable[bool]],
         tell: Callable[..., None],
+        settle: Callable[[], Awaitable[None]],
         *,
         patience: float,
         scheduler: abc.SchedulerBase | None,
@@ -55,6 +58,8 @@ class Permit:
         self._storage = storage
         self._look = look
         self._tell = tell
+        self._settle = settle
+        self._ending = LoopEnd(self._end_with_loop)
         self._scheduler = scheduler
         self._lease: TokenLease | None = None
         self._holder: object = None
@@ -100,7 +105,9 @@ class Permit:
 
     def give_back_soon(self, holder: object = UNSAVED) -> None:
         """Let the others have it, while nobody waits for that."""
-        if (lease := self._part_with(holder)) is not None and (loop := loop_here()) is not None:
+        if (loop := loop_here()) is None:
+            self.keep_for_saving(holder)  # whoever refreshes next gives it back
+        elif (lease := self._part_with(holder)) is not None:
             chore = loop.create_task(_release(lease))
             self._chores.add(chore)
             chore.add_done_callback(self._chores.discard)
@@ -108,20 +115,18 @@ class Permit:
     async def aclose(self) -> None:
         """Give it back now, whoever holds it."""
         await self.give_back(self._holder)
+        await self._ending.forget()
         if chores := [chore for chore in tuple(self._chores) if chore.get_loop() is running_loop()]:
             await asyncio.wait(chores)
 
     async def _wait_for_it(self, holder: object, is_enough: Callable[[bool], bool]) -> bool:
-        began, has_waited, was_down, pause = self._ticks(), False, self._was_down, POLL
+        began, has_waited, pause = self._ticks(), False, POLL
+        was_down, has_settled = self._was_down, False
         while True:
             has_kept_it = await self._still_has_it(holder)
             may = has_kept_it or await self._acquires(holder)
-            if may and was_down and self._lasts_until is not None:
-                # Who had the lease when the storage went down may still have tokens to save: they come first.
-                await sleep(self._storage.lease, self._scheduler)
-                was_down = False
             try:
-                await self._look()
+                has_lost_all = await self._look()
             except BaseException:
                 if not has_kept_it:
                     self.give_back_soon(holder)  # who has not looked must not refresh
@@ -129,11 +134,16 @@ class Permit:
             if is_enough(has_waited):
                 self.give_back_soon(holder)
                 return False
-            if may and self._is_held():
-                return True  # and not lost while this process stood still, so that what was read is old
+            if may and self._is_held():  # and it was not lost while this process stood still
+                if has_settled or self._lasts_until is None or not (was_down or has_lost_all):
+                    return True
+                # Who had the lease when the storage went down may still have tokens to save: they come first.
+                await sleep(self._storage.lease, self._scheduler)
+                has_settled = True
+                continue
             has_waited = True
-            self._check_patience(began)
-            await sleep(random.uniform(0.5, 1.5) * pause, self._scheduler)  # noqa: S311 - hides nothing
+            left = self._check_patience(began)
+            await sleep(min(random.uniform(0.5, 1.5) * pause, left), self._scheduler)  # noqa: S311 - hides nothing
             pause = min(pause * 1.5, LONGEST_POLL)
 
     async def _acquires(self, holder: object) -> bool:
@@ -142,6 +152,8 @@ class Permit:
         self._was_down = False
         if lease is not None:
             self._hold(holder, lease, asked_at)
+            if lease.duration is None:
+                await self._ending.mind()
         return lease is not None
 
     async def _still_has_it(self, holder: object) -> bool:
@@ -152,10 +164,12 @@ class Permit:
         self._holder = holder
         if lease.duration is None:
             return True
-        if await lease.renew() and self._lease is lease:
-            self._lasts_until = asked_at + lease.duration
-            return True
-        return False
+        if not await lease.renew() or self._lease is not lease:
+            return False
+        self._lasts_until = asked_at + lease.duration
+        if self._renewing is None or self._renewing.done() or self._renewing.get_loop() is not running_loop():
+            self._renewing = running_loop().create_task(self._renew(lease, lease.duration))
+        return True
 
     def _is_held(self) -> bool:
         return self._lease is not None and (self._lasts_until is None or self._ticks() < self._lasts_until)
@@ -189,13 +203,23 @@ class Permit:
             self._lease = self._holder = self._renewing = None
             self._tell(LeaseLost)
 
-    def _check_patience(self, began: float) -> None:
-        if self._ticks() - began >= self.patience:
+    def _check_patience(self, began: float) -> float:
+        """Return how many seconds are left."""
+        left = began + self.patience - self._ticks()
+        if left <= 0:
             raise TokenRefreshError(
                 f"the token refresh did not begin: others have had the storage's lease for {self.patience:g} s "
                 "(the lease and `refresh_timeout`) without saving new tokens",
                 retryable=True,
             )
+        return left
+
+    async def _end_with_loop(self) -> None:
+        """Save what is unsaved, and let the others have it: the loop on which it is held has come to its end."""
+        lease = self._part_with(self._holder)
+        if lease is not None:
+            await self._settle()
+            await _release(lease)
 
     def _ticks(self) -> float:
         return running_loop().time() if self._scheduler is None else self._scheduler.now.timestamp()

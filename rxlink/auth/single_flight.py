@@ -213,7 +213,10 @@ class SingleFlight(Generic[A, T]):
             self._release_failed(flight, error)
 
     def _release_failed(self, flight: Flight[A, T], error: Exception) -> None:
-        outcome = self._failed(flight.argument, error, flight.waiting)
+        try:
+            outcome = self._failed(flight.argument, error, flight.waiting)
+        except Exception as failure:  # noqa: BLE001 - whatever it was, those who wait must hear of it
+            outcome = failure
         if not isinstance(outcome, Exception):
             flight.succeed(outcome)
             return

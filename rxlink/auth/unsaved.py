@@ -64,6 +64,27 @@ class Unsaved:
             self._noted = kept
         self._try_after(self._pauses())
 
+    @property
+    def is_stranded(self) -> bool:
+        """Whether something is still to be saved, and the loop that was to do it has ended."""
+        return self._noted is not None and (self._loop is None or self._loop.is_closed())
+
+    def revive(self) -> None:
+        """Go on, on the running loop, where the one before has ended."""
+        if (noted := self._noted) is not None and self.is_stranded:
+            self.note(noted)
+
+    def is_done_with(self, kept: Kept) -> None:
+        """Something was saved: what was noted of it, or of what came before it, is of no use any more."""
+        with self._lock:
+            noted = self._noted
+            if noted is None or noted.generation > kept.generation:
+                return
+            self._noted = None
+        self._stop()
+        if self._settled is not None:
+            self._settled()
+
     async def aclose(self) -> None:
         """Wait no longer: try once more, now."""
         self._stop()

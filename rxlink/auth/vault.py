@@ -65,6 +65,9 @@ class VaultOwner(Protocol):
     def confirm(self, kept: Kept, record: StoredTokens, /) -> None:
         """Take note that this is kept, and how."""
 
+    def give_in(self, kept: Kept, /) -> None:
+        """Take note that this is not kept, and something else is."""
+
     def insist(self, kept: Kept, /) -> Kept | None:
         """Return this as what goes over whatever is kept, if it is still in use; None where it is not."""
 
@@ -108,10 +111,13 @@ class Vault:
         self.permit: Permit | None = None
         self._watch: Watch | None = None
         self._has_heard = False
+        self._awaited_turn: Turn | None = None
         depot: Depot
         if isinstance(storage, SharedTokenStorage):
             depot = self._shared = SharedDepot(storage, self._ticks)
-            self.permit = Permit(storage, self.look, self._tell_of, patience=time_limit, scheduler=scheduler)
+            self.permit = Permit(
+                storage, self.look, self._tell_of, self._settle, patience=time_limit, scheduler=scheduler
+            )
             self._watch = Watch(storage, self._look_soon)
         else:
             depot = OwnDepot(storage)
@@ -148,14 +154,19 @@ class Vault:
         if shared is None:
             return False
         # What is being read may be old news to nobody but this session.
-        return shared.is_outdated() or self.loading.is_under_way or (watch is not None and watch.is_stale())
+        return (
+            shared.is_outdated()
+            or self.loading.is_under_way
+            or self._unsaved.is_stranded
+            or (watch is not None and watch.is_stale())
+        )
 
     def take_turn(self) -> Turn:
         """Return a place in the queue of the storage's calls, for one of the methods below."""
         return self._depot.take_turn()
 
-    async def look(self) -> None:
-        """Read a shared storage again, and adopt what is newer.
+    async def look(self) -> bool:
+        """Read a shared storage again, and adopt what is newer; tell whether it has lost what it had.
 
         Raises:
             TokenStorageError: It could not be read.
@@ -165,6 +176,7 @@ class Vault:
         except Exception as error:
             raise _not_done("loaded", error) from error
         self._owner.adopt(found)
+        return found is None and self._shared is not None and self._shared.has_had_something
 
     async def save_refreshed(self, kept: Kept, turn: Turn | None = None) -> None:
         """Save tokens from a refresh; they are good all the same if that fails."""
@@ -185,8 +197,7 @@ class Vault:
         finally:
             if self._saving is kept:  # a storage may be slow to notice that it was cancelled
                 self._saving = None
-            if self.permit is not None and not self._unsaved.is_pending:
-                self.permit.give_back_soon()  # where the refresh was over before
+            self._give_back()  # where the refresh was over before
 
     async def save(self, kept: Kept, turn: Turn | None = None) -> None:
         """Save the tokens of a login, or that nobody is signed in.
@@ -194,15 +205,17 @@ class Vault:
         Raises:
             TokenStorageError: The storage did not take it.
         """
+        if self._watch is not None:
+            self._watch.start()  # a session may begin with a sign-in, and load nothing
         try:
             await self._try_to_save(kept, turn or self.take_turn())
         except TokenStorageError:
             if self._shared is not None:
-                # A sign-out that comes late is of the login that it was meant for, and of no other.
-                self._unsaved.note(
-                    kept if kept.record.tokens is not None else replace(kept, is_login=False, is_late=True)
-                )
+                # What comes late is for the login that it was meant for, and for none that has come since.
+                self._unsaved.note(replace(kept, is_login=kept.record.tokens is not None, is_late=True))
             raise
+        finally:
+            self._give_back()
 
     async def forget(self, kept: Kept, turn: Turn | None = None) -> None:
         """Clear the storage; who waits for it goes on all the same if that fails."""
@@ -225,13 +238,20 @@ class Vault:
         chore.add_done_callback(self._chores.discard)
         await asyncio.shield(chore)
 
+    def expect(self, turn: Turn) -> None:
+        """Keep the lease until this turn has ended: somebody signs in or out in the midst of a refresh."""
+        self._awaited_turn = turn
+
     def refresh_is_over(self, refresh: object) -> None:
-        """Let the others refresh, unless tokens are still to be saved: those that are kept may be used up."""
+        """Let the others refresh, unless something is still to be saved: what is kept may be used up."""
         if self.permit is not None:
-            if self.is_saving or self._unsaved.is_pending:
-                self.permit.keep_for_saving(refresh)
-            else:
-                self.permit.give_back_soon(refresh)
+            self.permit.keep_for_saving(refresh)
+            self._give_back()
+
+    def _give_back(self) -> None:
+        is_awaited = self._awaited_turn is not None and self._awaited_turn.awaited() is not None
+        if self.permit is not None and not (self.is_saving or self._unsaved.is_pending or is_awaited):
+            self.permit.give_back_soon()
 
     async def aclose(self) -> None:
         """Wait for what nobody waits for, at most for the time limit; try once more to save what is unsaved."""
@@ -250,6 +270,7 @@ class Vault:
         # In a tuple: to a flight, None means that nothing was returned.
         if self._owner.is_loaded:
             self.loading.extend(min(self._time_limit, LOOK_LIMIT))
+        self._unsaved.revive()
         if self._watch is not None:
             self._watch.start()
         return (await self._depot.load(),)
@@ -286,12 +307,10 @@ class Vault:
         return True
 
     async def _try_to_save(self, kept: Kept, turn: Turn) -> None:
-        if self._watch is not None:
-            self._watch.start()  # a session may begin with a sign-in, and load nothing
         try:
             record = await self._within_limit(turn.save(kept))
         except Superseded as superseded:
-            self._owner.confirm(kept, kept.record)
+            self._owner.give_in(kept)
             self._owner.adopt(superseded.record)
             self._insist(kept)
         except Exception as error:
@@ -306,6 +325,7 @@ class Vault:
 
     def _has_saved(self, kept: Kept, record: StoredTokens) -> None:
         self._owner.confirm(kept, record)
+        self._unsaved.is_done_with(kept)
         if record.tokens is not None:
             self._owner.tell(TokensSaved(kept.generation))
 
@@ -314,6 +334,9 @@ class Vault:
 
     def _ticks(self) -> float:
         return running_loop().time() if self._scheduler is None else self._scheduler.now.timestamp()
+
+    async def _settle(self) -> None:
+        await self._unsaved.aclose()
 
     async def _within_limit(self, call: Coroutine[Any, Any, StoredTokens]) -> StoredTokens:
         """Let a call of the storage take its time, but not for ever: the calls behind it wait.
@@ -353,8 +376,9 @@ def _for_long(permit: Permit | None) -> Iterator[float]:
 
 
 def _not_done(what: str, error: Exception) -> TokenStorageError:
+    is_ours = isinstance(error, (InvariantError, InvalidStoredTokens))
     failure = TokenStorageError(
-        what, because=error if isinstance(error, (InvariantError, InvalidStoredTokens)) else None
+        what if is_ours else f"{what} ({type(error).__name__})", because=error if is_ours else None
     )
     failure.__cause__ = error
     return failure

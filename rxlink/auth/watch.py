@@ -9,6 +9,7 @@ from threading import Lock
 
 from rxlink.auth.loops import call_on, running_loop
 from rxlink.auth.storage.shared import SharedTokenStorage
+from rxlink.core.work import report_callback_error
 
 __all__ = ["Watch"]
 
@@ -39,7 +40,11 @@ class Watch:
             if self._loop is not None and not self.is_stale():
                 return
             self._loop, self._process = running_loop(), os.getpid()
-        self._stop = self._storage.watch(self._notice)
+        try:
+            self._stop = self._storage.watch(self._notice)
+        except Exception as error:  # noqa: BLE001 - a user's function must not fail the load; it is tried again
+            self._loop = None
+            report_callback_error(error)
 
     def stop(self) -> None:
         """Watch no longer."""

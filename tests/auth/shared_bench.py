@@ -63,7 +63,7 @@ class StrictIssuer:
 class Host:
     """One session among those who share the storage."""
 
-    def __init__(self, storage: SharedTokenStorage, issuer: Any, time: VirtualTime, **options: Any) -> None:
+    def __init__(self, storage: SharedTokenStorage, issuer: Any, time: Any, **options: Any) -> None:
         self.session = AuthSession(refresh=issuer, storage=storage, clock=time.clock, **options)
         self.events: list[AuthEvent] = []
         self.states: list[AuthState] = []

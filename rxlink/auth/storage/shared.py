@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from uuid import uuid4
 
 from rxlink.auth.tokens import TokenSet
@@ -120,8 +121,9 @@ class SharedTokenStorage(ABC):
         return None if record is None else record.tokens
 
     async def save(self, tokens: TokenSet, /) -> None:
-        """Keep tokens of a new sign-in instead of whatever was kept."""
-        await self._change(tokens, new_login())
+        """Keep tokens of a new sign-in instead of whatever was kept; ``expires_in`` counts from now."""
+        kept = tokens if tokens.expires_at is not None else tokens.received(datetime.now(UTC))
+        await self._change(kept, new_login())
 
     async def clear(self) -> None:
         """Forget the tokens; those who share the storage hear of a sign-out."""

@@ -8,11 +8,14 @@ from typing import Final
 
 from rxlink.auth.storage.depot import Kept, Superseded
 from rxlink.auth.storage.shared import SharedTokenStorage, StoredTokens
+from rxlink.core.work import report_callback_error
 
 __all__ = ["SharedDepot"]
 
 NEVER_SEEN: Final = object()
 """The stamp of a storage that was not read yet."""
+BROKEN: Final = object()
+"""The stamp of a storage whose `stamp` raises."""
 
 
 class SharedDepot:
@@ -28,22 +31,38 @@ class SharedDepot:
         self._ticks = ticks
         self._stamp: Hashable = NEVER_SEEN
         self._serial = 0  # the largest that was seen there
+        self._over: StoredTokens | None = None
         self._look_again_at: float | None = None
+        kind = type(storage)
+        self._tells = (kind.stamp, kind.watch) != (SharedTokenStorage.stamp, SharedTokenStorage.watch)
+
+    @property
+    def has_had_something(self) -> bool:
+        """Whether something was ever found there."""
+        return self._serial > 0
 
     def is_outdated(self) -> bool:
         """Tell whether others may have changed what is kept since it was read last."""
         if self._look_again_at is not None and self._ticks() >= self._look_again_at:
             return True
-        return self._storage.stamp() != self._stamp
+        return self._stamp_now() != self._stamp
 
     def look_again_in(self, seconds: float) -> None:
         """Go on with what is known, and look again after so many seconds."""
-        self._stamp = self._storage.stamp()
+        self._stamp = self._stamp_now()
         self._look_again_at = self._ticks() + seconds
+
+    def _stamp_now(self) -> Hashable:
+        try:
+            return self._storage.stamp()
+        except Exception as error:  # noqa: BLE001 - a user's function must not keep anybody waiting
+            if self._stamp is not BROKEN:
+                report_callback_error(error)
+            return BROKEN
 
     async def load(self) -> StoredTokens | None:
         """Return what is kept."""
-        stamp = self._storage.stamp()
+        stamp = self._stamp_now()
         found = await self._storage.read()
         self._saw(found, stamp)
         return found
@@ -57,7 +76,9 @@ class SharedDepot:
         """
         new, over = kept.record, kept.base
         if kept.is_login:
-            over = await self._storage.read()
+            over = await self._replaced_by(kept)
+            if over is not None and over.login == new.login and over.tokens == new.tokens:
+                return over  # it was kept, and only the answer was lost
         while True:
             if kept.is_login and over is not None:
                 # Who signs out parts with whoever is signed in there, and they are to know it.
@@ -65,16 +86,33 @@ class SharedDepot:
                 new = replace(new, login=login, serial=max(new.serial, over.serial + 1))
             if await self._storage.replace(over, new):
                 break
-            found = await self._storage.read()
-            if _is_it(found, new):
+            over = await self._storage.read()
+            if _is_it(over, new):
                 break  # a call that was cut short has done it
-            if kept.is_late and found is not None and found.login == new.login:
-                new = replace(new, serial=found.serial + 1)
-            elif not kept.is_login and not self._may_go_over(found, new):
-                raise Superseded(found)
-            over = found
+            new = self._following(over, new, kept)
         await self._check(new)
         return new
+
+    def _following(self, found: StoredTokens | None, new: StoredTokens, kept: Kept) -> StoredTokens:
+        """Return what goes over something that was not expected there.
+
+        Raises:
+            Superseded: Nothing does.
+        """
+        if kept.is_late and found is not None and found.login == new.login:
+            return replace(new, serial=found.serial + 1)
+        if kept.is_late or not (kept.is_login or self._may_go_over(found, new)):
+            raise Superseded(found)
+        return new
+
+    async def _replaced_by(self, kept: Kept) -> StoredTokens | None:
+        """Return what a sign-in or a sign-out goes over; one that comes late goes over no other that has come since."""
+        found = await self._storage.read()
+        if not kept.is_late:
+            self._over = found
+        elif found is not None and not found.is_same_as(self._over) and not _are_of_one_login(found, kept):
+            raise Superseded(found)
+        return found
 
     def _may_go_over(self, found: StoredTokens | None, new: StoredTokens) -> bool:
         """Tell whether what is kept is older than what this session has: a save was lost, or a backup came back."""
@@ -84,7 +122,7 @@ class SharedDepot:
 
     async def _check(self, new: StoredTokens) -> None:
         """Read what was written: tokens that are lost unnoticed would cost the others the session."""
-        stamp = self._storage.stamp()
+        stamp = self._stamp_now()
         found = await self._storage.read()
         if _is_it(found, new):
             self._serial = 0  # what it was before no longer counts
@@ -94,10 +132,15 @@ class SharedDepot:
 
     def _saw(self, found: StoredTokens | None, stamp: Hashable) -> None:
         self._stamp = stamp
-        self._look_again_at = None
+        # A storage that tells nothing of changes is looked at now and then.
+        self._look_again_at = None if self._tells else self._ticks() + self._storage.lease
         if found is not None:
             self._serial = max(self._serial, found.serial)
 
 
 def _is_it(found: StoredTokens | None, new: StoredTokens) -> bool:
     return found is not None and found.is_same_as(new) and found.tokens == new.tokens
+
+
+def _are_of_one_login(found: StoredTokens, kept: Kept) -> bool:
+    return found.login == kept.record.login or (kept.base is not None and found.login == kept.base.login)
