@@ -10,8 +10,9 @@ from pathlib import Path
 
 from benchmarks.harness import NORMAL, QUICK, Effort, Table, environment, format_table
 
-QUESTIONS = ("chain", "http", "storm", "guard")
+QUESTIONS = ("chain", "http", "storm", "guard", "fleet")
 HUGE_WAVE = 100_000
+HUGE_FLEET = 100_000
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,15 +38,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("questions", nargs="*", metavar="question", help=", ".join(QUESTIONS))
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     parser.add_argument("--quick", action="store_true", help="fewer rounds, wider spread")
-    parser.add_argument("--full", action="store_true", help="a storm of 100,000 too")
+    parser.add_argument("--full", action="store_true", help="a storm of 100,000 too, and a fleet of 100,000")
+    parser.add_argument("--clients", type=int, metavar="N", help="the size of the fleet")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the fleet's refreshes there, as SVG")
     return parser
 
 
 def _effort(options: argparse.Namespace) -> Effort:
     effort = QUICK if options.quick else NORMAL
     if options.full:
-        effort = dataclasses.replace(effort, waiting=(*effort.waiting, HUGE_WAVE))
-    return effort
+        effort = dataclasses.replace(effort, waiting=(*effort.waiting, HUGE_WAVE), clients=HUGE_FLEET)
+    return dataclasses.replace(effort, clients=options.clients or effort.clients, plot=options.plot)
 
 
 def _report(answers: dict[str, list[Table]]) -> dict[str, object]:

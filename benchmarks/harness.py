@@ -15,6 +15,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from pathlib import Path
 from typing import TypeAlias, TypeVar
 
 __all__ = [
@@ -68,16 +69,20 @@ class Effort:
         round_seconds: How long one turn of one variant should take.
         parallel: How many requests are under way at the same time, in the HTTP question.
         waiting: How many operations wait for one refresh, in the storm question.
+        clients: How many sessions there are, in the fleet question.
+        plot: Where the fleet question draws what it has found; None for nowhere.
     """
 
     rounds: int = 41
     round_seconds: float = 0.03
     parallel: tuple[int, ...] = (1, 64, 512)
     waiting: tuple[int, ...] = (1_000, 10_000)
+    clients: int = 10_000
+    plot: Path | None = None
 
 
 NORMAL = Effort()
-QUICK = Effort(rounds=9, round_seconds=0.02)
+QUICK = Effort(rounds=9, round_seconds=0.02, clients=1_000)
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,12 @@ STORIES = "auth/test_promise_by_promise.py"
 HOSTILE = "auth/test_hostile.py"
 PUBLIC = ("test_defaults.py", "test_function_options.py")
 """Of the options of all public modules."""
-SHARED = ("auth/test_shared.py", "auth/test_shared_lease.py", "auth/test_shared_outage.py")
+SHARED = (
+    "auth/test_shared.py",
+    "auth/test_shared_lease.py",
+    "auth/test_shared_outage.py",
+    "auth/test_shared_attacked.py",
+)
 SESSION = ("auth/test_session*.py", "auth/test_vault.py", STORIES)
 ALSO = {
     "auth/adoption": SHARED,
@@ -55,6 +60,7 @@ ALSO = {
     "auth/gate": (*SESSION, "auth/test_outage.py"),
     "auth/keeper": (*SESSION, *SHARED),
     "auth/link": (STORIES,),
+    "auth/loop_end": SHARED,
     "auth/pacing": (HOSTILE,),
     "auth/pending": (STORIES,),
     "auth/oauth2_client": ("auth/test_oauth2*.py", "transport/test_oauth2*.py"),

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from rxlink.auth.events import RefreshReason
-from rxlink.auth.expiry import Lifetime, Windows, lifetime_of
+from rxlink.auth.expiry import Lifetime, Windows, lifetime_of, place_of
 from rxlink.auth.pacing import CoolDown, CoolDownOptions
 from rxlink.auth.storage.shared import StoredTokens, new_login
 from rxlink.auth.tokens import TokenSet, shifted
 
 __all__ = ["Credential", "Wallet"]
+
+REACH = 3
+"""Where the next background try is put: anywhere over this many times what is left before operations wait, and at its
+end where that is beyond. So a third of the tokens are tried again ahead of it, at random, and the others at its end. If
+all were tried at random, those with little left would come together at the end of an outage.
+"""
 
 
 @dataclass(slots=True, eq=False)
@@ -26,6 +32,7 @@ class Credential:
         lifetime: When they are to be replaced.
         is_unproven: Whether they came from a refresh and no operation has succeeded with them yet.
         is_rejected: Whether the server has refused them.
+        put_off: How often their background refresh was put off.
     """
 
     tokens: TokenSet
@@ -34,6 +41,7 @@ class Credential:
     lifetime: Lifetime
     is_unproven: bool = False
     is_rejected: bool = False
+    put_off: int = 0
 
     def due_at(self, now: datetime) -> RefreshReason | None:
         """Return why these tokens should be replaced now, None if they should not.
@@ -48,6 +56,22 @@ class Credential:
         if lifetime.advisory_at is not None and now >= lifetime.advisory_at:
             return RefreshReason.EXPIRING
         return None
+
+    def put_off_beyond(self, moment: datetime) -> None:
+        """Put off the background refresh, which has failed, until later than a moment.
+
+        The moments come from the token: all who share it agree on them, and those of different tokens lie apart, so
+        that not all come at once when the issuer is back. From the mandatory window on operations wait and try.
+        """
+        lifetime = self.lifetime
+        due, last = lifetime.advisory_at, lifetime.mandatory_at
+        if due is None or last is None:
+            return
+        while due <= moment and due < last:
+            self.put_off += 1
+            share = min(1.0, REACH * place_of(self.tokens.access_token, self.put_off))
+            due = shifted(due, share * (last - due).total_seconds())
+        self.lifetime = replace(lifetime, advisory_at=due)
 
 
 class Wallet:
@@ -166,6 +190,11 @@ class Wallet:
         credential.is_rejected = True
         if credential.is_unproven and credential is self.credential:
             self._cool_down.count_rejection(self._clock())
+
+    def put_off(self, pause: float) -> None:
+        """Take note that a background refresh has failed; the next one is not before a pause, in seconds, is over."""
+        if self.credential is not None:
+            self.credential.put_off_beyond(shifted(self._clock(), pause))
 
     def accept(self, credential: Credential) -> None:
         """Take note that the server has accepted these tokens."""

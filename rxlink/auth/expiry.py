@@ -20,18 +20,17 @@ Whatever the clock shows, a token just received has not ended.
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import jwt
 
-from rxlink.auth.tokens import TokenSet, later, shifted
+from rxlink.auth.tokens import TokenSet, fingerprint, later, shifted
 from rxlink.core.timing import Duration, to_seconds
 from rxlink.errors import InvariantError, InvariantTypeError
 
-__all__ = ["Lifetime", "Windows", "lifetime_of"]
+__all__ = ["Lifetime", "Windows", "lifetime_of", "place_of"]
 
 ADVISORY_SHARE = 1 / 4
 MANDATORY_SHARE = 1 / 10
@@ -43,6 +42,8 @@ OLDEST_SHARE = 1 / 2
 """With less of its life left than this share, a fresh token says that our clock is wrong, not that it is old."""
 AGREEMENT = 10.0
 """So many seconds between the two clocks at most mean that they agree; an answer takes its time, too."""
+FINGERPRINTS = 2**32
+"""How many there are."""
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -54,7 +55,7 @@ class Windows:
     Attributes:
         advisory: From here on it is refreshed in the background; capped at a quarter of its life.
         mandatory: From here on operations wait for the refresh; capped at a tenth of its life.
-        jitter: The share of the advisory window by which clients that share an expiry spread out.
+        jitter: The share of the advisory window by which tokens that end together are replaced one after another.
     """
 
     advisory: float
@@ -76,12 +77,30 @@ class Windows:
             raise InvariantError(f"`jitter` is {jitter!r}; give a share of the advisory window, from 0 to 1")
         object.__setattr__(self, "jitter", float(jitter))
 
-    def before(self, ends_at: datetime, life: float) -> tuple[datetime, datetime]:
-        """Return when the two windows of a token begin, the advisory one at random within its jitter."""
+    def before(self, ends_at: datetime, life: float, place: float) -> tuple[datetime, datetime]:
+        """Return when the two windows of a token begin.
+
+        Args:
+            ends_at: When the token ends.
+            life: Its life, in seconds, which caps the windows.
+            place: Where within its jitter the advisory window begins, from 0 to 1; see `place_of`.
+        """
         mandatory = min(self.mandatory, self.advisory, life * MANDATORY_SHARE)
         earliest = min(self.advisory, life * ADVISORY_SHARE)
-        advisory = max(mandatory, earliest * (1 - self.jitter * random.random()))  # noqa: S311 - hides nothing
+        advisory = max(mandatory, earliest * (1 - self.jitter * place))
         return shifted(ends_at, -advisory), shifted(ends_at, -mandatory)
+
+
+def place_of(access_token: str, number: int = 0) -> float:
+    """Return a number from 0 to 1 that is another for each token, and the same for all who share it.
+
+    Drawn by each for itself, the earliest of many would win, and hardly anything would be left of the jitter.
+
+    Args:
+        access_token: The token.
+        number: Which of its numbers.
+    """
+    return int(fingerprint(f"{access_token} {number}" if number else access_token), 16) / FINGERPRINTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +129,14 @@ class _Stated:
         life: ``expires_in``, else what lies between ``iat`` and ``exp``.
         made_at: When the token was made, its ``iat``.
         claimed_end: Its ``exp``.
+        place: Its `place_of`.
     """
 
     ends_at: datetime | None
     life: float | None
     made_at: datetime | None
     claimed_end: datetime | None
+    place: float
 
 
 def lifetime_of(
@@ -151,7 +172,7 @@ def lifetime_of(
         ends_at, life = later(now, last_known), last_known
     left = (ends_at - now).total_seconds()
     # The caps are of what is left: a token just received is never inside its windows already.
-    return Lifetime(left if life is None else life, *windows.before(ends_at, left), offset)
+    return Lifetime(left if life is None else life, *windows.before(ends_at, left, stated.place), offset)
 
 
 def _of_kept(stated: _Stated, now: datetime, windows: Windows, last_known: float | None, offset: float) -> Lifetime:
@@ -165,7 +186,7 @@ def _of_kept(stated: _Stated, now: datetime, windows: Windows, last_known: float
     if ends_at <= now:
         return Lifetime(life, ends_at, ends_at, offset)
     life = (ends_at - now).total_seconds() if life is None else life
-    return Lifetime(life, *windows.before(ends_at, life), offset)
+    return Lifetime(life, *windows.before(ends_at, life, stated.place), offset)
 
 
 def _end_by(now: datetime, tokens: TokenSet, stated: _Stated, offset: float) -> datetime | None:
@@ -217,7 +238,8 @@ def _read(tokens: TokenSet) -> _Stated:
     life = tokens.life
     if life is None and tokens.expires_at is None and end is not None and made_at is not None:
         life = (end - made_at).total_seconds()
-    return _Stated(end if tokens.expires_at is None else tokens.expires_at, life, made_at, end)
+    ends_at = end if tokens.expires_at is None else tokens.expires_at
+    return _Stated(ends_at, life, made_at, end, place_of(tokens.access_token))
 
 
 def _claims(token: str) -> dict[str, Any]:

@@ -223,8 +223,11 @@ class Keeper:
         ending = self._end(error, refresh.epoch) if isinstance(error, SessionEnded) else None
         if ending is not None:
             self._vault.forget_later(*ending)
-        else:
-            self.publish()
+            return
+        if refresh.is_put_off:
+            with self._lock:
+                self.wallet.put_off(getattr(error, "retry_after", None) or 0.0)
+        self.publish()
 
     # -- its end ------------------------------------------------------------------------------------------------------
 

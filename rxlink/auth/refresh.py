@@ -25,6 +25,8 @@ class Refresh:
         began: When, by the timers: a clock may be set meanwhile.
         ends: When its time is up, by the timers.
         lost_answers: How often the refresh token may have been used up, and only the answer was lost.
+        has_lost_answer: Whether a request may have arrived, and only the answer was lost, whatever it was paid with.
+        is_put_off: Whether it ran ahead of time, and the next one has time too.
         is_login: Whether its tokens came from a new sign-in.
         ended: With what the session ends, unless the user signs in again; set while the application is asked.
         generation: Of the tokens that were in use when it began.
@@ -39,6 +41,8 @@ class Refresh:
     began: float
     ends: float = 0.0
     lost_answers: int = 0
+    has_lost_answer: bool = False
+    is_put_off: bool = False
     is_login: bool = False
     ended: SessionEnded | None = None
     generation: int = 0

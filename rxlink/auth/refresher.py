@@ -145,6 +145,7 @@ class Refresher:
                 pause = self._backoff.fail(error, self._clock())
                 self._owner.emit(RefreshTryFailed, type(error).__name__, pause)
                 refresh.lost_answers += _may_have_been_used(refresh.tokens, error)
+                refresh.has_lost_answer = refresh.has_lost_answer or may_have_arrived(error)
             self._check_patience(refresh, pause)
 
     async def _may_refresh(self, refresh: Refresh) -> bool:
@@ -192,6 +193,11 @@ class Refresher:
 
     def _check_patience(self, refresh: Refresh, pause: float) -> None:
         """Give up after a failure that may pass, where another try is not for this refresh to make."""
+        # Not where an answer was lost: the refresh token may be used up, and an issuer forgives that for a short while.
+        is_ahead = refresh.reason is RefreshReason.EXPIRING and not refresh.has_lost_answer
+        if is_ahead and not self.flight.waiting:
+            refresh.is_put_off = True
+            raise self._given_up("nobody waits for it: the next try is later", pause)
         if self._on_outage != "wait" or self._is_closing:
             raise self._given_up(f"the next try is in {pause:.1f} s", pause)
         if refresh.lost_answers > REPLAYS:

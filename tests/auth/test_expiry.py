@@ -2,7 +2,6 @@
 
 import base64
 import json
-import random
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -47,7 +46,7 @@ def left(moment: datetime | None) -> float | None:
 
 @pytest.fixture
 def no_jitter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(random, "random", lambda: 0.0)
+    monkeypatch.setattr(expiry, "place_of", lambda _: 0.0)
 
 
 @pytest.mark.usefixtures("no_jitter")
@@ -83,29 +82,61 @@ class TestWindows:
 
 
 def test_without_jitter_the_windows_are_as_long_as_they_were_given() -> None:
-    begins = {left(lifetime(windows=Windows(60, 10, 0), expires_in=3600).advisory_at) for _ in range(20)}
+    begins = {
+        left(lifetime(f"A{number}", windows=Windows(60, 10, 0), expires_in=3600).advisory_at) for number in range(20)
+    }
 
     assert {3540} == begins
 
 
 def test_the_jitter_never_reaches_into_the_mandatory_window() -> None:
     """E17: however large it is, operations never wait where one could have refreshed ahead."""
-    judged = [lifetime(windows=Windows(60, 10, 1), expires_in=3600) for _ in range(200)]
+    judged = [lifetime(f"A{number}", windows=Windows(60, 10, 1), expires_in=3600) for number in range(200)]
 
     assert {3590} == {left(each.mandatory_at) for each in judged}
     assert 3590 == max(left(each.advisory_at) or 0 for each in judged)
     assert len({left(each.advisory_at) for each in judged}) > 100
 
 
-def test_clients_that_share_an_expiry_spread_out() -> None:
+def test_tokens_that_end_together_are_not_replaced_together() -> None:
     """E17: a tenth of the advisory window, and the end of the token stays the end."""
     ends = {"expires_at": NOW + timedelta(hours=1), "expires_in": 3600}
 
-    begins = [left(lifetime(**ends).advisory_at) or 0 for _ in range(100)]
+    begins = [left(lifetime(f"A{number}", **ends).advisory_at) or 0 for number in range(100)]
 
     assert 3540 <= min(begins) < max(begins) <= 3546
     assert len(set(begins)) > 90
-    assert max(begins) - min(begins) > 3
+    assert max(begins) - min(begins) > 5
+
+
+@pytest.mark.parametrize("jitter", [0.1, 1])
+def test_all_who_share_a_token_replace_it_at_the_same_moment(jitter: float) -> None:
+    """E17: of ten who draw for themselves the earliest would win; one has just got it, the others have loaded it."""
+    windows = Windows(900, 10, jitter)
+    got = lifetime("A1", windows=windows, expires_in=3600)
+    loaded = lifetime(
+        "A1", windows=windows, is_fresh=False, expires_at=NOW + timedelta(hours=1), expires_in=3600, refresh_token="R1"
+    )
+    shared_otherwise = lifetime("A2", windows=windows, expires_in=3600, refresh_token="R1")
+
+    assert got == loaded
+    assert got.mandatory_at == shared_otherwise.mandatory_at
+    assert got.advisory_at != shared_otherwise.advisory_at
+
+
+@given(st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1))
+def test_the_place_of_a_token_is_within_its_jitter(token: str) -> None:
+    assert 0 <= expiry.place_of(token) < 1
+    assert expiry.place_of(token) == expiry.place_of(token)
+
+
+def test_places_lie_evenly() -> None:
+    """E17: else a fleet would not spread."""
+    places = [expiry.place_of(f"A{number}") for number in range(10_000)]
+
+    tenths = [sum(tenth / 10 <= place < (tenth + 1) / 10 for place in places) for tenth in range(10)]
+
+    assert all(900 < count < 1100 for count in tenths)
 
 
 @given(
@@ -133,7 +164,7 @@ def test_a_larger_window_never_makes_a_refresh_later(
 
     def judged(advisory: float, mandatory: float) -> Lifetime:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(random, "random", lambda: luck)
+            patch.setattr(expiry, "place_of", lambda _: luck)
             return lifetime(windows=Windows(advisory, mandatory, jitter), is_fresh=is_fresh, **of)
 
     narrow = judged(*windows)

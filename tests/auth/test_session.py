@@ -421,7 +421,9 @@ class TestWindows:
 
         assert ("A0", "A0", []) == (before, after, complaints)
         assert "RefreshFailed" in names_of(events.seen)
-        assert ["authenticated", "refreshing", "authenticated", "refreshing", "authenticated"] == statuses_of(states)
+        # What may pass is put off; a bug is found anew by each who would refresh.
+        runs = 1 if isinstance(error, TokenRefreshError) else 2
+        assert ["authenticated", *["refreshing", "authenticated"] * runs] == statuses_of(states)
 
     @virtual
     async def test_leeway_longer_than_the_tokens_life_is_capped(self, time: VirtualTime) -> None:
@@ -913,8 +915,9 @@ class TestSeveralSessions:
         """E17."""
         moments: set[float] = set()
         sessions: list[AuthSession] = []
-        for _ in range(100):
-            session = session_of(Issuer(), time, tokens=fresh(time, 3600, life=3600))
+        for number in range(100):
+            tokens = TokenSet(f"A{number}", expires_in=3600, expires_at=time.clock() + timedelta(hours=1))
+            session = session_of(Issuer(), time, tokens=tokens)
             session.events.subscribe(
                 lambda event: moments.add(time.monotonic()) if isinstance(event, RefreshStarted) else None
             )
