@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import replace
 from itertools import chain, repeat
 from threading import RLock
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from reactivex import abc
 
@@ -19,13 +19,14 @@ from rxlink.auth.storage import SharedTokenStorage, StoredTokens, TokenStorage
 from rxlink.auth.storage.depot import Depot, Kept, OwnDepot, Superseded
 from rxlink.auth.storage.serial import SerialDepot, Turn
 from rxlink.auth.storage.shared_depot import SharedDepot
+from rxlink.auth.time_limit import within
 from rxlink.auth.unsaved import Unsaved
+from rxlink.auth.vault_owner import VaultOwner
 from rxlink.auth.watch import Watch
 from rxlink.core.options import kind_of
-from rxlink.core.timing import start_timer
 from rxlink.errors import AuthError, InvalidStoredTokens, InvariantError, InvariantTypeError, TokenStorageError
 
-__all__ = ["Vault", "VaultOwner"]
+__all__ = ["Vault"]
 
 SHORT_PAUSE: Final = 1.0
 """Seconds before each further try to save what others wait for, or a third of the lease where that is less."""
@@ -36,43 +37,6 @@ LOOK_LIMIT: Final = 2.0
 """Seconds that operations wait at most until a shared storage is read again."""
 LOOK_AGAIN: Final = 1.0
 """Seconds after which it is tried once more."""
-
-
-class VaultOwner(Protocol):
-    """What a vault needs of its session."""
-
-    @property
-    def is_loaded(self) -> bool:
-        """Whether it is known by now who is signed in."""
-        ...
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether the session was closed."""
-        ...
-
-    @property
-    def generation(self) -> int:
-        """Counts the token sets; the one in use."""
-        ...
-
-    def adopt(self, found: StoredTokens | None, /) -> None:
-        """Use what was found in the storage, where it is newer than what is in use."""
-
-    def claim(self, kept: Kept, /) -> Turn | None:
-        """Take a turn for saving this once more; None where it is no longer what is to be kept."""
-
-    def confirm(self, kept: Kept, record: StoredTokens, /) -> None:
-        """Take note that this is kept, and how."""
-
-    def give_in(self, kept: Kept, /) -> None:
-        """Take note that this is not kept, and something else is."""
-
-    def insist(self, kept: Kept, /) -> Kept | None:
-        """Return this as what goes over whatever is kept, if it is still in use; None where it is not."""
-
-    def tell(self, event: AuthEvent, /) -> None:
-        """Tell the listeners."""
 
 
 class Vault:
@@ -308,7 +272,7 @@ class Vault:
 
     async def _try_to_save(self, kept: Kept, turn: Turn) -> None:
         try:
-            record = await self._within_limit(turn.save(kept))
+            record = await within(turn.save(kept), self._time_limit, self._scheduler)
         except Superseded as superseded:
             self._owner.give_in(kept)
             self._owner.adopt(superseded.record)
@@ -337,31 +301,6 @@ class Vault:
 
     async def _settle(self) -> None:
         await self._unsaved.aclose()
-
-    async def _within_limit(self, call: Coroutine[Any, Any, StoredTokens]) -> StoredTokens:
-        """Let a call of the storage take its time, but not for ever: the calls behind it wait.
-
-        Raises:
-            TimeoutError: It did not end within the time limit, and was cancelled.
-        """
-        task = asyncio.current_task()
-        assert task is not None, "a coroutine runs in a task"
-        before, has_expired = task.cancelling(), False
-
-        def expire() -> None:
-            nonlocal has_expired
-            has_expired = True
-            task.cancel()
-
-        timer = start_timer(self._time_limit, expire, self._scheduler)
-        try:
-            return await call
-        except asyncio.CancelledError:
-            if has_expired and task.uncancel() <= before:
-                raise TimeoutError(f"the storage did not answer within {self._time_limit:g} s") from None
-            raise
-        finally:
-            timer.cancel()
 
 
 def _failure(
