@@ -237,7 +237,11 @@ class Vault:
         self._unsaved.revive()
         if self._watch is not None:
             self._watch.start()
-        return (await self._depot.load(),)
+        try:
+            return (await self._depot.load(),)
+        except asyncio.CancelledError:
+            self._has_heard = False  # the loop ends, perhaps: whoever comes next looks
+            raise
 
     async def _hand_over(self, _: None, loaded: tuple[StoredTokens | None]) -> tuple[StoredTokens | None]:
         self._owner.adopt(*loaded)

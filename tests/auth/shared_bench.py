@@ -106,3 +106,26 @@ class Fleet:
 
     async def aclose(self) -> None:
         await asyncio.gather(*(host.session.aclose() for host in self.hosts))
+
+
+class Telling(MemoryTokenStorage):
+    """Tells at once, and at once only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.watchers: list[Any] = []
+        self.told = 0
+
+    async def replace(self, old: Any, new: Any, /) -> bool:
+        is_done = await super().replace(old, new)
+        self.told += 1
+        for notice in self.watchers:
+            asyncio.get_running_loop().call_soon(notice)
+        return is_done
+
+    def stamp(self) -> int:
+        return self.told if self.watchers else 0
+
+    def watch(self, notice: Any, /) -> Any:
+        self.watchers.append(notice)
+        return lambda: self.watchers.remove(notice)

@@ -12,7 +12,7 @@ from rxlink.auth.storage import MemoryTokenStorage
 from rxlink.auth.tokens import TokenSet
 from rxlink.errors import SessionEnded
 from rxlink.testing.virtual_time import VirtualTime, virtual
-from tests.auth.shared_bench import Fleet, Host, StrictIssuer
+from tests.auth.shared_bench import Fleet, Host, StrictIssuer, Telling
 
 AT_THE_END = 95.0
 ADVISORY = 80.0
@@ -220,29 +220,6 @@ class TestOthersLogins:
         ]
         assert 1 == len(fleet.issuer.calls)
         await fleet.aclose()
-
-
-class Telling(MemoryTokenStorage):
-    """Tells at once, and at once only."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.watchers: list[Any] = []
-        self.told = 0
-
-    async def replace(self, old: Any, new: Any, /) -> bool:
-        is_done = await super().replace(old, new)
-        self.told += 1
-        for notice in self.watchers:
-            asyncio.get_running_loop().call_soon(notice)
-        return is_done
-
-    def stamp(self) -> int:
-        return self.told if self.watchers else 0
-
-    def watch(self, notice: Any, /) -> Any:
-        self.watchers.append(notice)
-        return lambda: self.watchers.remove(notice)
 
 
 class TestAtOnce:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from rxlink.auth.tokens import TokenSet
 from rxlink.errors import TokenStorageError
 from rxlink.testing.faulty_storage import FaultyTokenStorage, StorageFault
 from rxlink.testing.virtual_time import VirtualTime, virtual
-from tests.auth.shared_bench import Fleet, Host, StrictIssuer
+from tests.auth.shared_bench import Fleet, Host, StrictIssuer, Telling
 
 AT_THE_END = 95.0
 
@@ -150,6 +151,25 @@ class TestLoopsThatEnd:
 
         assert kept is not None
         assert ("A1", True) == (kept.access_token, lease is not None)
+
+    def test_a_loop_that_ends_while_others_are_heard_of_leaves_nothing(self, caplog: pytest.LogCaptureFixture) -> None:
+        """E54: a script that signs in, and hears of its own change."""
+        storage = Telling()
+
+        async def job() -> None:
+            slow = FaultyTokenStorage(storage)
+            host = Host(slow, StrictIssuer(delay=0), Real())
+            await host.token()
+            slow.faults.add(StorageFault.slow(1), on="read", times=None)
+            await storage.save(TokenSet("B0"))
+            await asyncio.sleep(0.01)
+            await storage.save(TokenSet("C0"))
+
+        asyncio.run(job())
+        storage.watchers.clear()
+        gc.collect()
+
+        assert "destroyed" not in caplog.text
 
     def test_looking_at_a_session_of_a_loop_that_has_ended_loses_no_lease(self) -> None:
         """E54: as `repr` did."""
