@@ -63,15 +63,10 @@ def _why_again(world: World, request: Request, earlier: Request) -> str | None:
     reasons = {
         "its answer was lost": earlier.is_lost or _is_replay(world, request),
         "its process was killed": host.gate.is_dead,
-        "a disaster has split the hosts": bool(world.store.disasters) and not _is_of_the_kept_login(world, request),
         "it was closed with its tokens unsaved": host.is_closing and new is not None and new.save_failed,
         "its lease ended against its will": request.host is not host and _has_lost(earlier.lease, host),
     }
     return next((why for why, holds in reasons.items() if holds), None)
-
-
-def _is_of_the_kept_login(world: World, request: Request) -> bool:
-    return world.store.pair is not None and world.store.pair.family == request.pair.family
 
 
 def _has_lost(lease: LeaseBook | None, host: Host) -> bool:
