@@ -107,7 +107,7 @@ MUTANTS: tuple[Fixed, ...] = (
         "auth/test_session.py::TestLoad::test_a_load_that_hangs_ends_at_the_time_limit",
     ),
     Fixed(
-        "auth/keeper",
+        "auth/gate",
         "(has_waited and reason is not",
         "(has_waited or reason is not",
         "auth/test_session.py::TestLoad::test_a_token_that_ended_while_it_was_stored_is_refreshed_before_it_is_used",
