@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from threading import BrokenBarrierError
 from typing import Any, TypeVar
+from unittest import SkipTest
 from uuid import uuid4
 
 from rxlink.auth.storage import SharedTokenStorage, StoredTokens
@@ -75,6 +76,16 @@ class StorageBench:
     def defines(self, *hooks: str) -> bool:
         """Tell whether the user has defined these."""
         return all(getattr(type(self), hook) is not getattr(StorageBench, hook) for hook in hooks)
+
+    def needs(self, *hooks: str) -> None:
+        """Go on with a test if the user has defined these.
+
+        Raises:
+            SkipTest: Some are missing; pytest and unittest both report it with their names.
+        """
+        missing = [f"`{hook}`" for hook in hooks if not self.defines(hook)]
+        if missing:
+            raise SkipTest(f"{' and '.join(missing)} {'are' if missing[1:] else 'is'} not defined")
 
     async def in_time(self, call: Awaitable[T], what: str) -> T:
         """Wait for a call of the storage.

@@ -32,8 +32,7 @@ class FaultsContract(StorageBench):
     @on_a_loop
     async def test_garbage_is_reported_and_left_alone(self) -> None:
         """Where ``spoil`` and ``spoiled`` are defined; by a storage that has read tokens before, and by a new one."""
-        if not self.defines("spoil", "spoiled"):
-            return
+        self.needs("spoil", "spoiled")
         used = self.make_storage()
         kept = await begin(used)
 
@@ -51,8 +50,7 @@ class FaultsContract(StorageBench):
     @on_a_loop
     async def test_a_torn_record_is_no_record(self) -> None:
         """Where ``tear`` is defined; a storage that keeps older records may fall back to one of them."""
-        if not self.defines("tear"):
-            return
+        self.needs("tear")
         storage = self.make_storage()
         first = await begin(storage)
         second = StoredTokens(TokenSet(uuid4().hex * 40), first.login, 2)  # so long that the middle is in it
@@ -75,8 +73,7 @@ class FaultsContract(StorageBench):
     @on_a_loop
     async def test_an_outage_passes(self) -> None:
         """Where ``break_down`` and ``mend`` are defined; connections that were open before are of no use after it."""
-        if not self.defines("break_down", "mend"):
-            return
+        self.needs("break_down", "mend")
         used, other = self.make_storage(), self.make_storage()
         kept = await begin(used)
         lease = await taken(used, self)

@@ -83,6 +83,20 @@ class KeepingContract(StorageBench):
         )
 
     @on_a_loop
+    async def test_the_reason_of_a_sign_out_is_kept(self) -> None:
+        """The others tell their users why they have to sign in again; where there is none, there is none."""
+        here, there = self.make_storage(), self.make_storage()
+        record = await begin(here)
+
+        for reason in ("the issuer says “invalid_grant”: signed out elsewhere\n", None):
+            left = StoredTokens(None, record.login, record.serial + 1, reason)
+            demand(await here.replace(record, left), "`replace` says True where `old` is what is kept")
+            found = await there.read()
+            kept = found and found.reason
+            demand(found is not None and kept == reason, f"`reason` comes back as it was, {reason!r}; found {kept!r}")
+            record = left
+
+    @on_a_loop
     async def test_replace_wants_what_is_kept(self) -> None:
         """The fence of writes: who is late changes nothing."""
         storage, other = self.make_storage(), self.make_storage()
@@ -122,7 +136,7 @@ class KeepingContract(StorageBench):
     async def test_scripts_load_save_and_clear(self) -> None:
         """Without sessions; those who share the place hear of a sign-in and of a sign-out."""
         here, there = self.make_storage(), self.make_storage()
-        tokens = new_tokens(), new_tokens()
+        tokens = _dated_tokens(), _dated_tokens()
 
         await here.save(tokens[0])
         before = await there.read()
@@ -163,6 +177,11 @@ class KeepingContract(StorageBench):
 
         if lease is not None:
             await lease.release()
+
+
+def _dated_tokens() -> TokenSet:
+    """Return tokens to which `save` has nothing to add."""
+    return new_tokens().received(datetime.now(UTC))
 
 
 def _unusual_tokens() -> Iterator[TokenSet]:

@@ -6,12 +6,15 @@ from rxlink.testing._storage_contract_changes import ChangesContract
 from rxlink.testing._storage_contract_faults import FaultsContract
 from rxlink.testing._storage_contract_keeping import KeepingContract
 from rxlink.testing._storage_contract_lease import LeaseContract
+from rxlink.testing._storage_contract_loop import LoopContract
 from rxlink.testing._storage_contract_racing import RacingContract
 
 __all__ = ["SharedTokenStorageContract"]
 
 
-class SharedTokenStorageContract(KeepingContract, RacingContract, LeaseContract, ChangesContract, FaultsContract):
+class SharedTokenStorageContract(
+    KeepingContract, RacingContract, LeaseContract, ChangesContract, LoopContract, FaultsContract
+):
     """The tests that every :class:`~rxlink.auth.storage.SharedTokenStorage` passes.
 
     Subclass it in a test module, under a name that pytest collects, and define ``make_storage``. The tests are plain
@@ -20,7 +23,7 @@ class SharedTokenStorageContract(KeepingContract, RacingContract, LeaseContract,
     with ``autouse=True``. In a test ``make_storage`` is called several times, for storages over the same place, as
     several processes would have them; one that has no outside place, such as memory, may return the same object.
 
-    These may be defined too; each test that needs one of them passes without it, saying nothing. They are called on a
+    These may be defined too; a test that needs one of them is skipped without it, and says which. They are called on a
     thread without an event loop:
 
     * ``spoil(content)`` puts bytes in the place of the tokens, past the storage; ``spoiled()`` returns what is there.

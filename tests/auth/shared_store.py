@@ -278,7 +278,7 @@ class HostLease(TokenLease):
         return await self._storage.note("renew", self._lease.renew)
 
     async def release(self) -> None:
-        if self._book is not None:
+        if self._book is not None and self._book.state == "alive":
             self._book.was_given_back = True
         if self.duration is None:
             self._storage.let_go(self._book)  # a file that is closed is not locked, whatever else goes wrong

@@ -152,6 +152,13 @@ class CannotTell(PaperStorage):
     watch = SharedTokenStorage.watch
 
 
+class TellsAtOnceAlone(PaperStorage):
+    """So that its stamp need not differ."""
+
+    def stamp(self) -> Hashable:
+        return None
+
+
 class PaperContract(SharedTokenStorageContract):
     """With every hook; a test of the contract says which storage."""
 

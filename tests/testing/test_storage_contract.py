@@ -1,15 +1,24 @@
 """The contract of shared storages: right ones pass it, and each thing that can be wrong turns a test of it red."""
 
+import os
 import subprocess
 import sys
 import unittest
+from pathlib import Path
 
 import pytest
 
 from rxlink.auth.storage import MemoryTokenStorage, SharedTokenStorage
 from rxlink.testing.storage_contract import SharedTokenStorageContract
-from tests.testing import wrong_leases, wrong_storages
-from tests.testing.paper_storage import CannotTell, FallsBack, OutOfTime, PaperContract, PaperStorage
+from tests.testing import blocking_storages, wrong_leases, wrong_storages
+from tests.testing.paper_storage import (
+    CannotTell,
+    FallsBack,
+    OutOfTime,
+    PaperContract,
+    PaperStorage,
+    TellsAtOnceAlone,
+)
 
 WRONG = [
     (wrong_storages.FindsSomethingInNothing, "nothing_is_kept_at_first", "`read` of nothing is None"),
@@ -19,6 +28,8 @@ WRONG = [
     (wrong_storages.DropsLife, "tokens_come_back_as_they_were", "tokens come back as they were"),
     (wrong_storages.CutsLongTokens, "tokens_come_back_as_they_were", "tokens come back as they were"),
     (wrong_storages.ForgetsAtSignOut, "a_sign_out_is_kept", "is read as one, not as nothing"),
+    (wrong_storages.ForgetsReasons, "the_reason_of_a_sign_out_is_kept", "`reason` comes back as it was"),
+    (wrong_storages.GivesReasons, "the_reason_of_a_sign_out_is_kept", "`reason` comes back as it was"),
     (wrong_storages.ComparesNothing, "replace_wants_what_is_kept", "says False where something is kept"),
     (wrong_storages.ComparesNothing, "replace_of_something_wants_something", "and nothing is kept"),
     (wrong_storages.ComparesSerialsAlone, "replace_wants_what_is_kept", "of another `login` with the same `serial`"),
@@ -53,11 +64,22 @@ WRONG = [
     (wrong_storages.StampsWithAList, "the_stamp_stays_while_nothing_changes", "is hashable; it is list"),
     (wrong_storages.StampsItsOwnChanges, "the_stamp_tells_of_others_changes", "differs after each change"),
     (wrong_storages.StampsBySize, "the_stamp_tells_of_others_changes", "differs after each change"),
-    (wrong_storages.StampsSignInsAlone, "the_stamp_tells_of_a_first_sign_in_and_a_sign_out", "signed in or out"),
+    (wrong_storages.StampsSignInsAlone, "the_stamp_tells_of_a_first_sign_in_and_a_sign_out", "or a sign-out too"),
+    (wrong_storages.StampsNothing, "the_stamp_tells_of_others_changes", "or it is not defined, and sessions look"),
+    (
+        wrong_storages.StampsNothing,
+        "the_stamp_tells_of_a_first_sign_in_and_a_sign_out",
+        "or it is not defined, and sessions look",
+    ),
     (wrong_storages.TellsNobody, "notice_is_called_where_it_was_asked_for", "is called once somebody else"),
     (wrong_storages.TellsOnTheWriter, "notice_is_called_where_it_was_asked_for", "on the event loop that watches"),
     (wrong_storages.TellsAfterStop, "notice_is_not_called_after_stop", "is not called after its watch"),
     (wrong_storages.StopsEverybody, "notice_is_not_called_after_stop", "does not stop the others"),
+    (blocking_storages.ReadsOnTheLoop, "no_call_holds_up_the_event_loop", "`read` lets others on the event loop go on"),
+    (blocking_storages.ReplacesOnTheLoop, "no_call_holds_up_the_event_loop", "`replace` lets others"),
+    (blocking_storages.AcquiresOnTheLoop, "no_call_holds_up_the_event_loop", "`try_acquire` lets others"),
+    (blocking_storages.RenewsOnTheLoop, "no_call_holds_up_the_event_loop", "`renew` lets others"),
+    (blocking_storages.ReleasesOnTheLoop, "no_call_holds_up_the_event_loop", "`release` lets others"),
     (wrong_leases.TakesGarbageForNothing, "garbage_is_reported_and_left_alone", "`read` raises InvalidStoredTokens"),
     (wrong_leases.TakesGarbageForNothing, "a_torn_record_is_no_record", "or finds a whole one from before"),
     (wrong_leases.OverwritesGarbage, "garbage_is_reported_and_left_alone", "leaves alone what is not rxlink's"),
@@ -95,6 +117,10 @@ class WrongContract(PaperContract):
         (CannotTell, "the_stamp_tells_of_a_first_sign_in_and_a_sign_out"),
         (CannotTell, "notice_is_called_where_it_was_asked_for"),
         (CannotTell, "notice_is_not_called_after_stop"),
+        (TellsAtOnceAlone, "the_stamp_tells_of_others_changes"),
+        (TellsAtOnceAlone, "the_stamp_tells_of_a_first_sign_in_and_a_sign_out"),
+        (blocking_storages.BlocksAtFirst, "no_call_holds_up_the_event_loop"),
+        (blocking_storages.TakesItsTime, "no_call_holds_up_the_event_loop"),
     ],
 )
 def test_what_may_be_otherwise_passes(storage: type[PaperStorage], name: str) -> None:
@@ -151,6 +177,70 @@ def test_it_runs_under_unittest_too() -> None:
     Case("test_replace_wants_what_is_kept").run(result)
 
     assert (1, True) == (result.testsRun, result.wasSuccessful())
+
+
+class WithoutHooks(SharedTokenStorageContract):
+    def setup_method(self) -> None:
+        self.place = MemoryTokenStorage()
+
+    def make_storage(self) -> SharedTokenStorage:
+        return self.place
+
+
+class WithHalfOfTheHooks(WithoutHooks):
+    def spoil(self, content: bytes) -> None:
+        raise NotImplementedError
+
+    def mend(self) -> None:
+        raise NotImplementedError
+
+
+NEEDS_HOOKS = [
+    (WithoutHooks, "garbage_is_reported_and_left_alone", "`spoil` and `spoiled` are"),
+    (WithHalfOfTheHooks, "garbage_is_reported_and_left_alone", "`spoiled` is"),
+    (WithoutHooks, "a_torn_record_is_no_record", "`tear` is"),
+    (WithoutHooks, "an_outage_passes", "`break_down` and `mend` are"),
+    (WithHalfOfTheHooks, "an_outage_passes", "`break_down` is"),
+]
+
+
+@pytest.mark.parametrize(("kind", "name", "missing"), NEEDS_HOOKS)
+def test_a_test_without_its_hooks_is_skipped_and_names_them(kind: type[WithoutHooks], name: str, missing: str) -> None:
+    class Case(kind, unittest.TestCase):
+        def setUp(self) -> None:
+            self.setup_method()
+
+    result = unittest.TestResult()
+    case = Case(f"test_{name}")
+    case.run(result)
+
+    assert ([(case, f"{missing} not defined")], True) == (result.skipped, result.wasSuccessful())
+
+
+SKIPPING = """
+from rxlink.auth.storage import MemoryTokenStorage
+from rxlink.testing.storage_contract import SharedTokenStorageContract
+
+class TestMine(SharedTokenStorageContract):
+    def setup_method(self):
+        self.place = MemoryTokenStorage()
+
+    def make_storage(self):
+        return self.place
+"""
+
+
+def test_pytest_says_which_tests_it_has_skipped(tmp_path: Path) -> None:
+    """Else nobody notices that outages were never tried."""
+    (tmp_path / "test_mine.py").write_text(SKIPPING)
+    options = ["-p", "no:cacheprovider", "-c", os.devnull, "--rootdir", str(tmp_path), "-rs", "-k", "torn or outage"]
+
+    program = [sys.executable, "-m", "pytest", *options, str(tmp_path)]
+    done = subprocess.run(program, check=False, capture_output=True, text=True, timeout=60)
+
+    assert "2 skipped" in done.stdout
+    for said in ("`tear` is not defined", "`break_down` and `mend` are not defined"):
+        assert said in done.stdout
 
 
 def test_it_needs_no_pytest_and_no_extra() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import replace
 from itertools import count
 
-from rxlink.auth.storage import StoredTokens
+from rxlink.auth.storage import SharedTokenStorage, StoredTokens
 from rxlink.auth.storage.record_text import to_text
 from rxlink.auth.tokens import TokenSet
 from tests.testing.paper_storage import PaperStorage
@@ -62,6 +62,18 @@ class ForgetsAtSignOut(PaperStorage):
         super().write(record)
         if record.tokens is None:
             self.paper.content = None
+
+
+class ForgetsReasons(PaperStorage):
+    def write(self, record: StoredTokens) -> None:
+        super().write(replace(record, reason=None))
+
+
+class GivesReasons(PaperStorage):
+    """Where there are none."""
+
+    def write(self, record: StoredTokens) -> None:
+        super().write(replace(record, reason=record.reason or ""))
 
 
 class ComparesNothing(PaperStorage):
@@ -184,6 +196,15 @@ class StampsBySize(PaperStorage):
 class StampsSignInsAlone(PaperStorage):
     def stamp(self) -> Hashable:
         return self.paper.content is None
+
+
+class StampsNothing(PaperStorage):
+    """And tells nobody either, so that sessions take it at its word and never look."""
+
+    watch = SharedTokenStorage.watch
+
+    def stamp(self) -> Hashable:
+        return "always"
 
 
 class TellsNobody(PaperStorage):

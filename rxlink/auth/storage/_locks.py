@@ -27,7 +27,7 @@ from rxlink.errors import InvariantError
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-__all__ = ["FileLease", "held", "require_extra", "take_lease"]
+__all__ = ["POLL_INTERVAL", "FileLease", "held", "require_extra", "take_lease"]
 
 LONGEST_WAIT: Final = 10.0
 """Seconds for a lock that is held for milliseconds, unless its holder was stopped (SIGSTOP, a debugger)."""
@@ -99,7 +99,9 @@ def require_extra(what: str, extra: str, *packages: str) -> None:
         try:
             importlib.import_module(package)
         except ImportError as error:
-            raise InvariantError(f"{what} needs the extra `{extra}`: pip install 'rxlink[{extra}]'") from error
+            raise InvariantError(
+                f"{what} needs the extra `{extra}`, which is not installed: pip install 'rxlink[{extra}]'"
+            ) from error
 
 
 def _lock_at(path: Path) -> BaseFileLock:

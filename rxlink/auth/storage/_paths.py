@@ -5,15 +5,24 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Hashable
-from contextlib import suppress
+from collections.abc import Generator, Hashable
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, cast
 
 from rxlink.core.options import kind_of
 from rxlink.errors import InvariantError, InvariantTypeError
 
-__all__ = ["FILE_MODE", "checked_path", "date_after", "make_file", "make_folder", "stamp_of", "sync_folder"]
+__all__ = [
+    "FILE_MODE",
+    "checked_path",
+    "date_after",
+    "make_file",
+    "make_folder",
+    "stamp_of",
+    "sync_folder",
+    "telling_of",
+]
 
 FILE_MODE: Final = 0o600
 FOLDER_MODE: Final = 0o700
@@ -24,9 +33,11 @@ CANNOT_BE_SYNCED: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EACCES, 
 def checked_path(name: str, value: object, *, may_be_folder: bool = False) -> Path:
     """Return an option that is a path, as an absolute one: a later change of the working directory is of no matter.
 
+    A leading ``~`` or ``~name`` is that user's folder, as in a shell.
+
     Raises:
         InvariantTypeError: It is neither text nor a ``Path``.
-        InvariantError: No file can have that path.
+        InvariantError: No file can have that path, or there is no such user.
     """
     kind = kind_of(value)
     text: object = os.fspath(cast("os.PathLike[str]", value)) if isinstance(value, os.PathLike) else value
@@ -34,9 +45,25 @@ def checked_path(name: str, value: object, *, may_be_folder: bool = False) -> Pa
         raise InvariantTypeError(f"`{name}` is {kind}; give a path, as text or as a Path")
     if not text or "\0" in text:
         raise InvariantError(f"`{name}` is {text!r}, which is no path")
-    if not may_be_folder and os.path.split(text)[1] in {"", ".", ".."}:
+    whole = os.path.expanduser(text)  # noqa: PTH111 - a Path raises a RuntimeError without saying of what
+    if whole == text and text.startswith("~"):
+        raise InvariantError(
+            f"`{name}` is {text!r}, and no user of that name is known; give {f'./{text}'!r} if a file is called so"
+        )
+    folder, file = os.path.split(text)
+    if not may_be_folder and (file in {"", ".", ".."} or (not folder and whole != text)):
         raise InvariantError(f"`{name}` is {text!r}, which is a folder; give the path of a file")
-    return Path(text).absolute()
+    return Path(whole).absolute()
+
+
+@contextmanager
+def telling_of(where: str) -> Generator[None]:
+    """Add to errors of the system where the tokens are: locks and unfinished files have names of their own."""
+    try:
+        yield
+    except OSError as error:
+        error.add_note(f"the tokens are in {where}")
+        raise
 
 
 def make_folder(folder: Path) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from rxlink.auth.storage._locks import FileLease, held, require_extra, take_lease
 from rxlink.auth.storage._off_loop import off_loop
-from rxlink.auth.storage._paths import checked_path, date_after, make_file, stamp_of
+from rxlink.auth.storage._paths import checked_path, date_after, make_file, stamp_of, telling_of
 from rxlink.auth.storage.record_text import from_text, to_text
 from rxlink.auth.storage.shared import LEASE, SharedTokenStorage, StoredTokens, TokenLease
 from rxlink.core.options import kind_of
@@ -66,8 +66,9 @@ class KeyringTokenStorage(SharedTokenStorage):
             service: What the tokens are for.
             username: Whose they are.
             lease: Seconds; of no consequence here, where the lock of a process that has died is free at once.
-            lock_folder: Where the locks are, on a local disk; the same for all who share the entry. None for a folder
-                ``rxlink`` among those where programs of the user keep their state.
+            lock_folder: Where the locks are, on a local disk; the same for all who share the entry. A leading ``~`` is
+                the user's folder; a path that is relative is so to the working directory of this moment, whatever it
+                is later. None for a folder ``rxlink`` among those where programs of the user keep their state.
 
         Raises:
             InvariantError: A name is empty; or the extra ``keyring`` is not installed.
@@ -76,6 +77,7 @@ class KeyringTokenStorage(SharedTokenStorage):
         super().__init__(lease=lease)
         self._service = _checked_name("service", service)
         self._username = _checked_name("username", username)
+        self._where = f"the keychain's entry of {service!r} for {username!r}"
         require_extra("KeyringTokenStorage", "keyring", "keyring", "filelock", "platformdirs")
         folder = (
             _state_folder() if lock_folder is None else checked_path("lock_folder", lock_folder, may_be_folder=True)
@@ -97,7 +99,8 @@ class KeyringTokenStorage(SharedTokenStorage):
             InvariantError: There is no keychain.
             KeyringError: It could not be read.
         """
-        return await off_loop(self._read)
+        with telling_of(self._where):
+            return await off_loop(self._read)
 
     async def replace(self, old: StoredTokens | None, new: StoredTokens, /) -> bool:
         """Keep ``new`` if ``old`` is what is kept; return when the keychain has it.
@@ -110,7 +113,8 @@ class KeyringTokenStorage(SharedTokenStorage):
             KeyringError: It could not be written.
             OSError: A lock could not be had.
         """
-        return await off_loop(lambda: self._replace(old, new))
+        with telling_of(self._where):
+            return await off_loop(lambda: self._replace(old, new))
 
     async def try_acquire(self) -> TokenLease | None:
         """Return the right to refresh, or None where another process or session has it.
@@ -118,20 +122,20 @@ class KeyringTokenStorage(SharedTokenStorage):
         Raises:
             OSError: The lock file cannot be made or locked.
         """
-        return await off_loop(lambda: take_lease(self._lock), unwanted=_give_back)
+        with telling_of(self._where):
+            return await off_loop(lambda: take_lease(self._lock), unwanted=_give_back)
 
     def stamp(self) -> Hashable:
         """Return the date of the last save on this machine."""
         return stamp_of(self._stamp)
 
     def _read(self) -> StoredTokens | None:
-        where = f"the keychain's entry of {self._service!r} for {self._username!r}"
         try:
             with _explained():
                 text = _keychain().get_password(self._service, self._username)
         except UnicodeDecodeError:  # of Windows' backend; it holds what it found
             text = ""
-        return None if text is None else from_text(text, where)
+        return None if text is None else from_text(text, self._where)
 
     def _replace(self, old: StoredTokens | None, new: StoredTokens) -> bool:
         with held(self._write_lock):

@@ -68,8 +68,8 @@ class RedisTokenStorage(SharedTokenStorage):
             lease: Seconds that the right to refresh lasts unless it is renewed; at least a millisecond.
 
         Raises:
-            InvariantError: redis-py is missing, the URL is none, the key is empty or ends with ``:lock``, or the lease
-                makes no sense.
+            InvariantError: redis-py is missing, the URL is none, the key is empty or ends with ``:lock``, the client
+                would make something else of it than others do (by its ``encoding``), or the lease makes no sense.
             InvariantTypeError: An option has the wrong type.
         """
         super().__init__(lease=lease)
@@ -77,6 +77,7 @@ class RedisTokenStorage(SharedTokenStorage):
             raise InvariantError(f"`lease` is {self.lease!r}; give at least {SHORTEST_LEASE} seconds")
         self._key = _checked_key(key)
         self._clients = clients_of(server)
+        _check_encoding(self._clients.encoding, key)
         self._where = f"the key {key!r} of Redis at {self._clients.place}"
         self._numbers = count(1)
         self._stamp = 0
@@ -214,12 +215,23 @@ class _Lease(TokenLease):
 def _checked_key(key: object) -> str:
     if not isinstance(key, str):
         raise InvariantTypeError(f"`key` is {kind_of(key)}; give text, such as 'rxlink:ada'")
-    if not key or key.endswith(LOCK_ENDING):
+    if not key:
+        raise InvariantError("`key` is empty; give text, such as 'rxlink:ada'")
+    if key.endswith(LOCK_ENDING):
         raise InvariantError(f"`key` is {key!r}; give text that does not end with {LOCK_ENDING!r}")
     with suppress(UnicodeEncodeError):
         key.encode()
         return key
     raise InvariantError(f"`key` is {key!r}, which has no UTF-8; give other text")
+
+
+def _check_encoding(encoding: Any, key: str) -> None:
+    """Refuse what would write the key, or the script, otherwise than the clients of other processes do."""
+    text = key + REPLACE
+    with suppress(LookupError, TypeError, UnicodeError):
+        if text.encode(encoding) == text.encode():
+            return
+    raise InvariantError("`server` has an `encoding` with which `key` would be another one; give it encoding='utf-8'")
 
 
 @contextmanager

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
+from rxlink.auth.storage._locks import require_extra
 from rxlink.core.options import kind_of
 from rxlink.errors import InvariantError, InvariantTypeError
 
@@ -28,6 +30,9 @@ UNLIKE_URL: Final = (
     "`server` is no URL of a Redis server; give redis://host:port/db, rediss://host:port/db or unix:///path?db=0, with "
     "the options that redis-py knows, and with %-escapes for `@`, `/`, `?`, `#` in a password or path"
 )
+DATABASE: Final = re.compile(r"/?[0-9]*/?")
+"""What may follow the port; of anything else redis-py takes the digits, or the first database."""
+OPTION: Final = re.compile(r"[A-Za-z_]{1,40}")
 
 
 class _OwnClients:
@@ -36,7 +41,8 @@ class _OwnClients:
     def __init__(self, url: str) -> None:
         self._url = url
         self._open: dict[tuple[int, asyncio.AbstractEventLoop], tuple[Redis, AsyncGenerator[Redis]]] = {}
-        self.place = _place_of(_client_of(url))
+        example = _client_of(url)
+        self.place, self.encoding = _place_of(example), _encoding_of(example)
 
     async def here(self) -> Redis:
         """Return the client of the running loop."""
@@ -63,7 +69,7 @@ class _GivenClient:
 
     def __init__(self, client: Redis) -> None:
         self._client = client
-        self.place = _place_of(client)
+        self.place, self.encoding = _place_of(client), _encoding_of(client)
 
     async def here(self) -> Redis:
         """Return it."""
@@ -89,21 +95,20 @@ def clients_of(server: object) -> Clients:
     """Return the clients of a URL, or the one client that was given.
 
     Raises:
-        InvariantError: redis-py is missing, or the URL is none that it knows.
+        InvariantError: redis-py is missing, or the URL is none that it knows; the message names an option that is not.
         InvariantTypeError: It is something else.
     """
-    try:
-        from redis.asyncio import Redis
-    except ImportError:
-        raise InvariantError(
-            "RedisTokenStorage needs the extra `redis`, which is not installed; pip install 'rxlink[redis]'"
-        ) from None
+    require_extra("RedisTokenStorage", "redis", "redis.asyncio")
+    from redis import Redis as SynchronousRedis
+    from redis.asyncio import Redis
+
     if isinstance(server, Redis):
         return _GivenClient(server)
     if not isinstance(server, str):
-        raise InvariantTypeError(f"`server` is {kind_of(server)}; give a URL, or a redis.asyncio.Redis client")
-    if not _is_url(server):
-        raise InvariantError(UNLIKE_URL)
+        kind = "a synchronous redis.Redis" if isinstance(server, SynchronousRedis) else kind_of(server)
+        raise InvariantTypeError(f"`server` is {kind}; give a URL, or a redis.asyncio.Redis client")
+    if (wrong := _fault_of(server)) is not None:
+        raise InvariantError(wrong)
     return _OwnClients(server)
 
 
@@ -147,18 +152,39 @@ def _client_of(url: str) -> Redis:
     return make(url, retry=Retry(NoBackoff(), 0), protocol=2, **limits)
 
 
-def _is_url(text: str) -> bool:
-    """Tell whether redis-py can use it; what it raises otherwise may quote a password."""
+def _fault_of(url: str) -> str | None:
+    """Return what is wrong with a URL, if anything is; what redis-py says of it may quote a password."""
+    try:
+        parts = urlsplit(url)
+        path, options = unquote(parts.path), parse_qs(parts.query)
+    except ValueError:
+        return UNLIKE_URL
+    bare = url.partition("#")[0].partition("?")[0]
+    # A password that is not escaped ends at the first `/`, `?` or `#`, and the port is what stands before that.
+    if "@" in parts.path + parts.query + parts.fragment or not _can_be_used(bare):
+        return UNLIKE_URL
+    if parts.scheme != "unix" and not DATABASE.fullmatch(path):
+        return "`server` names a database that is no number; give redis://host:port/0, say"
+    for name in filter(OPTION.fullmatch, options):
+        if not _can_be_used(f"{bare}?{urlencode({name: options[name][0]})}"):
+            return f"`server` has the option `{name}` in its URL, which redis-py does not know, or not with that value"
+    return None if _can_be_used(url) else UNLIKE_URL
+
+
+def _can_be_used(url: str) -> bool:
     from redis.exceptions import RedisError
 
     try:
-        parts = urlsplit(text)
-        pool: Any = _client_of(text).connection_pool
+        pool: Any = _client_of(url).connection_pool
         pool.make_connection()  # which connects nothing, but knows the options
     except (AttributeError, LookupError, RedisError, TypeError, ValueError):
         return False
-    # A password that is not escaped ends at the first `/`, and the port is what stands before it.
-    return "@" not in parts.path + parts.query + parts.fragment
+    return True
+
+
+def _encoding_of(client: Redis) -> object:
+    pool: Any = client.connection_pool
+    return pool.connection_kwargs.get("encoding", "utf-8")
 
 
 def _place_of(client: Redis) -> str:

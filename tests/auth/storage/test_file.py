@@ -283,4 +283,6 @@ def test_without_its_package_it_says_which_extra_is_missing(path: Path, monkeypa
     with pytest.raises(InvariantError) as caught:
         FileTokenStorage(path)
 
-    assert "FileTokenStorage needs the extra `filelock`: pip install 'rxlink[filelock]'" == str(caught.value)
+    assert (
+        "FileTokenStorage needs the extra `filelock`, which is not installed: pip install 'rxlink[filelock]'"
+    ) == str(caught.value)

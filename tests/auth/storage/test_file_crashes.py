@@ -96,7 +96,9 @@ async def test_what_is_left_of_a_save_is_finished_only_if_it_follows_what_is_kep
 ) -> None:
     storage = FileTokenStorage(path)
     await storage.replace(None, record(1))
-    (path.parent / ".tokens.json.rxlink.tmp").write_bytes(left)
+    leftover = path.parent / ".tokens.json.rxlink.tmp"
+    leftover.write_bytes(left)
+    leftover.chmod(0o600)  # as a save's; others are not believed anyway
 
     done = await (storage.read() if call == "read" else storage.replace(record(1), record(2)))
 

@@ -189,4 +189,6 @@ def test_without_its_packages_it_says_which_extra_is_missing(monkeypatch: pytest
     with pytest.raises(InvariantError) as caught:
         KeyringTokenStorage("api", "ada")
 
-    assert "KeyringTokenStorage needs the extra `keyring`: pip install 'rxlink[keyring]'" == str(caught.value)
+    assert (
+        "KeyringTokenStorage needs the extra `keyring`, which is not installed: pip install 'rxlink[keyring]'"
+    ) == str(caught.value)
