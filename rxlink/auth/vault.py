@@ -176,7 +176,8 @@ class Vault:
         except TokenStorageError:
             if self._shared is not None:
                 # What comes late is for the login that it was meant for, and for none that has come since.
-                self._unsaved.note(replace(kept, is_login=kept.record.tokens is not None, is_late=True))
+                is_sign_in = kept.is_login and kept.record.tokens is not None
+                self._unsaved.note(replace(kept, is_login=is_sign_in, is_late=kept.is_login))
             raise
         finally:
             self._give_back()

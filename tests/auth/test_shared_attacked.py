@@ -11,7 +11,7 @@ import pytest
 from rxlink.auth.clock import system_clock
 from rxlink.auth.storage import MemoryTokenStorage, SharedTokenStorage, StoredTokens, TokenLease
 from rxlink.auth.tokens import TokenSet
-from rxlink.errors import TokenStorageError
+from rxlink.errors import SessionEnded, TokenStorageError
 from rxlink.testing.faulty_storage import FaultyTokenStorage, StorageFault
 from rxlink.testing.virtual_time import VirtualTime, virtual
 from tests.auth.shared_bench import Fleet, Host, StrictIssuer, Telling
@@ -104,6 +104,26 @@ class TestLoginsThatCross:
 
         assert (1, []) == (len(set(tokens)), fleet.issuer.reused)
         await fleet.aclose()
+
+
+    @virtual
+    async def test_the_end_of_a_session_that_is_kept_late_goes_over_no_newer_tokens(self, time: VirtualTime) -> None:
+        """E73, P9: another process has signed the same user in again."""
+        fleet = Fleet(time, 0)
+        storage, one, _ = two_of(fleet, time)
+        await one.token()
+        fleet.issuer.is_revoked = True
+        storage.faults.add(StorageFault.fail(OSError("full")), on="replace", times=1)
+        with pytest.raises(SessionEnded):
+            await one.session.refresh(force=True)
+        record = await fleet.memory.read()
+        assert record is not None
+        newer = StoredTokens(TokenSet("A9", refresh_token="R9"), record.login, record.serial + 1)
+        await fleet.memory.replace(record, newer)
+        await asyncio.sleep(5)
+
+        assert (newer, "A9") == (await fleet.memory.read(), await one.token())
+        await closed(one)
 
 
 class TestLoopsThatEnd:
