@@ -105,7 +105,6 @@ class TestLoginsThatCross:
         assert (1, []) == (len(set(tokens)), fleet.issuer.reused)
         await fleet.aclose()
 
-
     @virtual
     async def test_the_end_of_a_session_that_is_kept_late_goes_over_no_newer_tokens(self, time: VirtualTime) -> None:
         """E73, P9: another process has signed the same user in again."""

@@ -15,7 +15,7 @@ from rxlink.auth.storage import _locks, file
 from rxlink.auth.storage._paths import make_folder
 from rxlink.auth.storage.file import FileTokenStorage
 from rxlink.auth.storage.record_text import to_text
-from tests.auth.storage.programs import names_in, record, run, start
+from tests.auth.storage.programs import PATIENCE, names_in, record, run, start
 
 ENOUGH = 5.0
 """Seconds for what takes milliseconds, and half of those for which a save waits for another."""
@@ -47,6 +47,7 @@ synced = os.fsync
 def stop(descriptor):
     os.fsync = synced
     os.kill(os.getpid(), signal.SIGSTOP)  # while it waits for the disk
+    sys.stdin.readline()  # the signal may go to the main thread, and this one a little further
     synced(descriptor)
 
 os.fsync = stop
@@ -78,7 +79,7 @@ async def test_a_saver_that_is_stopped_stops_no_reader(path: Path, left: Path) -
         found = [await FileTokenStorage(path).read() for _ in range(3)]
         waited = time.monotonic() - began
         child.send_signal(signal.SIGCONT)
-        said = child.communicate(timeout=30)[0]
+        said = child.communicate("\n", timeout=PATIENCE)[0]
 
     assert ([record(1)] * 3, "True\n", record(2)) == (found, said, await FileTokenStorage(path).read())
     assert waited < ENOUGH
