@@ -316,7 +316,7 @@ DEMANDS = (
         "E21",
         "a dead refresh token is sent again",
         "auth/refresher.py",
-        "        self._dead.note(tokens)\n",
+        "            self._dead.note(tokens)\n",
         "",
         "auth/test_refresh_limits.py::TestDeadRefreshTokens::test_whoever_signs_in_with_it_again_finds_it_dead",
     ),
