@@ -110,7 +110,7 @@ PROMISES = (
         "auth/keeper.py",
         "        await self._vault.save_refreshed(kept, turn)",
         "        import asyncio; self.saving = asyncio.ensure_future(\n"
-        "            self._vault.save_refreshed(kept, generation, turn))",
+        "            self._vault.save_refreshed(kept, turn))",
         "TestP4SavedBeforeRetried::test_p4_no_retry_is_sent_before_the_save_has_returned",
     ),
     Break(

@@ -588,7 +588,7 @@ DEMANDS = (
         "auth/keeper.py",
         "        await self._vault.save_refreshed(kept, turn)",
         "        import asyncio; self.saving = asyncio.ensure_future(\n"
-        "            self._vault.save_refreshed(kept, generation, turn))",
+        "            self._vault.save_refreshed(kept, turn))",
         "auth/test_link.py::TestStorage::test_nothing_is_retried_before_the_tokens_are_saved",
     ),
     Break(

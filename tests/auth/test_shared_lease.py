@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from rxlink.auth.storage import MemoryTokenStorage
+from rxlink.auth.storage import MemoryTokenStorage, TokenLease
 from rxlink.auth.tokens import TokenSet
 from rxlink.errors import ClientClosed, TokenRefreshError
 from rxlink.testing.virtual_time import VirtualTime, virtual
-from tests.auth.shared_bench import Fleet, Host
+from tests.auth.shared_bench import Fleet, Host, StrictIssuer
 
 AT_THE_END = 95.0
 ADVISORY = 80.0
@@ -139,3 +139,61 @@ class TestTheLease:
         with pytest.raises(ClientClosed):
             await refreshing
         assert (before, True) == (time.monotonic(), lease is not None)
+
+
+class Timed(MemoryTokenStorage):
+    """Its lease ends after three seconds unless it is renewed; `renewals` has when it was."""
+
+    def __init__(self, time: VirtualTime, tokens: TokenSet) -> None:
+        super().__init__(tokens)
+        self.time = time
+        self.renewals: list[float] = []
+        self.is_lost = False
+
+    async def try_acquire(self) -> TokenLease | None:
+        lease = await super().try_acquire()
+        return None if lease is None else TimedLease(self, lease)
+
+
+class TimedLease(TokenLease):
+    duration = 3.0
+
+    def __init__(self, storage: Timed, lease: TokenLease) -> None:
+        self.storage, self.lease = storage, lease
+
+    async def renew(self) -> bool:
+        self.storage.renewals.append(round(self.storage.time.monotonic(), 1))
+        return not self.storage.is_lost
+
+    async def release(self) -> None:
+        await self.lease.release()
+
+
+class TestALeaseThatEnds:
+    @virtual
+    async def test_it_is_renewed_at_a_third_for_as_long_as_the_refresh_runs(self, time: VirtualTime) -> None:
+        """E72, P1."""
+        storage = Timed(time, TokenSet("A0", refresh_token="R0"))
+        host = Host(storage, StrictIssuer(delay=2.25), time)
+        await host.token()
+
+        await host.session.refresh(force=True)
+        await asyncio.sleep(10)
+
+        assert ([1.0, 2.0, 3.0, 4.0], False) == (storage.renewals, "LeaseLost" in host.heard)
+        await host.session.aclose()
+
+    @virtual
+    async def test_one_that_is_lost_is_told_of_once_and_renewed_no_more(self, time: VirtualTime) -> None:
+        """E72, P10: the refresh goes on, and its tokens are kept, since nobody else has saved any."""
+        storage = Timed(time, TokenSet("A0", refresh_token="R0"))
+        storage.is_lost = True
+        host = Host(storage, StrictIssuer(delay=2.25), time)
+        await host.token()
+
+        await host.session.refresh(force=True)
+
+        kept = await storage.load()
+        assert kept is not None
+        assert ([1.0], 1, "A1") == (storage.renewals, host.heard.count("LeaseLost"), kept.access_token)
+        await host.session.aclose()
