@@ -9,7 +9,7 @@ from datetime import datetime
 from rxlink.auth.events import RefreshReason
 from rxlink.auth.expiry import Lifetime, Windows, lifetime_of, place_of
 from rxlink.auth.pacing import CoolDown, CoolDownOptions
-from rxlink.auth.storage.shared import StoredTokens, new_login
+from rxlink.auth.storage.shared import StoredTokens, first_serial, new_login
 from rxlink.auth.tokens import TokenSet, shifted
 
 __all__ = ["Credential", "Wallet"]
@@ -115,6 +115,10 @@ class Wallet:
         credential = self.credential  # once: another thread may sign out meanwhile
         return None if credential is None else credential.tokens
 
+    def now(self) -> datetime:
+        """Return the time by the session's clock."""
+        return self._clock()
+
     def start_epoch(self, parting: str) -> None:
         """Part with the tokens and all that was learned from them."""
         self.epoch += 1
@@ -142,7 +146,7 @@ class Wallet:
         kept = tokens.received(shifted(now, lifetime.offset), refresh_token=refresh_token)
         before, is_first = self.record, self.credential is None
         login = new_login() if before is None or is_first else before.login
-        self.record = StoredTokens(kept, login, 1 if before is None else before.serial + 1)
+        self.record = StoredTokens(kept, login, first_serial(now) if before is None else before.serial + 1)
         self.is_new_login = not is_refreshed or (self.is_new_login and not is_first)
         self._use(kept, lifetime, is_unproven=is_refreshed)
         return kept
@@ -162,9 +166,10 @@ class Wallet:
             is_final: Whether somebody has signed out, whatever is kept by now.
         """
         before = self.record
-        self.record = StoredTokens(
-            None, new_login() if before is None else before.login, 1 if before is None else before.serial + 1, reason
-        )
+        if before is None:
+            self.record = StoredTokens(None, new_login(), first_serial(self._clock()), reason)
+        else:
+            self.record = StoredTokens(None, before.login, before.serial + 1, reason)
         self.is_new_login = is_final
         return self.record
 

@@ -162,6 +162,23 @@ class TestAStorageThatFails:
         await fleet.aclose()
 
     @virtual
+    async def test_a_login_after_a_storage_has_lost_everything_is_the_newer_one(self, time: VirtualTime) -> None:
+        """P8: it counts from the time of day, and not from 1, which those who know what was lost would take for old."""
+        fleet = Fleet(time)
+        for _ in range(3):
+            await fleet.tokens()
+            await asyncio.sleep(AT_THE_END)
+        fleet.memory._record = None
+        started_anew = Host(fleet.memory, fleet.issuer, time)
+        await started_anew.session.set_tokens(fleet.issuer.sign_in("x"))
+
+        tokens = await fleet.tokens()
+
+        assert (["A-x"] * 2, "A-x") == (tokens, await started_anew.token())
+        await started_anew.session.aclose()
+        await fleet.aclose()
+
+    @virtual
     async def test_a_backup_that_comes_back_is_not_taken_for_news(self, time: VirtualTime) -> None:
         fleet = Fleet(time)
         await fleet.tokens()

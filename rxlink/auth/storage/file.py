@@ -17,7 +17,7 @@ from rxlink.auth.storage._locks import POLL_INTERVAL, FileLease, held, require_e
 from rxlink.auth.storage._off_loop import off_loop
 from rxlink.auth.storage._paths import FILE_MODE, checked_path, date_after, stamp_of, sync_folder, telling_of
 from rxlink.auth.storage.record_text import from_text, to_text
-from rxlink.auth.storage.shared import LEASE, SharedTokenStorage, StoredTokens, TokenLease
+from rxlink.auth.storage.shared import LEASE, SharedTokenStorage, StoredTokens, TokenLease, is_first_serial
 from rxlink.core.timing import Duration
 from rxlink.errors import InvalidStoredTokens
 
@@ -171,7 +171,9 @@ class FileTokenStorage(SharedTokenStorage):
 
     def _is_next(self, written: StoredTokens | None, target: Path) -> bool:
         kept = self._read(target)
-        return written is not None and written.serial == (0 if kept is None else kept.serial) + 1
+        if written is None:
+            return False
+        return is_first_serial(written.serial) if kept is None else written.serial == kept.serial + 1
 
     def _read(self, target: Path) -> StoredTokens | None:
         try:

@@ -17,6 +17,19 @@ LEASE = 3.0
 """Seconds, unless an option says otherwise."""
 
 
+SERIALS_A_SECOND = 1_000_000
+
+
+def first_serial(now: datetime) -> int:
+    """Return the number of a sign-in where nothing is kept: larger than those of all that was kept there, and lost."""
+    return max(0, int(now.timestamp())) * SERIALS_A_SECOND + 1
+
+
+def is_first_serial(serial: int) -> bool:
+    """Tell whether this is the number of a change before which nothing was kept."""
+    return serial % SERIALS_A_SECOND == 1
+
+
 def new_login() -> str:
     """Return a name for a sign-in that no other has."""
     return uuid4().hex
@@ -29,7 +42,8 @@ class StoredTokens:
     Attributes:
         tokens: The tokens; None once somebody has signed out.
         login: Which sign-in they are of: a refresh keeps it, a new sign-in has another.
-        serial: Counts the changes, from 1: of two, the one with the larger number is the newer.
+        serial: Counts the changes, a number from 1: of two, the larger one is the newer. The first has the time in it, so
+            that a sign-in after a storage has lost everything is newer than what was there.
         reason: Why nobody is signed in, where there are no tokens.
     """
 
@@ -132,7 +146,7 @@ class SharedTokenStorage(ABC):
     async def _change(self, tokens: TokenSet | None, login: str | None) -> None:
         while True:
             record = await self.read()
-            serial = 1 if record is None else record.serial + 1
+            serial = first_serial(datetime.now(UTC)) if record is None else record.serial + 1
             of = login or (new_login() if record is None else record.login)
             if await self.replace(record, StoredTokens(tokens, of, serial)):
                 return

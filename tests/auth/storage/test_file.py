@@ -62,7 +62,7 @@ async def test_what_was_cleared_is_kept_as_a_sign_out(path: Path) -> None:
     await storage.clear()
 
     assert kept is not None
-    assert StoredTokens(None, kept.login, 2) == await FileTokenStorage(path).read()
+    assert StoredTokens(None, kept.login, kept.serial + 1) == await FileTokenStorage(path).read()
 
 
 async def test_only_what_is_still_kept_is_replaced(path: Path) -> None:
