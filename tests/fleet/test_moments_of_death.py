@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from rxlink.auth.storage.record_text import FORMAT
+from rxlink.auth.storage.shared import is_first_serial
 from tests.fleet.children import PATIENCE, Child, Children
 from tests.fleet.fleet import Fleet
 from tests.fleet.places import Place
@@ -132,7 +133,7 @@ async def is_locked(place: Place) -> bool:
 async def found_by_survivor(place: Place) -> str:
     record = await place.storage.read()
     assert record is not None
-    tokens = "the old tokens" if record.serial == 1 else "the new tokens"
+    tokens = "the old tokens" if is_first_serial(record.serial) else "the new tokens"
     return f"{tokens}, locked" if await is_locked(place) else tokens
 
 
