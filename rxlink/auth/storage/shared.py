@@ -42,7 +42,7 @@ class StoredTokens:
     Attributes:
         tokens: The tokens; None once somebody has signed out.
         login: Which sign-in they are of: a refresh keeps it, a new sign-in has another.
-        serial: Counts the changes, from 1: of two, the larger number is the newer. The first has the time in it, so that
+        serial: Counts the changes, from 1: of two, the larger number is newer. The first has the time in it, so that
             a sign-in after a storage has lost everything is newer than what was there.
         reason: Why nobody is signed in, where there are no tokens.
     """
