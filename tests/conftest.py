@@ -74,6 +74,7 @@ def leaves_no_thread() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def leaves_no_session() -> Iterator[None]:
     """Fails a test that leaves an aiohttp session open, whichever loop it was opened on."""
+    gc.freeze()  # what there is already, thousands of reports by and by, is not looked through once more
     yield
     gc.collect()  # what was dropped open warns now, and every warning is an error
     kept = [thing for thing in gc.get_objects() if type(thing) is aiohttp.ClientSession]
