@@ -11,6 +11,7 @@ from graphql import (
     FieldNode,
     GraphQLError,
     OperationDefinitionNode,
+    OperationType,
     StringValueNode,
     VariableNode,
     build_schema,
@@ -26,7 +27,7 @@ Resolver = Callable[..., Any]
 
 _KEPT_DOCUMENTS = 256
 
-_SDL = """
+_SDL = '''
 type Query {
   "Who the access token belongs to. Needs one."
   viewer: User!
@@ -47,6 +48,17 @@ type Mutation {
   signOut: Boolean!
 }
 
+"Over WebSocket only. Each needs an access token."
+type Subscription {
+  """
+  0, 1, 2 and so on, each so many seconds after the one before. The counter of a key and a period runs on the server,
+  for all its subscribers: they hear the same number at the same time, and what nobody hears is lost.
+  """
+  ticks(every: Float!, key: String): Int!
+  "From start down to 1, and then the end."
+  countdown(start: Int!, every: Float! = 0.01): Int!
+}
+
 type User {
   id: ID!
   name: String!
@@ -58,7 +70,7 @@ type TokenPair {
   "Seconds, with fractions."
   expiresIn: Float!
 }
-"""
+'''
 
 
 class MalformedRequest(Exception):
@@ -75,6 +87,7 @@ class GraphQLCall:
         errors: What is wrong with the text.
         operation_name: Name of the operation that is to run.
         variables: Its variables, which may hold secrets.
+        is_subscription: Whether it is one.
         is_refresh: Whether `refreshToken` is among its root fields.
         refresh_token: The argument of that field.
     """
@@ -84,6 +97,7 @@ class GraphQLCall:
     errors: list[GraphQLError] = field(default_factory=list[GraphQLError])
     operation_name: str | None = None
     variables: Mapping[str, Any] = field(repr=False)
+    is_subscription: bool = False
     is_refresh: bool = False
     refresh_token: str | None = field(default=None, repr=False)
 
@@ -120,6 +134,7 @@ class AuthSchema:
             document=checked,
             operation_name=operation.name.value if operation and operation.name else operation_name,
             variables=variables,
+            is_subscription=operation is not None and operation.operation is OperationType.SUBSCRIPTION,
             is_refresh=root_field is not None,
             refresh_token=None if root_field is None else _text_argument(root_field, variables),
         )

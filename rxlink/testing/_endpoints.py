@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from aiohttp import web
 
@@ -53,6 +54,8 @@ class Endpoints:
         """Answer a GraphQL request."""
         try:
             call = self.schema.read(await request.json())
+            if call.is_subscription:
+                raise MalformedRequest("A subscription needs a WebSocket.")
         except (MalformedRequest, ValueError) as error:
             return malformed_answer(error)
         arrival = self._graphql_arrival(request, call)
@@ -115,20 +118,29 @@ class Endpoints:
             generation = self.table.client_generation(wanted.client_id or "")
         return Arrival(at=self.clock(), endpoint="token", is_refresh=True, generation=generation)
 
-    def _run(self, request: web.Request, call: GraphQLCall, arrival: Arrival, fault: Fault | None) -> web.Response:
+    def execute(self, call: GraphQLCall, arrival: Arrival, verdict: Verdict, fault: Fault | None) -> dict[str, Any]:
+        """Run an operation that came over a socket, write it down, and return its result."""
+        return self._execute(call, arrival, verdict, fault, cookie=None)[0]
+
+    def _execute(
+        self, call: GraphQLCall, arrival: Arrival, verdict: Verdict, fault: Fault | None, *, cookie: str | None
+    ) -> tuple[dict[str, Any], RequestResolvers]:
         def trade(argument: str | None) -> TokenPair:
-            token = argument or request.cookies.get(COOKIE_NAME)
             return self._refresh(
                 arrival,
                 fault,
-                lambda stale_as: self.table.rotate(token, asked_at=arrival.at, stale_as=stale_as),
+                lambda stale_as: self.table.rotate(argument or cookie, asked_at=arrival.at, stale_as=stale_as),
             )
 
-        verdict = self._judge(request)
         resolvers = RequestResolvers(table=self.table, counters=self.counters, verdict=verdict, trade=trade)
         result = self.schema.run(call, resolvers.by_field())
         if not arrival.is_refresh:
             self._write_down_send(arrival, resolvers.refused_why, fault)
+        return result, resolvers
+
+    def _run(self, request: web.Request, call: GraphQLCall, arrival: Arrival, fault: Fault | None) -> web.Response:
+        cookie = request.cookies.get(COOKIE_NAME)
+        result, resolvers = self._execute(call, arrival, self._judge(request), fault, cookie=cookie)
         answer = graphql_answer(result, refused=self.unauthenticated if resolvers.refused_why else None)
         if resolvers.issued is not None and resolvers.issued.refresh_token is not None:
             set_cookie(answer, resolvers.issued.refresh_token)

@@ -48,11 +48,11 @@ class FaultInjector:
         if fault is None:
             return process(None)
         if await self._hold_back(arrival, fault) or fault.kind == "drop":
-            self._write_down(arrival, fault, fault.kind)
+            self.write_down(arrival, fault, fault.kind)
             return _cut(request)
         answer = fault_answer(fault, arrival)
         if answer is not None:
-            self._write_down(arrival, fault, fault.kind)
+            self.write_down(arrival, fault, fault.kind)
             return answer
         answer = process(fault)
         return _cut(request) if fault.kind == "drop_after" else answer
@@ -67,11 +67,12 @@ class FaultInjector:
         except TimeoutError:
             return False
         except asyncio.CancelledError:
-            self._write_down(arrival, fault, "client-left")
+            self.write_down(arrival, fault, "client-left")
             raise
         return True
 
-    def _write_down(self, arrival: Arrival, fault: Fault, why: str) -> None:
+    def write_down(self, arrival: Arrival, fault: Fault, why: str) -> None:
+        """Write down a request that was kept from being processed."""
         if arrival.is_refresh:
             self.ledger.refresh_tries.append(RefreshTry.of(arrival, "faulted", why=why, fault=fault.kind))
             return

@@ -26,10 +26,20 @@ FaultKind = Literal[
     "drop_after",
     "expired_token",
     "unauthenticated",
+    "close",
+    "frame",
 ]
+Target = Literal["refresh", "graphql", "both", "websocket"]
 
 _FIRST_ERROR, _LAST_ERROR = 400, 599
+_FIRST_CODE, _LAST_CODE = 3000, 4999
+_CODES_OF_WEBSOCKET = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014})
 _ONLY_FOR_REFRESH = frozenset({"invalid_grant", "expired_token"})
+_ONLY_FOR_SOCKETS = frozenset({"close", "frame"})
+_AT_HANDSHAKE = frozenset({"status", "too_many_requests"})
+_NOT_IN_A_SOCKET = _AT_HANDSHAKE | {"not_json"}
+_OF_SOCKETS = _ONLY_FOR_SOCKETS | _AT_HANDSHAKE | {"delay", "hang", "drop", "drop_after", "unauthenticated"}
+_OF_OPEN_SOCKETS = _ONLY_FOR_SOCKETS | {"hang", "drop", "unauthenticated"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +54,9 @@ class Fault:
         content_type: Media type of a body that is no JSON.
         style: How "not authenticated" is said.
         claimed_life: The `expires_in`, in seconds, that comes with a token that has already ended.
+        close_code: The code that a socket is closed with.
+        close_reason: The reason that goes with it.
+        frame_data: What a socket is sent.
     """
 
     kind: FaultKind
@@ -53,6 +66,9 @@ class Fault:
     content_type: str = "text/html"
     style: Unauthenticated = "result"
     claimed_life: float = 0.0
+    close_code: int = 1000
+    close_reason: str = ""
+    frame_data: str | bytes = ""
 
     @classmethod
     def delay(cls, seconds: Duration) -> Fault:
@@ -61,7 +77,10 @@ class Fault:
 
     @classmethod
     def hang(cls) -> Fault:
-        """Never answer, until the client leaves or the server closes."""
+        """Never answer, until the client leaves or the server closes.
+
+        A socket falls silent: no acknowledgement, no results, no answer to pings and closes.
+        """
         return cls(kind="hang")
 
     @classmethod
@@ -113,21 +132,42 @@ class Fault:
         """Refuse a request as not authenticated, whatever token it carries.
 
         On the OAuth2 and cookie endpoints `result` is a 200 with an `error` member, any other style
-        a 401.
+        a 401. A socket is refused as its server's `SocketRules` say, an operation on it by an
+        `error`.
         """
         if style not in ("result", "status", "graphql-response"):
             raise ValueError(f"style must be 'result', 'status' or 'graphql-response', not {style!r}")
         return cls(kind="unauthenticated", style=style)
 
+    @classmethod
+    def close(cls, code: int, reason: str = "") -> Fault:
+        """Close a socket with a code that may be sent, such as 4403, and a reason."""
+        if not _FIRST_CODE <= code <= _LAST_CODE and code not in _CODES_OF_WEBSOCKET:
+            raise ValueError(f"code must be one that a socket may be closed with, not {code!r}")
+        return cls(kind="close", close_code=code, close_reason=reason)
+
+    @classmethod
+    def frame(cls, data: str | bytes = "<!doctype html>") -> Fault:
+        """Send a socket a frame of text or of bytes that its protocol does not know, then go on as usual."""
+        return cls(kind="frame", frame_data=data)
+
+    @property
+    def strikes_open_sockets(self) -> bool:
+        """Whether it can strike a socket that has been open for a while."""
+        return self.kind in _OF_OPEN_SOCKETS
+
     def after(self, seconds: Duration) -> Fault:
-        """Return the same fault, striking only `seconds` after the request arrived."""
+        """Return the same fault, striking only `seconds` after the request arrived.
+
+        A socket lives as usual until then: its `connection_init` is what arrived.
+        """
         return replace(self, seconds=nonnegative_seconds("seconds", seconds))
 
 
 @dataclass(slots=True, kw_only=True)
 class _Scripted:
     fault: Fault
-    on: Literal["refresh", "graphql", "both"]
+    on: Target
     times: int | None
     operation_name: str | None
     when: Callable[[Arrival], bool] | None
@@ -140,9 +180,14 @@ class _Scripted:
         return self.when is None or self.when(arrival)
 
     def _fits_target(self, arrival: Arrival) -> bool:
+        kind = self.fault.kind
+        if arrival.endpoint in ("handshake", "connection"):
+            return self.on == "websocket" and (kind in _AT_HANDSHAKE) == (arrival.endpoint == "handshake")
+        if self.on == "websocket" or (arrival.endpoint == "websocket" and kind in _NOT_IN_A_SOCKET):
+            return False
         if arrival.is_refresh:
             return self.on != "graphql"
-        return self.on != "refresh" and self.fault.kind not in _ONLY_FOR_REFRESH
+        return self.on != "refresh" and kind not in _ONLY_FOR_REFRESH
 
 
 class FaultScript:
@@ -156,7 +201,7 @@ class FaultScript:
         self,
         fault: Fault,
         *,
-        on: Literal["refresh", "graphql", "both"] = "refresh",
+        on: Target = "refresh",
         times: int | None = 1,
         operation_name: str | None = None,
         when: Callable[[Arrival], bool] | None = None,
@@ -166,22 +211,28 @@ class FaultScript:
         Args:
             fault: What goes wrong.
             on: `refresh` for every way to refresh, `graphql` for all other GraphQL operations, or
-            `both`.
+                `both`; operations over a socket are among them, and an answer of HTTP passes them
+                by. `websocket` for sockets themselves: a status strikes as one is opened, all else
+                as `connection_init` arrives or `after` that.
             times: How many requests it strikes; `None` for all from now on.
             operation_name: Strike only GraphQL operations of this name.
             when: Strike only requests for which this returns true. It is called for every request
                 that fits otherwise.
 
         Raises:
-            ValueError: `times` is less than 1, `on` is none of the three, or the fault cannot
+            ValueError: `times` is less than 1, `on` is none of the four, or the fault cannot
                 strike there.
         """
         if times is not None and times < 1:
             raise ValueError(f"times must be at least 1, or None for all requests, not {times!r}")
-        if on not in ("refresh", "graphql", "both"):
-            raise ValueError(f"on must be 'refresh', 'graphql' or 'both', not {on!r}")
-        if on == "graphql" and fault.kind in _ONLY_FOR_REFRESH:
+        if on not in ("refresh", "graphql", "both", "websocket"):
+            raise ValueError(f"on must be 'refresh', 'graphql', 'both' or 'websocket', not {on!r}")
+        if on in ("graphql", "websocket") and fault.kind in _ONLY_FOR_REFRESH:
             raise ValueError(f"on must be 'refresh' for Fault.{fault.kind}, not {on!r}")
+        if on == "websocket" and fault.kind not in _OF_SOCKETS:
+            raise ValueError(f"on must not be 'websocket' for Fault.{fault.kind}")
+        if on != "websocket" and fault.kind in _ONLY_FOR_SOCKETS:
+            raise ValueError(f"on must be 'websocket' for Fault.{fault.kind}, not {on!r}")
         self._scripted.append(_Scripted(fault=fault, on=on, times=times, operation_name=operation_name, when=when))
 
     def clear(self) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from rxlink.testing._ledger_records import Generation, RefreshTry, Send
 from rxlink.testing._refresh_rules import Window, count_refreshes, default_window, find_violations
+from rxlink.testing._websocket_rules import SocketRecord
 
 __all__ = ["Ledger", "fingerprint", "operation_key"]
 
@@ -23,11 +24,13 @@ class Ledger:
         generations: Every pair of tokens that was made.
         all_sends: Every arrival of every operation that is no refresh.
         refresh_tries: Every request for new tokens.
+        sockets: Every WebSocket.
     """
 
     generations: list[Generation] = field(default_factory=list[Generation])
     all_sends: list[Send] = field(default_factory=list[Send])
     refresh_tries: list[RefreshTry] = field(default_factory=list[RefreshTry])
+    sockets: list[SocketRecord] = field(default_factory=list[SocketRecord])
 
     @property
     def expiries(self) -> int:

@@ -22,7 +22,7 @@ ReplacedWhy = Literal["expired", "advisory-window", "revoked", "refused", "sign-
 RevokedWhy = Literal["revoked", "reuse", "sign-out", "sign-in"]
 SendOutcome = Literal["accepted", "refused", "faulted"]
 RefreshOutcome = Literal["granted", "refused", "faulted"]
-Endpoint = Literal["graphql", "token", "cookie"]
+Endpoint = Literal["graphql", "token", "cookie", "handshake", "connection", "websocket"]
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -88,7 +88,8 @@ class Arrival:
 
     Attributes:
         at: When it arrived, in seconds of the server's `clock`.
-        endpoint: Where: the GraphQL, the OAuth2 token or the cookie endpoint.
+        endpoint: Where: the GraphQL, the OAuth2 token or the cookie endpoint. Or a WebSocket: its
+            `handshake`, its `connection` (`connection_init`), or an operation on it (`websocket`).
         is_refresh: Whether it asks for new tokens: all of the last two, and GraphQL operations with
             `refreshToken` among their root fields.
         operation_id: The `x-operation-id` header, else a key made of name and variables; empty off
@@ -163,7 +164,7 @@ class RefreshTry:
 
     Attributes:
         at: When it arrived, in seconds of the server's `clock`.
-        via: The GraphQL mutation, the OAuth2 token endpoint or the cookie.
+        via: The GraphQL mutation (over HTTP or a socket), the OAuth2 token endpoint or the cookie.
         generation: The generation whose refresh token was presented; `None` for none or an unknown
         one.
         outcome: `granted`, `refused` (the server judged so) or `faulted` (a fault answered, or the

@@ -70,7 +70,11 @@ class _Entry:
 
 
 class TokenTable:
-    """Every token of one server, and the rules under which each is accepted."""
+    """Every token of one server, and the rules under which each is accepted.
+
+    Attributes:
+        on_revoked: Called when access tokens were revoked before their end.
+    """
 
     def __init__(
         self,
@@ -94,6 +98,7 @@ class TokenTable:
         self._by_refresh: dict[str, _Entry] = {}
         self._families: list[list[_Entry]] = []
         self._ended_families: set[int] = set()
+        self.on_revoked: Callable[[], object] | None = None
 
     def sign_in(self, user: str, *, over: Generation | None = None) -> TokenPair:
         """Start a new family of tokens, and end the family of `over` that the sign-in came over."""
@@ -166,6 +171,7 @@ class TokenTable:
         for entry in revoked:
             entry.generation.access_revoked_at = self._clock()
             entry.generation.revoked_why = "revoked"
+        self._tell_revoked()
         return len(revoked)
 
     def revoke_refresh(self, user: str) -> int:
@@ -187,6 +193,11 @@ class TokenTable:
                 member.access_revoked_at, member.revoked_why = at, why
             if member.refresh_revoked_at is None and entry.refresh_token is not None:
                 member.refresh_revoked_at, member.revoked_why = at, why
+        self._tell_revoked()
+
+    def _tell_revoked(self) -> None:
+        if self.on_revoked is not None:
+            self.on_revoked()
 
     def _newest(self, user: str) -> list[_Entry]:
         return [family[-1] for family in self._families if family[0].generation.user == user]

@@ -17,6 +17,7 @@ from typing import Self
 from aiohttp import web
 
 from rxlink.testing._answers import COOKIE_PATH
+from rxlink.testing._application import GRAPHQL_PATH, TOKEN_PATH, application_of, websockets_of
 from rxlink.testing._auth_schema import AuthSchema
 from rxlink.testing._durations import Duration, nonnegative_seconds, positive_seconds
 from rxlink.testing._endpoints import Endpoints
@@ -26,6 +27,8 @@ from rxlink.testing._ledger import Ledger, operation_key
 from rxlink.testing._ledger_records import Arrival, Generation, RefreshTry, Send
 from rxlink.testing._oauth2_messages import ClientRegistration
 from rxlink.testing._token_table import TokenPair, TokenTable
+from rxlink.testing._websocket_rules import SocketRecord, SocketRules
+from rxlink.testing._websockets import WebSockets
 
 __all__ = [
     "Arrival",
@@ -36,6 +39,8 @@ __all__ = [
     "Ledger",
     "RefreshTry",
     "Send",
+    "SocketRecord",
+    "SocketRules",
     "TokenPair",
     "Unauthenticated",
     "operation_key",
@@ -52,7 +57,10 @@ def _utc_now() -> datetime:
 class AuthServer:
     """A server on loopback that speaks GraphQL and hands out tokens that end soon.
 
-    It takes one operation a request, as JSON: no batches, no files.
+    Over HTTP it takes one operation a request, as JSON: no batches, no files. Over WebSocket it speaks
+    graphql-transport-ws and the older graphql-ws; the token comes in the payload of
+    `connection_init`, as `authorization`. A subscription runs before the ping that follows it is
+    answered.
 
     Example:
         >>> async def main():
@@ -80,6 +88,7 @@ class AuthServer:
         unauthenticated: Unauthenticated = "result",
         client_id: str | None = None,
         client_secret: str | None = None,
+        sockets: SocketRules | None = None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = _utc_now,
     ) -> None:
@@ -97,6 +106,7 @@ class AuthServer:
                 with a media type that makes clients read the errors in it).
             client_id: The only OAuth2 client that may use the token endpoint; `None` means any.
             client_secret: Its secret, by Basic or in the body; `None` for a public client.
+            sockets: How WebSockets are refused and ended; `None` is `SocketRules()`.
             clock: The time that decides about ends, in seconds. It must not go back.
             now: The aware time that is written into JWTs.
 
@@ -117,6 +127,7 @@ class AuthServer:
         self.counters: dict[str, int] = {}
         self._unauthenticated: Unauthenticated = unauthenticated
         self._registration = ClientRegistration(client_id=client_id, client_secret=client_secret)
+        self._socket_rules = SocketRules() if sockets is None else sockets
         self._clock = clock
         self._table = TokenTable(
             ledger=self.ledger,
@@ -128,6 +139,7 @@ class AuthServer:
             seed=seed,
         )
         self._runner: web.AppRunner | None = None
+        self._websockets: WebSockets | None = None
         self._closing = asyncio.Event()
 
     @property
@@ -137,7 +149,16 @@ class AuthServer:
         Raises:
             RuntimeError: The server is not running.
         """
-        return self._address("/graphql")
+        return self._address(GRAPHQL_PATH)
+
+    @property
+    def ws_url(self) -> str:
+        """Where GraphQL is spoken over WebSocket.
+
+        Raises:
+            RuntimeError: The server is not running.
+        """
+        return self._address(GRAPHQL_PATH).replace("http", "ws", 1)
 
     @property
     def token_url(self) -> str:
@@ -146,7 +167,7 @@ class AuthServer:
         Raises:
             RuntimeError: The server is not running.
         """
-        return self._address("/token")
+        return self._address(TOKEN_PATH)
 
     @property
     def cookie_url(self) -> str:
@@ -168,8 +189,10 @@ class AuthServer:
         if self._runner is not None:
             raise RuntimeError("The AuthServer is running already; close it before starting it again.")
         self._closing = asyncio.Event()
+        endpoints = self._endpoints()
+        websockets = websockets_of(endpoints, self._socket_rules)
         runner = web.AppRunner(
-            self._application(),
+            application_of(endpoints, websockets),
             handler_cancellation=True,
             access_log=None,
             shutdown_timeout=_SECONDS_TO_FINISH_ANSWERS,
@@ -180,13 +203,22 @@ class AuthServer:
         except BaseException:
             await runner.cleanup()
             raise
-        self._runner = runner
+        self._runner, self._websockets = runner, websockets
+        loop = asyncio.get_running_loop()
+        # Only then, so that the answer to a sign-out over a socket comes before the end of that.
+        self._table.on_revoked = lambda: loop.call_soon(websockets.recheck)
 
     async def aclose(self) -> None:
-        """Stop listening; cut every request that a fault holds back. Closing again is fine."""
+        """Stop listening; close every socket; cut every request that a fault holds back.
+
+        Closing again is fine.
+        """
         runner, self._runner = self._runner, None
-        if runner is not None:
+        websockets, self._websockets = self._websockets, None
+        if runner is not None and websockets is not None:
+            self._table.on_revoked = None
             self._closing.set()
+            websockets.close()
             await runner.cleanup()
 
     async def __aenter__(self) -> Self:
@@ -228,13 +260,26 @@ class AuthServer:
         """
         return self._table.revoke_refresh(user)
 
+    def strike_sockets(self, fault: Fault) -> int:
+        """Let a fault strike every open socket, at once: a drop, a hang, a close, a frame, a refusal.
+
+        Returns:
+            How many were open.
+
+        Raises:
+            ValueError: The fault is of another kind, or is to strike later.
+        """
+        if not fault.strikes_open_sockets or fault.seconds > 0:
+            raise ValueError(f"fault must be one that strikes an open socket at once, not {fault!r}")
+        return 0 if self._websockets is None else self._websockets.strike(fault)
+
     def _address(self, path: str) -> str:
         if self._runner is None:
             raise RuntimeError("The AuthServer is not running; start it, or use it in `async with`.")
         return f"http://{_HOST}:{self._runner.addresses[0][1]}{path}"
 
-    def _application(self) -> web.Application:
-        endpoints = Endpoints(
+    def _endpoints(self) -> Endpoints:
+        return Endpoints(
             table=self._table,
             ledger=self.ledger,
             injector=FaultInjector(script=self.faults, ledger=self.ledger, closing=self._closing),
@@ -244,8 +289,3 @@ class AuthServer:
             unauthenticated=self._unauthenticated,
             schema=AuthSchema(),
         )
-        application = web.Application()
-        application.router.add_post("/graphql", endpoints.graphql)
-        application.router.add_post("/token", endpoints.token)
-        application.router.add_post(COOKIE_PATH, endpoints.cookie)
-        return application
