@@ -126,6 +126,9 @@ class Listener:
         least = len(ops & self._waited[0]) + len(calls & self._waited[1])
         is_right = least <= event.waiting <= len(ops) + len(calls)
         self._require(is_right, event, f"while {least} to {len(ops) + len(calls)} wait")
+        token = self._world.current
+        if isinstance(event, RefreshFailed) and event.reason == "expiring" and token is not None:
+            token.advisory_surely_at = token.mandatory_at  # put off, to a moment between that comes from the token
 
     def _require(self, is_right: bool, event: AuthEvent, problem: str) -> None:
         if not is_right:
