@@ -9,7 +9,7 @@ from typing import Any
 
 from rxlink.testing._answers import unauthenticated_error
 from rxlink.testing._auth_schema import MalformedRequest
-from rxlink.testing._durations import positive_seconds
+from rxlink.testing._durations import nonnegative_seconds, positive_seconds
 from rxlink.testing._faults import Fault
 from rxlink.testing._ledger import operation_key
 from rxlink.testing._ledger_records import Arrival
@@ -50,7 +50,8 @@ class Connection:
         self._dialect = dialect
         self._outbox = outbox
         self._record = record
-        self._token = SocketToken(house.table, house.clock)
+        leeway = nonnegative_seconds("leeway", house.rules.leeway)
+        self._token = SocketToken(house.table, house.clock, leeway)
         self._early: list[Message] = []
         self._running: dict[str, SocketOperation] = {}
         self._timers: set[asyncio.TimerHandle] = set()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from rxlink.testing._durations import Duration, positive_seconds
+from rxlink.testing._durations import Duration, nonnegative_seconds, positive_seconds
 from rxlink.testing._ledger_records import Generation
 
 __all__ = ["SocketClosedBy", "SocketRecord", "SocketRefusal", "SocketRules"]
@@ -27,12 +27,15 @@ class SocketRules:
             as UNAUTHENTICATED.
         ends_with_token: Whether the end of the token, or its revocation, is the end of the socket
             too, as it is refused above. With `refusal="error"` it is the end of its subscriptions.
+        leeway: For how many seconds after the end of its token a socket is left open all the same.
+            New ones, and operations, need a good token.
         init_timeout: For how many seconds a socket waits for `connection_init`, before it is closed
             with 4408.
     """
 
     refusal: SocketRefusal = 4403
     ends_with_token: bool = True
+    leeway: Duration = 0.0
     init_timeout: Duration = 3.0
 
     def __post_init__(self) -> None:
@@ -43,6 +46,7 @@ class SocketRules:
         """
         if self.refusal not in (4401, 4403, "error"):
             raise ValueError(f"refusal must be 4401, 4403 or 'error', not {self.refusal!r}")
+        nonnegative_seconds("leeway", self.leeway)
         positive_seconds("init_timeout", self.init_timeout)
 
 

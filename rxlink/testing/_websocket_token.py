@@ -21,10 +21,11 @@ class SocketToken:
         is_denied: Whether it is refused whatever the table says of it.
     """
 
-    def __init__(self, table: TokenTable, clock: Callable[[], float]) -> None:
-        """Begin with none."""
+    def __init__(self, table: TokenTable, clock: Callable[[], float], leeway: float) -> None:
+        """Begin with none; `leeway` is for how many seconds after its end it does no harm."""
         self._table = table
         self._clock = clock
+        self._leeway = leeway
         self._text: str | None = None
         self._ended: Callable[[str], None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -52,7 +53,7 @@ class SocketToken:
         )
 
     def watch(self, ended: Callable[[str], None]) -> None:
-        """Tell once why it is no longer accepted, as soon as that is so."""
+        """Tell once why it is no longer accepted, as soon as that is so, and the leeway is over."""
         self._ended = ended
         self.recheck()
 
@@ -62,12 +63,12 @@ class SocketToken:
             return
         self._cancel_timer()
         verdict = self.judge()
-        if verdict.why is not None:
+        left = 0.0 if verdict.generation is None else verdict.generation.ends + self._leeway - self._clock()
+        if verdict.why is None or (verdict.why == "expired" and left > 0):
+            self._timer = asyncio.get_running_loop().call_later(left, self.recheck)
+        else:
             ended, self._ended = self._ended, None
             ended(verdict.why)
-        elif verdict.generation is not None:
-            left = verdict.generation.ends - self._clock()
-            self._timer = asyncio.get_running_loop().call_later(left, self.recheck)
 
     def stop(self) -> None:
         """Watch it no longer."""

@@ -61,6 +61,34 @@ class TestTokens:
         assert "expired" == server.ledger.sockets[0].why
 
     @virtual
+    async def test_end_their_sockets_after_a_leeway(self, time: VirtualTime) -> None:
+        rules = SocketRules(leeway=0.5)
+        async with AuthServer(token_life=2.0, clock=time.monotonic, sockets=rules) as server, opened(server) as socket:
+            pair = server.sign_in("ada")
+            await socket.init(pair)
+            await asyncio.sleep(2.1)
+            await socket.subscribe("1", TICKS, every=60)
+            refused = await socket.hear()
+            async with opened(server) as late:
+                late_end = await late.init(pair)
+            end = await socket.hear()
+            now = time.monotonic()
+
+        assert (["UNAUTHENTICATED"], (4403, "Forbidden")) == (codes_of(refused), late_end)
+        assert ((4403, "Forbidden"), 2.5) == (end, now)
+
+    @virtual
+    async def test_that_are_revoked_have_no_leeway(self, time: VirtualTime) -> None:
+        rules = SocketRules(leeway=60)
+        async with AuthServer(clock=time.monotonic, sockets=rules) as server, opened(server) as socket:
+            await socket.init(server.sign_in("ada"))
+            server.revoke_access("ada")
+            await socket.hear()
+            now = time.monotonic()
+
+        assert (0.0, "revoked") == (now, server.ledger.sockets[0].why)
+
+    @virtual
     async def test_end_subscriptions_where_operations_are_refused(self, time: VirtualTime) -> None:
         rules = SocketRules(refusal="error")
         async with AuthServer(clock=time.monotonic, sockets=rules) as server, opened(server) as socket:
@@ -112,6 +140,7 @@ class TestRules:
         [
             ({"refusal": 4400}, r"refusal must be 4401, 4403 or 'error', not 4400"),
             ({"init_timeout": 0}, r"init_timeout .* 0"),
+            ({"leeway": -1}, r"leeway .* -1"),
         ],
     )
     def test_refuse_a_bad_value_by_name(self, options: dict[str, Any], message: str) -> None:
