@@ -41,6 +41,7 @@ from rxlink.auth.storage import (
 )
 from rxlink.auth.token_refresh import TokenRefreshLink
 from rxlink.auth.tokens import TokenSet
+from rxlink.core.async_iteration import to_async_iterator
 from rxlink.core.chain import concat, empty, execute, from_, split
 from rxlink.core.documents import OperationType
 from rxlink.core.link import ApolloLink
@@ -50,6 +51,7 @@ from rxlink.core.result import FetchResult
 from rxlink.errors import (
     AbortError,
     AuthError,
+    BufferOverflow,
     ClientClosed,
     CombinedGraphQLErrors,
     CombinedProtocolErrors,
@@ -65,6 +67,7 @@ from rxlink.errors import (
     ServerError,
     ServerParseError,
     SessionEnded,
+    SocketClosed,
     TokenRefreshError,
     TokenRefreshTimeout,
     TokenStorageError,
@@ -88,6 +91,17 @@ from rxlink.transport.http import HttpLink
 from rxlink.transport.oauth2 import oauth2_refresh
 from rxlink.transport.schema import SchemaLink
 from rxlink.transport.upload import Upload, has_files
+from rxlink.transport.websocket import (
+    GraphQLWsLink,
+    Resubscribed,
+    WebSocketClosed,
+    WebSocketConnected,
+    WebSocketConnecting,
+    WebSocketEvent,
+    WebSocketLink,
+    WebSocketRetrying,
+    WebSocketState,
+)
 
 __all__ = [
     "KEEP",
@@ -108,6 +122,7 @@ __all__ = [
     "BatchHttpLink",
     "BatchKey",
     "BatchLink",
+    "BufferOverflow",
     "CallbackFailed",
     "ClientAwarenessLink",
     "ClientAwarenessOptions",
@@ -125,6 +140,7 @@ __all__ = [
     "FetchResult",
     "FileTokenStorage",
     "GraphQLRequest",
+    "GraphQLWsLink",
     "HttpLink",
     "InvalidStoredTokens",
     "InvariantError",
@@ -150,6 +166,7 @@ __all__ = [
     "RefreshTryFailed",
     "RemoveTypenameFromVariablesLink",
     "ResponseTooLarge",
+    "Resubscribed",
     "RetryFunctionOptions",
     "RetryLink",
     "RxlinkError",
@@ -162,6 +179,7 @@ __all__ = [
     "SetContextLink",
     "SharedTokenStorage",
     "SignedInAgain",
+    "SocketClosed",
     "StoredTokens",
     "TokenLease",
     "TokenRefreshError",
@@ -174,6 +192,13 @@ __all__ = [
     "TokensSaved",
     "Upload",
     "UploadError",
+    "WebSocketClosed",
+    "WebSocketConnected",
+    "WebSocketConnecting",
+    "WebSocketEvent",
+    "WebSocketLink",
+    "WebSocketRetrying",
+    "WebSocketState",
     "blocking",
     "concat",
     "empty",
@@ -187,6 +212,7 @@ __all__ = [
     "on_error",
     "set_context",
     "split",
+    "to_async_iterator",
 ]
 
 # Who has set up no logging is not written to, as Python asks of libraries.

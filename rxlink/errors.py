@@ -6,7 +6,8 @@
     ├── InvariantError               misuse: raised at once, at construction or at the call
     │   └── InvariantTypeError       the same where a type is wrong (also a TypeError)
     ├── NetworkError                 no answer arrived
-    │   └── NetworkTimeout           none in time (also a TimeoutError)
+    │   ├── NetworkTimeout           none in time (also a TimeoutError)
+    │   └── SocketClosed             the WebSocket closed, and is not opened again
     ├── ServerError                  an answer arrived that is no GraphQL response
     ├── ServerParseError             an answer arrived that is no JSON
     ├── ResponseTooLarge             an answer was longer than the link accepts
@@ -14,6 +15,7 @@
     ├── UploadError                  a file that cannot be read, or not again
     ├── CombinedGraphQLErrors        the ``errors`` of a result, as one exception
     ├── CombinedProtocolErrors       the fatal ``errors`` of a multipart subscription
+    ├── BufferOverflow               an ``async for`` loop took its values more slowly than they came
     ├── AbortError                   the abort signal that came with an operation
     ├── OperationCancelled           somebody cancelled the work of an operation that was still wanted
     ├── ClientClosed                 the link or session was closed
@@ -36,6 +38,7 @@ from typing import Any, Self
 __all__ = [
     "AbortError",
     "AuthError",
+    "BufferOverflow",
     "ClientClosed",
     "CombinedGraphQLErrors",
     "CombinedProtocolErrors",
@@ -51,6 +54,7 @@ __all__ = [
     "ServerError",
     "ServerParseError",
     "SessionEnded",
+    "SocketClosed",
     "TokenRefreshError",
     "TokenRefreshTimeout",
     "TokenStorageError",
@@ -100,9 +104,25 @@ class NetworkTimeout(NetworkError, TimeoutError):
         seconds: The time that was allowed.
     """
 
-    def __init__(self, what: str, *, seconds: float) -> None:
-        super().__init__(f"{what}: no answer within {seconds:g} s; raise `timeout` if the server needs longer")
+    def __init__(self, what: str, *, seconds: float, option: str = "timeout") -> None:
+        super().__init__(f"{what}: no answer within {seconds:g} s; raise `{option}` if the server needs longer")
         self.seconds = seconds
+
+
+class SocketClosed(NetworkError):
+    """The WebSocket of an operation closed, and opening it again makes no sense, or was tried often enough.
+
+    Attributes:
+        code: The close code: 1006 where the connection broke, of the protocol's own from 4000 on.
+        reason: What the closing side said, without what was sent to it as a secret.
+    """
+
+    def __init__(self, code: int, reason: str = "", *, meaning: str = "", retryable: bool = False) -> None:
+        said = f" {reason}" if reason else ""
+        super().__init__(f"Socket closed with event {code}{said}{f' ({meaning})' if meaning else ''}")
+        self.code = code
+        self.reason = reason
+        self.retryable = retryable
 
 
 class ServerError(RxlinkError):
@@ -234,6 +254,22 @@ class CombinedProtocolErrors(RxlinkError):
     def __init__(self, errors: Sequence[Any]) -> None:
         super().__init__(_messages(errors))
         self.errors = errors
+
+
+class BufferOverflow(RxlinkError):
+    """A value came, and the buffer before an ``async for`` loop was full.
+
+    Attributes:
+        max_buffer: How many values were waiting.
+    """
+
+    def __init__(self, *, max_buffer: int) -> None:
+        waiting = "1 value was" if max_buffer == 1 else f"{max_buffer} values were"
+        super().__init__(
+            f"{waiting} waiting when another came, and the source was left: take them faster, raise `max_buffer`, or "
+            "let `overflow` say which may be dropped"
+        )
+        self.max_buffer = max_buffer
 
 
 class AbortError(RxlinkError):

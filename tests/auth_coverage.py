@@ -32,6 +32,8 @@ BROKEN_AT_LEAST = 40
 """Demands whose tests a break turns red; each promise has one as well."""
 
 _ID = re.compile(r"(?<![\w#.-])(S\d{2}|E\d{2,3}|P\d{1,2})\b(?!-)")
+_NAMED = re.compile(r"^test_([eps]\d+)_")
+"""How the name of a test says which one it is about."""
 _PROMISE_CLASS = re.compile(r"TestP(\d{1,2})(?!\d)")
 
 ALL: Mapping[str, str] = {**table.PROMISES, **table.DEMANDS}
@@ -73,7 +75,8 @@ def _test_files(folder: Path) -> Iterator[Path]:
 def _tests_in(node: ast.Module | ast.ClassDef, path: str, above: frozenset[str]) -> Iterator[Cited]:
     for child in node.body:
         if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)) and child.name.startswith("test"):
-            yield Cited(f"{path}::{child.name}", ids_in(ast.get_docstring(child)), above)
+            own = ids_in(ast.get_docstring(child)) | {found.upper() for found in _NAMED.findall(child.name)}
+            yield Cited(f"{path}::{child.name}", own, above)
         elif isinstance(child, ast.ClassDef) and child.name.startswith("Test"):
             own = ids_in(ast.get_docstring(child)) | {f"P{number}" for number in _PROMISE_CLASS.findall(child.name)}
             yield Cited(f"{path}::{child.name}", own)
@@ -172,8 +175,8 @@ INTRODUCTION = """\
 
 What users of clients that refresh tokens ran into, collected from the recipe that this project started with and from
 what was asked about it (S), and from the issues of other clients (E), a line each. Beside it stand the tests that prove
-it here, and the mistakes that CI makes on purpose, one at a time, to see those tests turn red (`tests/breaks.py`). E86
-to E93 are about WebSockets, E103 to E107 about what comes with a client: these parts are not there yet.
+it here, and the mistakes that CI makes on purpose, one at a time, to see those tests turn red (`tests/breaks.py`). E103
+to E107 are about what comes with a client: these parts are not there yet.
 
 Tests lie below `tests`; an id in the docstring of a class speaks for all tests in it. This page is made by
 `tests/auth_coverage.py`, and CI fails where it is not up to date.

@@ -18,6 +18,7 @@ SECTIONS = {
     "E58": "Refreshing ahead, and time",
     "E68": "Storage and rotation",
     "E78": "A session's life",
+    "E86": "Subscriptions over a WebSocket",
     "E94": "Several identities, several services",
     "E98": "Secrets, observing, testing",
 }
@@ -162,6 +163,14 @@ E82 refresh, sign in, sign out by hand
 E83 signing in again supplies those who wait
 E84 an ended session is told once
 E85 operations of nobody
+E86 parameters of a connection are asked for at every connect
+E87 a reconnect with a new token keeps every subscription, in order
+E88 close codes and messages that mean the token: refresh, then reconnect
+E89 the next socket before the token ends, and before the old one closes
+E90 one subscription that is denied ends alone
+E91 nobody is signed in: an error, not an endless reconnect
+E92 a possible gap is told
+E93 a slow refresh happens before the socket opens
 E94 one client, many users at once
 E95 one session a key: audience, scope, tenant
 E96 results never cross
@@ -201,7 +210,6 @@ PAGES = {
 """Demands for documentation, and where it is. They may have tests as well."""
 
 LATER = {
-    "S19": "there is no WebSocket link yet; its demands come with it",
     "E56": "there is no synchronous face yet; it is the client's, not the session's",
 }
 """Demands of a part that is not there yet, with the reason. They may have tests of what one process shows."""
@@ -209,5 +217,5 @@ LATER = {
 OPEN: dict[str, str] = {}
 """Demands that are not met, or not wholly, with the reason; three at most."""
 
-NOT_OF_THIS_PAGE = {f"E{number}" for number in (*range(86, 94), *range(103, 108))}
-"""Ids that tests may cite and this page does not list: WebSockets, and clients for who comes from gql."""
+NOT_OF_THIS_PAGE = {f"E{number}" for number in range(103, 108)}
+"""Ids that tests may cite and this page does not list: clients for who comes from gql."""

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from breaks_of_demands import DEMANDS
+from breaks_of_sockets import SOCKETS
 from broken_copies import AT_A_TIME, Break, broken_copy, check_unbroken, run_python, run_tests, why_not_red
 
 STORIES = "tests/auth/test_promise_by_promise.py"
@@ -342,7 +343,7 @@ PROMISES = (
     ),
 )
 
-BREAKS = (*PROMISES, *DEMANDS)
+BREAKS = (*PROMISES, *DEMANDS, *SOCKETS)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ import aiohttp
 import pytest
 from hypothesis import settings
 
+from tests.tables import pytest_terminal_summary  # noqa: F401 - prints the tables that tests fill
+
 IN_CI = os.environ.get("CI") == "true"
 SHORT_SOAK = os.environ.get("RXLINK_SOAK") == "short"
 SOAK_TIMEOUT = 600  # seconds a test, unless it says otherwise

@@ -46,6 +46,7 @@ SHARED = (
     "auth/test_shared_attacked.py",
 )
 SESSION = ("auth/test_session*.py", "auth/test_vault.py", STORIES)
+SOCKETS = ("transport/test_ws*.py", "transport/test_websocket*.py")
 ALSO = {
     "auth/adoption": SHARED,
     "auth/announcer": ("auth/test_session*.py", "auth/test_refresher.py", "auth/test_signals.py"),
@@ -117,6 +118,17 @@ ALSO = {
     "transport/_uri": ("transport/test_request.py", "transport/test_http.py", "transport/test_secrets.py"),
     "transport/batch_http": ("transport/test_http_options.py",),
     "transport/http": ("transport/test_edges.py", "transport/test_fetch_options.py"),
+    "transport/_ws_client": SOCKETS,
+    "transport/_ws_closes": SOCKETS,
+    "transport/_ws_events": SOCKETS,
+    "transport/_ws_handover": SOCKETS,
+    "transport/_ws_handshake": SOCKETS,
+    "transport/_ws_operation": SOCKETS,
+    "transport/_ws_options": SOCKETS,
+    "transport/_ws_protocol": SOCKETS,
+    "transport/_ws_retrying": SOCKETS,
+    "transport/_ws_socket": SOCKETS,
+    "transport/_ws_tokens": SOCKETS,
 }
 """Which tests a module has beside those that are named after it: of what it is a part of, and of promises."""
 

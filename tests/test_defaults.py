@@ -14,6 +14,19 @@ OF_REQUESTS = {
     "preserve_header_case": False,
     "max_response_size": 32 * 2**20,
 }
+OF_SOCKETS = {
+    "on_new_token": "overlap",
+    "allow_insecure": False,
+    "lazy": True,
+    "lazy_close_timeout": 0,
+    "keep_alive": 30,
+    "keep_alive_timeout": 10,
+    "connection_ack_wait_timeout": 30,
+    "retry_attempts": 5,
+    "retry_mutations": True,
+    "missing_subprotocol": "refuse",
+    "max_msg_size": 4 * 2**20,
+}
 DEFAULTS: dict[str, dict[str, Any]] = {
     "AttemptsOptions": {"max": 5},
     "AuthErrorClassifier": {"partial_data": "deliver"},
@@ -38,16 +51,21 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "DelayOptions": {"initial": 0.3, "jitter": True},
     "ErrorMeta": {"persisted_query_not_found": False, "persisted_query_not_supported": False},
     "FileTokenStorage": {"lease": 3},
+    "GraphQLWsLink": OF_SOCKETS,
     "HttpLink": {**OF_REQUESTS, "use_get_for_queries": False},
     "KeyringTokenStorage": {"lease": 3},
     "MemoryTokenStorage": {"lease": 3},
+    "NetworkTimeout": {"option": "timeout"},
     "PersistedQueryLink": {"use_get_for_hashed_queries": False},
     "RedisTokenStorage": {"lease": 3},
     "SchemaLink": {"validate": False},
     "SessionEnded": {"reason": "refresh token rejected"},
     "SharedTokenStorage": {"lease": 3},
+    "to_async_iterator": {"max_buffer": 1000, "overflow": "error"},
     "oauth2_refresh": {"grant_type": "refresh_token", "timeout": 10, "allow_insecure": False},
+    "SocketClosed": {"reason": "", "meaning": "", "retryable": False},
     "TokenRefreshLink": {"access_token_field": "access_token", "refresh_timeout": 30},
+    "WebSocketLink": OF_SOCKETS,
 }
 """Numbers, words and switches; None is for what the docstring of the option says, and a function for itself."""
 

@@ -9,6 +9,7 @@ from rxlink.errors import (
     RETRYABLE_STATUSES,
     AbortError,
     AuthError,
+    BufferOverflow,
     ClientClosed,
     CombinedGraphQLErrors,
     CombinedProtocolErrors,
@@ -94,6 +95,7 @@ class TestRetryable:
             (AbortError("x"), False),
             (UploadError("x", path="variables.file", operation_name=None), False),
             (ResponseTooLarge("x", limit=1), False),
+            (BufferOverflow(max_buffer=1), False),
             (CombinedGraphQLErrors({"errors": []}), False),
             (AuthError("x"), False),
             (SessionEnded(), False),
@@ -137,6 +139,20 @@ class TestMessages:
             ),
             (AbortError("it"), "it was aborted by its `signal`"),
             (OperationCancelled("it"), "it was cancelled from outside while its subscriber still waited"),
+            (
+                BufferOverflow(max_buffer=1000),
+                (
+                    "1000 values were waiting when another came, and the source was left: take them faster, raise "
+                    "`max_buffer`, or let `overflow` say which may be dropped"
+                ),
+            ),
+            (
+                BufferOverflow(max_buffer=1),
+                (
+                    "1 value was waiting when another came, and the source was left: take them faster, raise "
+                    "`max_buffer`, or let `overflow` say which may be dropped"
+                ),
+            ),
             (ClientClosed("<HttpLink>"), "<HttpLink> is closed; make a new one, or close it later"),
             (SessionEnded("signed out"), "the session has ended (signed out); sign in again"),
             (TokenRefreshTimeout(seconds=30), "the token refresh did not end within 30 s"),

@@ -1,5 +1,6 @@
 """Functions given as options are asked, when the link is made, whether they can take what they will get."""
 
+import functools
 import re
 
 import pytest
@@ -12,6 +13,7 @@ from rxlink import (
     BatchHttpLink,
     BatchLink,
     ErrorLink,
+    GraphQLWsLink,
     HttpLink,
     PersistedQueryLink,
     PollingLink,
@@ -25,10 +27,15 @@ from rxlink.core.chain import empty
 from rxlink.errors import InvariantTypeError
 
 URI = "http://localhost/graphql"
+WS_URL = "ws://localhost/graphql"
 
 
 def session(**options):
     return AuthSession(refresh=lambda tokens, reason: None, **options)
+
+
+def make_socket_link(name, function):
+    return GraphQLWsLink(WS_URL, **{name: function})
 
 
 @pytest.mark.parametrize(
@@ -39,6 +46,20 @@ def session(**options):
         (lambda function: BatchHttpLink(URI, batch_key=function), "`batch_key`", "(operation)"),
         (lambda function: BatchLink(batch_handler=function), "`batch_handler`", "(operations, forwards)"),
         (ErrorLink, "`handler` of ErrorLink", "(response)"),
+        *(
+            (functools.partial(make_socket_link, name), f"`{name}` of GraphQLWsLink", arguments)
+            for name, arguments in (
+                ("auth_params", "(token)"),
+                ("dedup_key", "(result), or None"),
+                ("encode", "(body), or None"),
+                ("generate_id", "(payload), or None"),
+                ("is_auth_error", "(answer)"),
+                ("is_fatal_connection_problem", "(error), or None"),
+                ("on_non_lazy_error", "(error), or None"),
+                ("retry_wait", "(retries), or None"),
+                ("should_retry", "(error), or None"),
+            )
+        ),
         (HttpLink, "`uri` of HttpLink", "(operation)"),
         (lambda function: HttpLink(URI, decode=function), "`decode` of HttpLink", "(body)"),
         (lambda function: HttpLink(URI, print=function), "`print` of HttpLink", "(document, default_printer), or None"),
@@ -72,6 +93,16 @@ def test_that_take_others_are_named(make, where, arguments):
     told = str(refused.value)
     assert told.startswith(where)
     assert f"{where} is {too_many.__qualname__}, which takes other arguments; give a function of {arguments}" in told
+
+
+@pytest.mark.parametrize("name", ["connection_params", "url"])
+def test_those_that_take_none_are_named(name):
+    options = {"url": WS_URL, name: lambda operation: None}
+
+    with pytest.raises(
+        InvariantTypeError, match=rf"`{name}` of .*which takes other arguments; give a function without"
+    ):
+        GraphQLWsLink(**options)
 
 
 def test_the_clock_takes_none():

@@ -55,6 +55,7 @@ class Announcer:
     Attributes:
         states: Where the session stands.
         events: What happens.
+        changes: Which login, and which of its token sets, is in use; for links that keep a connection.
     """
 
     def __init__(self, generation: Callable[[], int], name: str | None = None) -> None:
@@ -62,6 +63,7 @@ class Announcer:
         self._form = "%s" if name is None else f"{name.replace('%', '%%')}: %s"
         self.states = CurrentSignal(AuthState(AuthStatus.LOADING))
         self.events = Signal[AuthEvent]()
+        self.changes = CurrentSignal[tuple[int, int]]((0, 0))
 
     def emit(self, event: Callable[..., AuthEvent], /, *values: object) -> None:
         """Tell of an event, if anybody listens."""
@@ -86,3 +88,4 @@ class Announcer:
         """Tell that nothing more will happen."""
         self.events.on_completed()
         self.states.on_completed()
+        self.changes.on_completed()

@@ -259,7 +259,9 @@ class Keeper:
         """Tell where the session stands now."""
         with self._lock:
             self.announcer.states.note(self._state())
+            self.announcer.changes.note((self.wallet.epoch, self.wallet.generation))
         self.announcer.states.tell()
+        self.announcer.changes.tell()
 
     # -- inner parts --------------------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from rxlink.errors import InvariantTypeError, SerializationError
 from rxlink.links.client_awareness import usual_extensions
 from rxlink.transport._files import Files, find_files
 
-__all__ = ["BodyWriter", "JsonEncoder", "Parts", "Printer", "checked_functions"]
+__all__ = ["BodyWriter", "JsonEncoder", "Parts", "Printer", "checked_functions", "culprit"]
 
 Printer: TypeAlias = Callable[[DocumentNode, Callable[[DocumentNode], str]], str]
 JsonEncoder: TypeAlias = Callable[[Any], bytes | str]
@@ -175,7 +175,7 @@ class BodyWriter(NamedTuple):
                 return text.encode(errors="backslashreplace")
         except Exception as error:
             steps = 1 if isinstance(error, RecursionError) else None
-            path, kind = _culprit(encode, {name: body} if name else body, steps)
+            path, kind = culprit(encode, {name: body} if name else body, steps)
             raise SerializationError(path=path, type_name=kind, operation_name=operation.operation_name) from error
         if isinstance(text, bytes):
             return text
@@ -214,7 +214,7 @@ def _default_printer(document: DocumentNode) -> str:
     return document_of(document).text
 
 
-def _culprit(encode: Callable[[Any], object], body: Body, steps: int | None) -> tuple[str, str]:
+def culprit(encode: Callable[[Any], object], body: Body, steps: int | None) -> tuple[str, str]:
     """Find the innermost value that does not encode: its path, and what it is.
 
     Args:

@@ -39,23 +39,27 @@ class Target(NamedTuple):
         return f"<Target {self}>"
 
 
-def parse_uri(text: object, where: str) -> Target:
+def parse_uri(text: object, where: str, scheme: str = "http") -> Target:
     """Check an address.
 
     Args:
-        text: An absolute http or https address.
+        text: An absolute address.
         where: Who gave it, for the error message.
+        scheme: ``"http"`` or ``"ws"``; the same with an ``s`` is accepted too.
 
     Raises:
         InvariantTypeError: It is no text.
-        InvariantError: It is no address, or not of http or https.
+        InvariantError: It is no address, or not of these schemes.
     """
     if not isinstance(text, str):
-        raise InvariantTypeError(f"{where} is {kind_of(text)}; give an http(s) address as text")
+        raise InvariantTypeError(
+            f"{where} is {kind_of(text)}; give {'a' if scheme == 'ws' else 'an'} {scheme}(s) address as text"
+        )
     url = _parsed(text)
-    if url is None or url.scheme not in ("http", "https") or not url.host:
+    if url is None or url.scheme not in (scheme, f"{scheme}s") or not url.host:
+        shown = _without_secrets(text)
         raise InvariantError(
-            f"{where} is {_without_secrets(text)!r}; give an absolute address that starts with http:// or https://"
+            f"{where} is {shown!r}; give an absolute address that starts with {scheme}:// or {scheme}s://"
         )
     if url.user is None and url.password is None:
         return Target(url, None)

@@ -157,7 +157,7 @@ class TestProblems:
         assert ["0 demands have a break that turns their test red; 1 should"] == actual
 
     def test_are_ids_that_nobody_has_demanded(self, coverage: ModuleType, tables: ModuleType) -> None:
-        actual = self.problems(coverage, "S01", "E02", "E03", "P5", "E86", "E114")
+        actual = self.problems(coverage, "S01", "E02", "E03", "P5", "E103", "E114")
 
         assert ["test_x.py::test_y cites E114, which nobody has demanded"] == actual
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.oracle.node import CannotInstall, node_in, skip_or_fail
-from tests.peers.peer import FOLDER, INSTALLATION_LIMIT, PEERS, Peer, Wire, running, strawberry_python, watched
+from tests.peers.peer import FOLDER, INSTALLATION_LIMIT, PEERS, Peer, Wire, python_of_servers, running, watched
+from tests.peers.sockets import NODE, PYTHON, Pair, Servers, ports_for
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -25,12 +27,17 @@ def node_peers() -> Iterator[dict[str, Peer]]:
 
 
 @pytest.fixture(scope="session")
-def python_peers() -> Iterator[dict[str, Peer]]:
-    """Strawberry; skips where it cannot be installed, or fails in CI."""
+def python() -> Path:
+    """A Python with Strawberry and Ariadne; skips where they cannot be installed, or fails in CI."""
     try:
-        python = strawberry_python()
+        return python_of_servers()
     except CannotInstall as reason:
         skip_or_fail(str(reason))
+
+
+@pytest.fixture(scope="session")
+def python_peers(python: Path) -> Iterator[dict[str, Peer]]:
+    """Strawberry."""
     with running([python, "strawberry_server.py"]) as peers:
         yield peers
 
@@ -40,6 +47,26 @@ def peer(request: pytest.FixtureRequest) -> Peer:
     """Each server in turn; `@pytest.mark.parametrize("peer", [...], indirect=True)` chooses some."""
     servers = "python_peers" if request.param == "strawberry" else "node_peers"
     return request.getfixturevalue(servers)[request.param]
+
+
+@pytest.fixture(scope="session")
+def node_sockets() -> Iterator[Servers]:
+    """graphql-ws, subscriptions-transport-ws and Mercurius; skips without Node, or fails in CI."""
+    with running([node_in(FOLDER), "websocket_servers.cjs", ports_for(NODE)]) as peers:
+        yield Servers(peers)
+
+
+@pytest.fixture(scope="session")
+def python_sockets(python: Path) -> Iterator[Servers]:
+    """Strawberry and Ariadne over WebSocket."""
+    with running([python, "websocket_servers.py", ports_for(PYTHON)]) as peers:
+        yield Servers(peers)
+
+
+@pytest.fixture
+def servers(request: pytest.FixtureRequest, pair: Pair) -> Servers:
+    """The servers that the one of `pair` is among."""
+    return request.getfixturevalue("python_sockets" if pair.name in PYTHON else "node_sockets")
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ import aiohttp
 from rxlink import AuthSession, GraphQLRequest, HttpLink, TokenSet, execute
 from tests.oracle.node import CannotInstall, one_at_a_time
 
-__all__ = ["FOLDER", "PEERS", "Exchange", "Peer", "Wire", "running", "session_of", "strawberry_python", "watched"]
+__all__ = ["FOLDER", "PEERS", "Exchange", "Peer", "Wire", "python_of_servers", "running", "session_of", "watched"]
 
 FOLDER = Path(__file__).parent
 PEERS = ("yoga", "apollo", "strawberry")
@@ -66,15 +66,15 @@ def running(command: Sequence[str | Path]) -> Iterator[dict[str, Peer]]:
             line = process.stdout.readline()
             if not line:
                 complaints.seek(0)
-                raise RuntimeError(f"{Path(command[-1]).name} did not start: {complaints.read().decode()}")
+                raise RuntimeError(f"{command[1]} did not start: {complaints.read().decode()}")
             yield {name: Peer(name, address) for name, address in json.loads(line).items()}
         finally:
             process.stdin.close()  # at the end of its input it ends
             process.wait()
 
 
-def strawberry_python() -> Path:
-    """Return a Python that has Strawberry; its environment is made where `requirements.txt` has changed.
+def python_of_servers() -> Path:
+    """Return a Python that has Strawberry and Ariadne; its environment is made where `requirements.txt` has changed.
 
     Raises:
         CannotInstall: There is no way to the packages.
@@ -96,9 +96,9 @@ def _run(command: Sequence[str | Path]) -> None:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALLATION_LIMIT, check=False)
     except subprocess.TimeoutExpired:
-        raise CannotInstall(f"installing Strawberry took more than {INSTALLATION_LIMIT} s") from None
+        raise CannotInstall(f"installing Strawberry and Ariadne took more than {INSTALLATION_LIMIT} s") from None
     if done.returncode:
-        raise CannotInstall(f"Strawberry cannot be installed: {(done.stdout + done.stderr).strip()[-500:]}")
+        raise CannotInstall(f"Strawberry and Ariadne cannot be installed: {(done.stdout + done.stderr).strip()[-500:]}")
 
 
 def session_of(peer: Peer, account: str, token: str = "stale") -> AuthSession:
