@@ -1,17 +1,15 @@
 """Every difference between Apollo Client and rxlink that is meant, each with its reason: the one list.
 
-An entry says in which scenarios it may appear (`applies`, of `properties.py`), and how Apollo's events of one
-subscription must be changed to be rxlink's (`rewrite`, of `rewriting.py` and `rewriting_http.py`; None where it has
-nothing to do with them). Only where that makes them equal the difference is accepted, so an entry cannot hide another
-one. An entry that no hand-written scenario meets makes a test fail.
+Those of WebSockets stand in `accepted_sockets.py`. An entry says in which scenarios it may appear (`applies`, of
+`properties.py`), and how Apollo's events of one subscription must be changed to be rxlink's (`rewrite`, of
+`rewriting*.py`; None where it has nothing to do with them). Only where that makes them equal the difference is
+accepted, so an entry cannot hide another one. An entry that no hand-written scenario meets makes a test fail.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
-from tests.oracle.pair import Pair
+from tests.oracle.accepted_sockets import ACCEPTED_OF_SOCKETS
+from tests.oracle.pair import Accepted
 from tests.oracle.properties import (
     both,
     error_handler_does,
@@ -50,20 +48,9 @@ from tests.oracle.rewriting_http import (
     text_goes_by_post,
     wrong_length_is_named,
 )
-from tests.oracle.scenario import Scenario, Trace, links_of
+from tests.oracle.scenario import links_of
 
-__all__ = ["ACCEPTED", "Accepted"]
-
-
-@dataclass(frozen=True)
-class Accepted:
-    """One accepted difference."""
-
-    name: str
-    reason: str
-    applies: Callable[[Scenario], bool]
-    rewrite: Callable[[Pair], Trace | None]
-
+__all__ = ["ACCEPTED"]
 
 ACCEPTED: tuple[Accepted, ...] = (
     Accepted(
@@ -184,4 +171,5 @@ ACCEPTED: tuple[Accepted, ...] = (
         has("schema"),
         request_errors_in_other_words,
     ),
+    *ACCEPTED_OF_SOCKETS,
 )

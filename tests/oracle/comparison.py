@@ -8,6 +8,7 @@ everything else is equal, or stands in `accepted.py`.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import unified_diff
@@ -17,8 +18,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 from graphql import GraphQLError, parse, print_ast
 
-from tests.oracle.accepted import ACCEPTED, Accepted
-from tests.oracle.pair import Pair
+from tests.oracle.accepted import ACCEPTED
+from tests.oracle.pair import Accepted, Pair
 from tests.oracle.scenario import Event, Scenario, Trace
 
 __all__ = ["Comparison", "canonical", "compare"]
@@ -33,6 +34,8 @@ STACK_HEADERS: Mapping[str, Callable[[str, str], bool]] = {
     "content-length": lambda value, url: value.isdigit(),
 }
 """Headers that aiohttp adds by itself, with what it adds; fetch adds its own below what the worker sees."""
+MEANING = re.compile(r" \([^()]*\)$")
+"""What rxlink adds to a close code."""
 LIBRARY_HEADERS = {"apollographql-library-name", "apollographql-library-version"}
 CLIENT_LIBRARY = "the client library, by its name and version"
 
@@ -109,6 +112,8 @@ def _canonical(event: Event) -> Event:
         changed["error"] = _canonical_error(event["error"])
     if event["event"] == "request":
         changed |= _canonical_request(event)
+    if event["event"] == "ws-send" and "payload" in event["message"]:
+        changed["message"] = {**event["message"], "payload": _canonical_body(event["message"]["payload"])}
     if event["event"] == "observe" and "shown" in event:
         changed["shown"] = {name: _without_client_library(value) for name, value in event["shown"].items()}
     return changed
@@ -121,6 +126,8 @@ def _canonical_error(error: Mapping[str, Any]) -> dict[str, Any]:
         del changed["message"]
     elif error["class"] == "ServerError":
         changed["message"] = error["message"].partition(" (operation ")[0].replace(", ", ",")
+    elif error["class"] == "SocketClosed":
+        changed["message"] = MEANING.sub("", error["message"]).rstrip()
     return changed
 
 

@@ -1,12 +1,13 @@
-"""One subscription in both traces, and small questions about its events."""
+"""One subscription in both traces, how it may differ, and small questions about its events."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from tests.oracle.scenario import Event, Scenario, Trace
 
-__all__ = ["Pair", "class_of", "event_at", "last_of"]
+__all__ = ["Accepted", "Pair", "class_of", "event_at", "last_of"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,16 @@ class Pair:
     def with_apollo(self, events: Trace) -> Pair:
         """Return the pair with other events of Apollo."""
         return replace(self, apollo=events)
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """One accepted difference."""
+
+    name: str
+    reason: str
+    applies: Callable[[Scenario], bool]
+    rewrite: Callable[[Pair], Trace | None]
 
 
 def event_at(events: Trace, place: int) -> Event:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import closing
 from contextvars import Context, ContextVar, copy_context
 from typing import Any
@@ -26,6 +26,7 @@ from tests.oracle.world import Owner
 __all__ = ["LeftBehind", "play"]
 
 DEFAULT_LIMIT = 10_000  # virtual milliseconds
+GOODBYE = 100  # virtual seconds in which sockets close by themselves when everybody has left
 NOBODY = Owner("", 0)
 
 _owner: ContextVar[Owner] = ContextVar("owner", default=NOBODY)
@@ -45,12 +46,12 @@ def play(scenario: Scenario) -> Trace:
         world = loop.run_until_complete(_open(scenario))
         loop.set_exception_handler(world.note_complaint)
         try:
-            world.plan()
+            loop.run_until_complete(world.plan())
             loop.run_until_ms(scenario.get("until", DEFAULT_LIMIT))
             world.finish()
-            loop.run_until(loop.time())
+            loop.run_until(loop.time() + (GOODBYE if world.latest_socket().attempt else 0))
         finally:
-            loop.run_until_complete(world.session.close())
+            loop.run_until_complete(world.close())
         _check_that_nothing_is_left(loop)
         return world.trace
 
@@ -74,15 +75,20 @@ class OracleWorld:
         self._scenario = scenario
         self._players: dict[str, _Player] = {}
         self._is_over = False
-        self.session: aiohttp.ClientSession = Server(scenario, self).session()
+        self._server = Server(scenario, self)
+        self._entering: list[Callable[[], Awaitable[object]]] = []
+        self._closing: list[Callable[[], Awaitable[object]]] = []
+        self.session: aiohttp.ClientSession = self._server.session()
 
-    def plan(self) -> None:
+    async def plan(self) -> None:
         """Set the timers of what the scenario says; before anything runs, as the worker does."""
         try:
             chain = chain_of(self._scenario["chain"], self)
         except (RxlinkError, ScriptedError) as error:
             self.note_for(NOBODY, "refused", error=describe_error(error))
             return
+        for enter in self._entering:
+            await enter()
         for operation in self._scenario["operations"]:
             player = self._players[operation["id"]] = _Player(self, chain, operation)
             player.plan()
@@ -97,6 +103,18 @@ class OracleWorld:
         if name is None or name not in self._players or here.operation == name:
             return here
         return Owner(name, self._players[name].attempts)
+
+    def latest_socket(self) -> Owner:
+        """Return the owner of what happens to the WebSocket that was opened last."""
+        return self._server.sockets.latest()
+
+    def at_start(self, enter: Callable[[], Awaitable[object]]) -> None:
+        """Let something begin before the first operation."""
+        self._entering.append(enter)
+
+    def at_end(self, close: Callable[[], Awaitable[object]]) -> None:
+        """Let something be closed when the scenario is over."""
+        self._closing.append(close)
 
     def note_for(self, owner: Owner, event: str, **fields: Any) -> None:
         """Write an event into the trace."""
@@ -117,6 +135,12 @@ class OracleWorld:
         self._is_over = True
         for player in self._players.values():
             player.leave()
+
+    async def close(self) -> None:
+        """Close what was asked for, and the session."""
+        for close in self._closing:
+            await close()
+        await self.session.close()
 
 
 class _Player:

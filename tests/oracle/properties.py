@@ -17,9 +17,12 @@ __all__ = [
     "has_no_end",
     "has_signal",
     "is_subscribed_again",
+    "parameters_of",
     "sends_several",
     "server_knows_no_hashes",
     "server_says",
+    "sockets_have",
+    "sockets_say",
     "thrown_by_batch_handlers",
     "waits_for_a_promise",
 ]
@@ -98,3 +101,19 @@ def server_knows_no_hashes(scenario: Scenario) -> bool:
 
 def thrown_by_batch_handlers(scenario: Scenario) -> list[str]:
     return [link["batchHandler"].get("throws") for link in links_of(scenario) if link["link"] == "batch"]
+
+
+def parameters_of(scenario: Scenario) -> Any:
+    """Return how the parameters of a WebSocket link are made; {} where they are not."""
+    made = [link.get("connectionParams") for link in links_of(scenario)]
+    return next((parameters for parameters in made if isinstance(parameters, dict) and "byCall" in parameters), {})
+
+
+def sockets_have(*names: str) -> Callable[[Scenario], bool]:
+    """Some script of a WebSocket has one of these."""
+    return lambda scenario: any(name in socket for socket in scenario.get("sockets", []) for name in names)
+
+
+def sockets_say(*words: str) -> Callable[[Scenario], bool]:
+    """Some script of a WebSocket has one of these words in its steps."""
+    return lambda scenario: any(word in json.dumps(scenario.get("sockets", [])) for word in words)

@@ -18,6 +18,7 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ClientRequest
 
 from tests.oracle.scenario import Scenario
+from tests.oracle.sockets import Sockets
 from tests.oracle.world import Owner, World
 
 __all__ = ["Server"]
@@ -36,6 +37,7 @@ class Server:
     """
 
     def __init__(self, scenario: Scenario, world: World) -> None:
+        self.sockets = Sockets(scenario, world)
         self._answers: Mapping[str, Any] = scenario.get("server") or {}
         self._asked: Counter[str] = Counter()
         self._world = world
@@ -76,8 +78,13 @@ class _Connector(aiohttp.BaseConnector):
         self._server = server
 
     async def _create_connection(self, req: ClientRequest, *_: Any) -> ResponseHandler:
-        protocol = ResponseHandler(self._loop)
-        protocol.connection_made(_Connection(self._loop, protocol, self._server, req.url.scheme))
+        protocol, scheme = ResponseHandler(self._loop), req.url.scheme
+        is_socket = scheme in ("ws", "wss")
+        protocol.connection_made(
+            self._server.sockets.connect(self._loop, protocol, scheme)
+            if is_socket
+            else _Connection(self._loop, protocol, self._server, scheme)
+        )
         return protocol
 
 

@@ -117,6 +117,26 @@ def test_messages_of_engines_do_not_count_and_others_do() -> None:
     assert not are_equal([combined("one")], [combined("two")])
 
 
+def test_what_rxlink_says_about_a_close_code_is_none() -> None:
+    def closed(text: str) -> Event:
+        return error(**{"class": "SocketClosed", "message": f"Socket closed with event {text}"})
+
+    assert are_equal([closed("4401 no")], [closed("4401 no (unauthorized)")])
+    assert are_equal([closed("1006 ")], [closed("1006")])
+    assert not are_equal([closed("4401 no")], [closed("4400 no")])
+    assert not are_equal([closed("4401 no")], [closed("4401 never (unauthorized)")])
+
+
+def test_another_message_on_a_socket_is_a_difference() -> None:
+    def sent(query: str, **fields: Any) -> Event:
+        message = {"type": "subscribe", "id": "A#1", "payload": {"query": query, "variables": {}, **fields}}
+        return {"at": 5, "operation": "socket", "attempt": 1, "event": "ws-send", "message": message}
+
+    assert are_equal([sent("query A { a(x: {y: 1}) }")], [sent("query A {\n  a(x: { y: 1 })\n}")])
+    assert not are_equal([sent("query A { a }")], [sent("query A { b }")])
+    assert not are_equal([sent("query A { a }", extensions={"x": 1})], [sent("query A { a }")])
+
+
 def test_an_accepted_difference_hides_no_other_one() -> None:
     scenario = {
         "chain": [{"link": "observe", "label": "x"}, {"link": "handler", "do": "nothing"}],

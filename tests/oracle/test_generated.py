@@ -8,25 +8,48 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.oracle.apollo import Apollo
 from tests.oracle.comparison import compare
 from tests.oracle.generated import scenarios
+from tests.oracle.generated_sockets import socket_scenarios
 from tests.oracle.player import play
 
 IN_CI = os.environ.get("CI") == "true"
 SEARCH = os.environ.get("RXLINK_ORACLE_EXAMPLES")
 """How many examples to draw that nobody has seen; without it the same ones are drawn each time."""
 PROMISED = 2_000
-EXAMPLES = int(SEARCH) if SEARCH else PROMISED + 100 if IN_CI else 200
+PROMISED_OF_SOCKETS = 300
 
 
 @pytest.mark.timeout(600)
 def test_rxlink_does_what_apollo_does_in_generated_scenarios(apollo: Apollo, count_equal: Any) -> None:
+    equal = equal_ones(scenarios(), apollo, PROMISED + 100 if IN_CI else 200)
+
+    count_equal("generated", equal)
+    assert SEARCH or not IN_CI or equal >= PROMISED
+
+
+@pytest.mark.timeout(600)
+def test_graphql_ws_link_does_what_graphql_ws_does_in_generated_scenarios(apollo: Apollo, count_equal: Any) -> None:
+    equal = equal_ones(socket_scenarios(), apollo, PROMISED_OF_SOCKETS + 50 if IN_CI else 60)
+
+    count_equal("generated of WebSockets", equal)
+    assert SEARCH or not IN_CI or equal >= PROMISED_OF_SOCKETS
+
+
+def equal_ones(strategy: st.SearchStrategy[dict[str, Any]], apollo: Apollo, examples: int) -> int:
+    """Compare as many scenarios; return how many different ones had equal traces."""
     equal: set[str] = set()
 
-    @settings(max_examples=EXAMPLES, derandomize=not SEARCH, database=None, suppress_health_check=list(HealthCheck))
-    @given(scenarios())
+    @settings(
+        max_examples=int(SEARCH) if SEARCH else examples,
+        derandomize=not SEARCH,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(strategy)
     def check(scenario: dict[str, Any]) -> None:
         apollo.begin(scenario)
         try:
@@ -39,6 +62,4 @@ def test_rxlink_does_what_apollo_does_in_generated_scenarios(apollo: Apollo, cou
         equal.add(json.dumps(scenario, sort_keys=True))
 
     check()
-
-    count_equal("generated", len(equal))
-    assert SEARCH or not IN_CI or len(equal) >= PROMISED
+    return len(equal)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from rxlink.core.operation import Operation
-from rxlink.errors import NetworkError
+from rxlink.errors import NetworkError, SocketClosed
 
 __all__ = ["Predicate", "ScriptedError", "Subject", "asker", "counter", "describe_error", "holds", "later", "numbered"]
 
@@ -93,6 +93,8 @@ def describe_error(error: BaseException) -> dict[str, Any]:
 def _class_of(error: BaseException) -> str:
     if isinstance(error, ScriptedError):
         return "Error"
+    if isinstance(error, SocketClosed):
+        return "SocketClosed"
     return "NetworkError" if isinstance(error, NetworkError) else type(error).__name__
 
 
@@ -130,6 +132,7 @@ _PREDICATES: dict[str, Callable[[list[Any], Subject], bool]] = {
     "status-is": _is_status,
     "message-contains": lambda values, subject: values[0] in str(subject.error),
     "code-is": _has_code,
+    "close-code-is": lambda values, subject: getattr(subject.error, "code", None) == values[0],
     "class-is": lambda values, subject: subject.error is not None and _class_of(subject.error) == values[0],
     "operation-is": lambda values, subject: (
         subject.operation is not None and subject.operation.operation_name == values[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -26,6 +27,18 @@ class World(Protocol):
 
     def owner(self, name: str | None = None) -> Owner:
         """Return for whom the code runs now, or the latest subscription to a named operation."""
+        ...
+
+    def latest_socket(self) -> Owner:
+        """Return the owner of what happens to the WebSocket that was opened last."""
+        ...
+
+    def at_start(self, enter: Callable[[], Awaitable[object]]) -> None:
+        """Let something begin before the first operation."""
+        ...
+
+    def at_end(self, close: Callable[[], Awaitable[object]]) -> None:
+        """Let something be closed when the scenario is over."""
         ...
 
     def note_for(self, owner: Owner, event: str, **fields: Any) -> None:

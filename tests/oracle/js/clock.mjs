@@ -87,7 +87,8 @@ function first(limit) {
   return found;
 }
 
-async function settle() {
+// Let what is under way come to rest.
+export async function settle() {
   for (let turn = 0; turn < settlingTurns; turn += 1) {
     await new Promise((resolve) => nextTurn(resolve));
   }

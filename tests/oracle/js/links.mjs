@@ -15,6 +15,7 @@ import { RetryLink } from "@apollo/client/link/retry";
 import { SchemaLink } from "@apollo/client/link/schema";
 import { buildSchema, print } from "graphql";
 import { EMPTY, NEVER, Observable, concat, concatMap, defer, from, map, merge, mergeMap, of, throwError, timer } from "rxjs";
+import { graphqlWs } from "./subscriptions.mjs";
 import { asker, counter, describeError, later, numbered } from "./vocabulary.mjs";
 
 const defaultUri = "http://server.test/graphql";
@@ -67,6 +68,7 @@ const builders = {
       : new RemoveTypenameFromVariablesLink({ except: keeping(except) }),
   "client-awareness": (options) => new ClientAwarenessLink(options),
   schema: (options) => schemaLink(options),
+  "graphql-ws": (options, world) => graphqlWs(options, world),
 };
 
 // Notes what passes at its place in the chain; `shows` names what it notes of the operation: "variables",

@@ -1,10 +1,11 @@
 // Plays one scenario through Apollo Client and returns its trace.
 
 import { AsyncLocalStorage } from "node:async_hooks";
-import { clock } from "./clock.mjs";
+import { clock, settle } from "./clock.mjs";
 import { ApolloClient, ApolloLink, InMemoryCache, gql } from "@apollo/client";
 import { chainOf } from "./links.mjs";
 import { Network } from "./network.mjs";
+import { Sockets } from "./sockets.mjs";
 import { describeError } from "./vocabulary.mjs";
 
 const defaultLimit = 10_000; // virtual milliseconds
@@ -38,6 +39,7 @@ class World {
     this.trace = [];
     this.players = new Map();
     this.network = new Network(scenario, this);
+    this.sockets = new Sockets(scenario, this);
     this.isOver = false;
   }
 
@@ -70,9 +72,12 @@ class World {
       : [this.owner(body?.operationName)];
   }
 
-  finish() {
+  async finish() {
     this.isOver = true;
     this.players.forEach((player) => player.leave());
+    if (this.sockets.count > 0) {
+      await settle(); // who leaves a socket does so by promises, which are no part of the next scenario
+    }
     clock.reset([0.5], () => {});
     current = undefined;
     return this.trace;

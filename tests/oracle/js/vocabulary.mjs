@@ -20,6 +20,7 @@ const predicates = {
   "status-is": ([status], { error }) => error?.statusCode === status,
   "message-contains": ([text], { error }) => String(error?.message).includes(text),
   "code-is": ([code], { error }) => (error?.errors ?? []).some((one) => one?.extensions?.code === code),
+  "close-code-is": ([code], { error }) => error?.code === code,
   "class-is": ([name], { error }) => nameOf(error) === name,
   "operation-is": ([name], { operation }) => operation.operationName === name,
   "type-is": ([type], { operation }) => operation.operationType === type,
@@ -27,9 +28,13 @@ const predicates = {
   "variable-is": ([name, value], { operation }) => operation.variables[name] === value,
 };
 
-// "NetworkError" is what the scripted fetch fails with: a TypeError in every real one.
+// "NetworkError" is what the scripted fetch fails with: a TypeError in every real one. Of a socket Apollo tells by its
+// text whether it was closed, or lost without a close event.
 export function nameOf(error) {
-  return error instanceof TypeError && error.message === "fetch failed" ? "NetworkError" : error?.name;
+  if ((error instanceof TypeError && error.message === "fetch failed") || error?.message === "Socket closed") {
+    return "NetworkError";
+  }
+  return error?.message?.startsWith?.("Socket closed with event ") ? "SocketClosed" : error?.name;
 }
 
 // A predicate as a callback that counts its calls and may take its time: ["after", 5, predicate] promises.
