@@ -49,7 +49,7 @@ SOCKETS = (
         "E89",
         "the older socket is left before it has said all",
         "transport/_ws_handover.py",
-        "            self._ask(self.older, self._go_over)\n",
+        "            self._ask(self.older, self._go_over, or_else=self._go_over)\n",
         "            self._go_over()\n",
         "transport/test_websocket_handover.py::test_what_comes_on_the_newer_socket_is_held_back_until_the_older_one_has"
         "_said_all",

@@ -128,6 +128,7 @@ ALSO = {
     "transport/_ws_protocol": SOCKETS,
     "transport/_ws_retrying": SOCKETS,
     "transport/_ws_socket": SOCKETS,
+    "transport/_ws_token_watch": SOCKETS,
     "transport/_ws_tokens": SOCKETS,
 }
 """Which tests a module has beside those that are named after it: of what it is a part of, and of promises."""

@@ -16,13 +16,9 @@ from collections.abc import Mapping
 from contextvars import Context
 from typing import Any
 
-from reactivex import abc
-
-from rxlink.core.documents import OperationType
-from rxlink.core.fan_out import own_error
 from rxlink.core.result import FetchResult
 from rxlink.core.work import report_callback_error
-from rxlink.errors import AuthError, ClientClosed, CombinedGraphQLErrors, SessionEnded, SocketClosed
+from rxlink.errors import ClientClosed, SessionEnded, SocketClosed
 from rxlink.transport._sessions import Sessions
 from rxlink.transport._ws_closes import CLIENT_RESTART, NORMAL
 from rxlink.transport._ws_events import (
@@ -39,12 +35,13 @@ from rxlink.transport._ws_operation import Leg, LiveOperation
 from rxlink.transport._ws_options import WebSocketOptions
 from rxlink.transport._ws_retrying import Retrying, Verdict
 from rxlink.transport._ws_socket import Socket
+from rxlink.transport._ws_token_watch import KEEP, TokenWatch
 from rxlink.transport._ws_tokens import SessionTokens, TokenRefused
 
 __all__ = ["SocketClient"]
 
-KEEP, RECONNECT = "keep", "reconnect"
-"""Policies for a new token, beside the overlap."""
+RECONNECT = "reconnect"
+"""The policy for a new token with which the older socket closes before the newer one opens."""
 
 
 class SocketClient:
@@ -80,8 +77,7 @@ class SocketClient:
         self._retiring: dict[Socket, None] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._rest_timer: asyncio.Handle | None = None
-        self._look_timer: asyncio.Handle | None = None
-        self._watch: abc.DisposableBase | None = None
+        self._watch = TokenWatch(tokens, options.on_new_token, loop, self._tokens_changed)
         self._is_judging = False
         self._is_closed = False
 
@@ -96,10 +92,8 @@ class SocketClient:
 
     def wake(self) -> None:
         """Have a socket open, or opened."""
-        self._stop_timer("_rest_timer")
-        if self._watch is None and self._tokens is not None:
-            # In a context of its own: it is nobody's in particular (P11).
-            self._watch = Context().run(self._tokens.watch, self._tokens_changed)
+        self._stop_rest_timer()
+        self._watch.begin()
         if self._current is None:
             self._open()
 
@@ -141,7 +135,7 @@ class SocketClient:
             return False
         tokens.refuse(credential)
         operation.was_denied = True
-        if not self._goes_again(operation):
+        if not operation.goes_again(retries_mutations=self._options.retries_mutations):
             tokens.look()
             return False
         operation.denial = answer
@@ -221,6 +215,11 @@ class SocketClient:
             self._move(self._current)
         self._look_ahead()
 
+    def _look_ahead(self) -> None:
+        """Look at the tokens when they are due, as long as a socket lives on them."""
+        if self._current is not None:
+            self._watch.look_ahead()
+
     def _parting(self, operation: LiveOperation, tokens: SessionTokens) -> SessionEnded:
         """Return why an operation of the login before cannot go on, with what the server had said if it waited."""
         error = tokens.parted()
@@ -242,7 +241,7 @@ class SocketClient:
         self._open()
 
     def _begin_handover(self, older: Socket, newer: Socket) -> None:
-        moving = [operation for operation in self._operations if _runs_on(older, operation) and _streams(operation)]
+        moving = [operation for operation in self._operations if operation.runs_on(older) and operation.streams]
         self._handover = Handover(older, newer, moving, self._options, self._loop, self._handed_over)
         self._handover.begin()
 
@@ -258,22 +257,6 @@ class SocketClient:
         self.rest_if_idle()
         if self._tokens is not None:
             self._tokens_changed()
-
-    def _look_ahead(self) -> None:
-        """Look at the tokens when they are due: who only listens would never ask for newer ones."""
-        self._stop_timer("_look_timer")
-        tokens = self._tokens
-        if tokens is None or self._current is None or (self._options.on_new_token == KEEP and not tokens.is_shared):
-            return
-        seconds = tokens.look_ahead()
-        if seconds is not None:
-            self._look_timer = self._loop.call_later(seconds, self._look, context=Context())
-
-    def _look(self) -> None:
-        self._look_timer = None
-        if self._tokens is not None:
-            self._tokens.look()
-        self._look_ahead()
 
     # -- sockets ------------------------------------------------------------------------------------------------------
 
@@ -331,7 +314,7 @@ class SocketClient:
         elif handover is not None and handover.older is socket:
             handover.lose_older()
         if self._current is None:
-            self._stop_timer("_look_timer")
+            self._watch.look_away()
 
     def _take_back(self, socket: Socket) -> None:
         """The current socket is gone; the one before is current again, if it still stands."""
@@ -343,13 +326,13 @@ class SocketClient:
         if handover.older.is_ready:
             self._retiring.pop(handover.older, None)
             self._current = handover.older
-            self._look_ahead()
+            self._watch.look_ahead()
 
     def _lose_operations_of(self, socket: Socket, error: Exception) -> None:
-        for operation in [operation for operation in self._operations if _runs_on(socket, operation)]:
+        for operation in [operation for operation in self._operations if operation.runs_on(socket)]:
             operation.forgive()
             operation.lose()
-            if not self._goes_again(operation):
+            if not operation.goes_again(retries_mutations=self._options.retries_mutations):
                 operation.fail(error, is_shared=True)
         if self._current is not None:
             self._place_waiting()
@@ -360,18 +343,14 @@ class SocketClient:
         is_left = handover is not None and handover.older is older and handover.has_operations
         return is_left or bool(older.conversation.receivers)
 
-    def _goes_again(self, operation: LiveOperation) -> bool:
-        """Tell whether an operation may be sent a second time."""
-        is_mutation = operation.operation.operation_type is OperationType.MUTATION
-        return not operation.operation.is_spent and (self._options.retries_mutations or not is_mutation)
-
     def _decide(self, socket: Socket, error: Exception) -> None:
         """After a socket is gone: open another one, now or later, or tell those who wait."""
         is_kept = self._current is None and not self._options.is_lazy
         if not (self._waiting() or is_kept or self._is_outdated()):
             if self._current is None:
                 self._retrying.reset()
-                self._announcer.stand(WebSocketState.IDLE)
+                if not self._operations:  # else they end on an older one
+                    self._announcer.stand(WebSocketState.IDLE)
             return
         try:
             verdict = self._retrying.judge(socket, error)
@@ -395,7 +374,7 @@ class SocketClient:
             if not self._options.is_lazy:
                 self._tell_non_lazy(refusal or error if isinstance(error, TokenRefused) else error)
         for operation in waiting:
-            operation.fail(_error_of(operation, error, refusal))
+            operation.fail(operation.error_without_socket(error, refusal))
         self.rest_if_idle()
 
     def _tell_non_lazy(self, error: Exception) -> None:
@@ -426,13 +405,10 @@ class SocketClient:
         self._rest_timer = None
         if self._operations and not self._is_closed:
             return
-        for timer in ("_rest_timer", "_look_timer"):
-            self._stop_timer(timer)
+        self._stop_rest_timer()
         for socket in self._sockets():
             self._close(socket)
-        if self._watch is not None:
-            self._watch.dispose()
-            self._watch = None
+        self._watch.end()
         self._retrying.reset()
         self._announcer.stand(WebSocketState.IDLE)
 
@@ -447,7 +423,7 @@ class SocketClient:
         was_open = socket.is_ready
         if socket is self._current:
             self._current = None
-            self._stop_timer("_look_timer")
+            self._watch.look_away()
         self._see_through(socket.close(code, reason))
         if was_open:
             self._announcer.tell(WebSocketClosed(code, reason))
@@ -456,30 +432,7 @@ class SocketClient:
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
-    def _stop_timer(self, name: str) -> None:
-        timer: asyncio.Handle | None = getattr(self, name)
-        if timer is not None:
-            timer.cancel()
-            setattr(self, name, None)
-
-
-def _runs_on(socket: Socket, operation: LiveOperation) -> bool:
-    return operation.leg is not None and operation.leg.socket is socket
-
-
-def _streams(operation: LiveOperation) -> bool:
-    """Tell whether an operation goes over to a newer socket; others end where they are, with one result."""
-    return operation.operation.operation_type is OperationType.SUBSCRIPTION
-
-
-def _error_of(operation: LiveOperation, error: Exception, refusal: Exception | None) -> Exception:
-    """Return what an operation gets for which there is no socket: its own error, and what the server had said."""
-    denial = operation.denial
-    if isinstance(error, TokenRefused):
-        if isinstance(denial, dict):
-            return CombinedGraphQLErrors(denial)
-        return denial if denial is not None else own_error(refusal or SocketClosed(4401, "the token was refused"))
-    if isinstance(error, AuthError):
-        answer = denial if denial is not None else refusal
-        return error.for_operation(operation.operation.operation_name, answer)
-    return own_error(error)
+    def _stop_rest_timer(self) -> None:
+        if self._rest_timer is not None:
+            self._rest_timer.cancel()
+            self._rest_timer = None

@@ -6,17 +6,19 @@ from asyncio import CancelledError
 from collections.abc import Callable, Hashable
 from typing import Any, Final, Protocol
 
+from rxlink.core.documents import OperationType
 from rxlink.core.fan_out import own_error
 from rxlink.core.operation import Operation
 from rxlink.core.result import FetchResult
 from rxlink.core.subscription import ResultObserver, Subscription
 from rxlink.core.work import report_callback_error
-from rxlink.errors import CombinedGraphQLErrors, OperationCancelled
+from rxlink.errors import AuthError, CombinedGraphQLErrors, OperationCancelled, SocketClosed
 from rxlink.transport._ws_socket import Socket
-from rxlink.transport._ws_tokens import PROBATION
+from rxlink.transport._ws_tokens import PROBATION, TokenRefused
 
 __all__ = ["Leg", "LiveOperation", "OperationOwner"]
 
+UNAUTHORIZED: Final = 4401
 MOST_HELD: Final = 10_000
 """Results that are held back while two sockets are open; with more the operation goes over to the newer one at once."""
 
@@ -155,6 +157,36 @@ class LiveOperation:
     def lose(self) -> None:
         """Wait for another socket: the one that it ran on is gone."""
         self.leg = None
+
+    def runs_on(self, socket: Socket) -> bool:
+        """Tell whether this is the socket that it runs on."""
+        return self.leg is not None and self.leg.socket is socket
+
+    @property
+    def streams(self) -> bool:
+        """Whether it goes over to a newer socket; others end where they are, with one result."""
+        return self.operation.operation_type is OperationType.SUBSCRIPTION
+
+    def goes_again(self, *, retries_mutations: bool) -> bool:
+        """Tell whether it may be sent a second time."""
+        is_mutation = self.operation.operation_type is OperationType.MUTATION
+        return not self.operation.is_spent and (retries_mutations or not is_mutation)
+
+    def error_without_socket(self, error: Exception, refusal: Exception | None) -> Exception:
+        """Return what it gets where there is no socket for it: an error of its own, and what the server had said.
+
+        Args:
+            error: Why there is none.
+            refusal: How the server has refused the token of all.
+        """
+        if isinstance(error, TokenRefused):
+            if isinstance(self.denial, dict):
+                return CombinedGraphQLErrors(self.denial)
+            told = refusal or SocketClosed(UNAUTHORIZED, "the token was refused")
+            return own_error(told) if self.denial is None else self.denial
+        if isinstance(error, AuthError):
+            return error.for_operation(self.operation.operation_name, refusal if self.denial is None else self.denial)
+        return own_error(error)
 
     # -- what the server says -----------------------------------------------------------------------------------------
 

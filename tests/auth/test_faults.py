@@ -109,7 +109,7 @@ def test_every_fault_has_its_cases():
     """S10, S13, E23: a fault that is new to the server is new here."""
     constructors = {name for name, member in vars(Fault).items() if isinstance(member, classmethod)}
 
-    assert constructors == FAULTS.keys()
+    assert constructors - {"close", "frame"} == FAULTS.keys()  # those strike sockets, and no answer over HTTP
     assert all(fault.kind == kind for kind, faults in FAULTS.items() for fault in faults)
 
 

@@ -95,6 +95,23 @@ async def test_a_query_that_is_denied_on_the_older_socket_begins_anew_on_the_new
 
 
 @virtual
+async def test_a_query_that_ends_on_an_older_socket_does_not_need_a_newer_one(time: VirtualTime) -> None:
+    async with overlap(time, "q") as both:
+        for connection in (both.new, both.old, both.new):
+            await both.answer(connection)
+        both.recorder.subscription.dispose()
+        both.new.abort()
+        await settle()
+        assert "connected" == both.bench.states[-1]
+
+        await both.old.complete(both.ids["q"])
+
+        assert (1000, "Normal Closure") == await both.old.closed()
+        await both.bench.until("idle")
+        assert 2 == len(both.bench.server.handshakes)
+
+
+@virtual
 async def test_the_last_one_that_is_denied_on_an_older_socket_closes_it(time: VirtualTime) -> None:
     async with overlap(time, "q") as both:
         for connection in (both.new, both.old, both.new):

@@ -238,12 +238,14 @@ class WebSocketPromises(RuleBasedStateMachine):
             assert WebSocketState.CONNECTED is state
         elif client._opening is not None:
             assert state in {WebSocketState.CONNECTING, WebSocketState.RETRYING}
-        else:
+        elif not client._retiring:
             assert WebSocketState.IDLE is state
             assert [] == self.world.running
 
     @invariant()
     def e92_what_is_missing_was_told(self) -> None:
+        if self.world.client._handover is not None:
+            return  # it is told at the end of the overlap, where the older socket was lost in it
         for op in self.world.ops.values():
             assert op.jumps <= op.gaps or op.end is not None, f"{op.name} misses numbers: {op.numbers}"
 
