@@ -79,6 +79,7 @@ class SocketClient:
         self._rest_timer: asyncio.Handle | None = None
         self._watch = TokenWatch(tokens, options.on_new_token, loop, self._tokens_changed)
         self._is_judging = False
+        self._may_repeat = False
         self._is_closed = False
 
     # -- operations ---------------------------------------------------------------------------------------------------
@@ -291,7 +292,8 @@ class SocketClient:
                 self._place(operation)
         moved = tuple(operation.operation for operation in again if operation.leg is not None)
         if moved:
-            self._announcer.tell(Resubscribed(moved, may_have_gap=True, may_have_duplicates=False))
+            has_duplicates, self._may_repeat = self._may_repeat and self._options.dedup_key is None, False
+            self._announcer.tell(Resubscribed(moved, may_have_gap=True, may_have_duplicates=has_duplicates))
 
     def _suits(self, socket: Socket) -> bool:
         """Tell whether operations may begin on a socket: not where its token was refused, or is of another login."""
@@ -323,6 +325,7 @@ class SocketClient:
             return
         handover.abandon()
         self._handover = None
+        self._may_repeat = self._may_repeat or handover.have_gone  # of that overlap nothing was told yet
         if handover.older.is_ready:
             self._retiring.pop(handover.older, None)
             self._current = handover.older

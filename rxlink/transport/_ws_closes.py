@@ -9,6 +9,8 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any, Final, cast
 
+import aiohttp
+
 from rxlink.core.options import kind_of
 from rxlink.errors import InvariantError, InvariantTypeError, NetworkError, RxlinkError, SocketClosed
 
@@ -55,8 +57,8 @@ MEANINGS: Final[Mapping[int, str]] = {
     4004: "bad response",
     4005: "internal error of the client",
     4400: "a message that the protocol does not know",
-    4401: "unauthorized",
-    4403: "forbidden",
+    4401: "the server does not accept what it was told: see `connection_params`, or `auth`",
+    4403: "the server does not accept what it was told: see `connection_params`, or `auth`",
     4406: "the server speaks another subprotocol",
     4408: "the connection was not initialised in time",
     4409: "two operations with one id",
@@ -77,6 +79,8 @@ def is_fatal(error: Exception) -> bool:
         )
     if isinstance(error, NetworkError):
         return not error.retryable
+    if isinstance(error, (OSError, aiohttp.ClientError)):
+        return False  # of a function of the application, which has asked another server
     return not (isinstance(error, RxlinkError) and error.retryable)
 
 

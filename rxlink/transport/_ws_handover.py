@@ -31,6 +31,7 @@ class Handover:
         done: Called with this when the operations have gone over.
 
     Attributes:
+        have_gone: Whether the operations have gone over; the older socket may still stand.
         older: Where they ran.
         newer: Where they will run.
         operations: Those that go over, or have gone over.
@@ -38,8 +39,19 @@ class Handover:
         may_have_gap: Whether it is not certain that the newer one has all that the older one has not delivered.
     """
 
-    __slots__ = ("_done", "_have_gone", "_loop", "_options", "_question", "_timer", "is_over", "may_have_gap", "newer",
-                 "older", "operations")  # fmt: skip
+    __slots__ = (
+        "_done",
+        "_loop",
+        "_options",
+        "_question",
+        "_timer",
+        "have_gone",
+        "is_over",
+        "may_have_gap",
+        "newer",
+        "older",
+        "operations",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -60,7 +72,7 @@ class Handover:
         self._done = done
         self._timer: asyncio.TimerHandle | None = None
         self._question: object = None
-        self._have_gone = False
+        self.have_gone = False
 
     def begin(self) -> None:
         """Send the operations on the newer socket."""
@@ -78,14 +90,14 @@ class Handover:
 
     def lose_older(self) -> None:
         """Go over at once: the older socket is gone."""
-        if not self._have_gone:
+        if not self.have_gone:
             self.may_have_gap = True
             self._go_over()
 
     def finish(self) -> None:
         """Go over and be done, now: there is a socket that is newer still."""
         if not self.is_over:
-            self.may_have_gap = self.may_have_gap or not self._have_gone
+            self.may_have_gap = self.may_have_gap or not self.have_gone
             self._switch()
             if not self.is_over:
                 self._end()
@@ -119,7 +131,7 @@ class Handover:
             self._set_timer(self._options.overlap, self._settle)
 
     def _switch(self) -> None:
-        self._have_gone = True
+        self.have_gone = True
         for operation in self.operations:
             if operation.coming is not None:
                 operation.switch()
@@ -145,7 +157,7 @@ class Handover:
                 step()
 
         def give_up() -> None:
-            self.may_have_gap = self.may_have_gap or not self._have_gone
+            self.may_have_gap = self.may_have_gap or not self.have_gone
             go_on(or_else)
 
         self._set_timer(self._options.keep_alive_timeout, give_up)

@@ -12,7 +12,7 @@ from rxlink.core.operation import Operation
 from rxlink.core.result import FetchResult
 from rxlink.core.subscription import ResultObserver, Subscription
 from rxlink.core.work import report_callback_error
-from rxlink.errors import AuthError, CombinedGraphQLErrors, OperationCancelled, SocketClosed
+from rxlink.errors import AuthError, CombinedGraphQLErrors, InvariantError, OperationCancelled, SocketClosed
 from rxlink.transport._ws_socket import Socket
 from rxlink.transport._ws_tokens import PROBATION, TokenRefused
 
@@ -242,20 +242,25 @@ class LiveOperation:
     def _has_come_before(self, result: FetchResult) -> bool:
         """Tell whether a result with this key was delivered since the newer socket was opened.
 
-        What the older one delivers is noted; what comes from the newer one does so only once.
+        What the older one delivers is noted; what comes from the newer one does so only once. A result without a key
+        passes.
         """
         assert self._seen is not None and self._dedup_key is not None, "asked only then"  # noqa: PT018
         try:
             key = self._dedup_key(result)
+            if key is None:
+                return False
             if key in self._seen:
                 return True
             if self.coming is not None:
                 self._seen.add(key)
         except Exception as error:  # noqa: BLE001 - a user's function, or a key that has no hash
-            self._leave_all()
-            self._tell(self._observer.on_error, error)
-            self._client.rest_if_idle()
-            return True
+            failure = InvariantError(
+                f"`dedup_key` failed with {type(error).__name__} for a result of {self.operation!r}, which is delivered "
+                "as it is; let it return something that can be looked up, or None where a result has no key"
+            )
+            failure.__cause__ = error
+            report_callback_error(failure)
         return False
 
     def _end(self, tell: Callable[..., None], *values: Any) -> None:

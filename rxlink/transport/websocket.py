@@ -196,8 +196,9 @@ class GraphQLWsLink(ApolloLink):
             overlap: How long both sockets are heard in an overlap after the server has answered a ping on the new one:
                 for servers that begin a subscription later than they answer a ping. None for 0; with the older
                 protocol, which has no pings, for 1.
-            dedup_key: Gets a result and returns what tells it from all others of its operation; results with the key of
-                one before are left out in an overlap. None lets them pass.
+            dedup_key: Gets a result, of any operation, and returns what tells it from all others of its operation;
+                results with the key of one before are left out. It is asked in an overlap only. Where it returns None,
+                or raises, the result passes. None as the option lets all pass.
             allow_insecure: Whether the token may go over plain ws to another machine.
             headers: Of the handshake.
             lazy: Whether the socket is open only while there are operations. False: it is opened by ``async with`` or
@@ -289,14 +290,18 @@ class GraphQLWsLink(ApolloLink):
         return self._start
 
     def check_place(self, above: Sequence[ApolloLink]) -> None:
-        """Refuse a place behind an AuthLink for the same tokens: both would refresh, and send operations again.
+        """Refuse a place behind an AuthLink that does nothing for a socket, or has the same tokens to refresh.
 
         Raises:
             InvariantError: There is one above.
         """
-        if self._tokens is not None and any(
-            isinstance(other, AuthLink) and other.session is self._tokens.session for other in above
-        ):
+        sessions = [other.session for other in above if isinstance(other, AuthLink)]
+        if sessions and self._tokens is None and self._options.connection_params is None:
+            raise InvariantError(
+                f"the AuthLink above {type(self).__name__} writes a header, which no message of a socket carries; give "
+                "the link the session: GraphQLWsLink(url, auth=session), and put AuthLink on the other branch"
+            )
+        if self._tokens is not None and self._tokens.session in sessions:
             raise InvariantError(
                 f"{type(self).__name__} has the session of the AuthLink above, and would do again what that does; put "
                 "AuthLink on the other branch: split(is_subscription, ws_link, from_([AuthLink(session), http_link]))"

@@ -42,6 +42,9 @@ async def test_a_link_behind_the_auth_link_of_its_own_session_is_refused(time: V
         with pytest.raises(InvariantError, match="AuthLink"):
             execute(from_([AuthLink(session), link]), GraphQLRequest("{ tick }"))
         from_([AuthLink(other), link])
+        with pytest.raises(InvariantError, match="no message of a socket carries"):
+            from_([AuthLink(other), GraphQLWsLink("ws://localhost/")])
+        from_([AuthLink(other), GraphQLWsLink("ws://localhost/", connection_params={"key": "of another kind"})])
         split(lambda operation: True, link, AuthLink(session))
 
 

@@ -89,15 +89,28 @@ async def test_keys_are_forgotten_when_the_newer_socket_has_answered_once_more(t
 
 
 @virtual
-async def test_a_key_that_cannot_be_made_ends_its_operation_alone(time: VirtualTime) -> None:
+async def test_a_result_whose_key_cannot_be_made_passes_and_that_is_reported(time: VirtualTime) -> None:
+    complaints: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, told: complaints.append(str(told["exception"])))
     async with overlap(time, "B", dedup_key=by_tick) as both:
         await both.old.deliver(both.ids["A"], other=1)
         await settle()
 
-        assert [KeyError] == [type(error) for error in both.seen]
-        assert ["complete"] == [message["type"] for message in both.old.received[3:]]
+        assert [{"data": {"other": 1}}] == both.seen
+        [complaint] = complaints
+        assert "`dedup_key` failed with KeyError" in complaint
         await both.finish()
-        assert [("B", False, False)] == both.resubscribed()
+        assert [("AB", False, False)] == both.resubscribed()
+
+
+@virtual
+async def test_results_without_a_key_pass(time: VirtualTime) -> None:
+    async with overlap(time, "B", dedup_key=lambda _: None) as both:
+        for connection in (both.old, both.new):
+            await connection.deliver(both.ids["A"], tick=1)
+        await both.finish()
+
+        assert ticks(1, 1) == both.seen
 
 
 @virtual
