@@ -256,8 +256,8 @@ class LiveOperation:
                 self._seen.add(key)
         except Exception as error:  # noqa: BLE001 - a user's function, or a key that has no hash
             failure = InvariantError(
-                f"`dedup_key` failed with {type(error).__name__} for a result of {self.operation!r}, which is delivered "
-                "as it is; let it return something that can be looked up, or None where a result has no key"
+                f"`dedup_key` failed with {type(error).__name__} for a result of {self.operation!r}, which is "
+                "delivered as it is; let it return something that can be looked up, or None where a result has no key"
             )
             failure.__cause__ = error
             report_callback_error(failure)
