@@ -365,6 +365,18 @@ MUTANTS: tuple[Fixed, ...] = (
         "transport/test_schema.py::TestContext::test_is_made_for_each_attempt",
     ),
     Fixed(
+        "transport/websocket",
+        "        if sessions and self._tokens is None and",
+        "        if not sessions and self._tokens is None and",
+        "transport/test_websocket_auth_misuse.py::test_a_link_behind_the_auth_link_of_its_own_session_is_refused",
+    ),
+    Fixed(
+        "transport/websocket",
+        "        if not self._options.is_lazy and not self._is_closed:",
+        "        if self._options.is_lazy and not self._is_closed:",
+        "transport/test_websocket.py::TestAnEagerSocket::test_opens_by_itself_and_stays",
+    ),
+    Fixed(
         "transport/upload",
         'and hasattr(source, "read")',
         'and not hasattr(source, "read")',
