@@ -148,6 +148,7 @@ async def test_p8_a_sign_out_by_an_observer_of_the_newer_connection_leaves_no_so
         assert [SessionEnded] == [type(error) for error in seen]
         assert "idle" == link.states[-1]
         await asyncio.gather(*tasks)
+        await settle()  # until both have closed on this side too
         assert [] == timers(time)
 
 
