@@ -403,10 +403,15 @@ class TokenRefreshTimeout(TokenRefreshError, TimeoutError):
 
 def _messages(errors: Sequence[Any]) -> str:
     """Join the messages of GraphQL errors; servers send None and bare text among them too."""
-    lines: list[str] = []
-    for error in errors:
+    is_list = isinstance(errors, Sequence) and not isinstance(errors, (str, bytes))  # pyright: ignore[reportUnnecessaryIsInstance] - any JSON
+    return "\n".join(filter(None, map(_message, errors if is_list else (errors,))))
+
+
+def _message(error: Any) -> str:
+    """Return the message of a GraphQL error, "" for none; whatever came, it cannot stop what tells of it."""
+    try:
         if isinstance(error, Mapping):
-            lines.append(str(error.get("message") or "Error message not found."))  # pyright: ignore[reportUnknownMemberType,reportUnknownArgumentType] - any JSON
-        elif error:
-            lines.append(str(error))
-    return "\n".join(lines)
+            return str(error.get("message") or "Error message not found.")  # pyright: ignore[reportUnknownMemberType,reportUnknownArgumentType] - any JSON
+        return str(error) if error else ""
+    except Exception:  # noqa: BLE001 - such as a list that is nested too deeply
+        return "Error message cannot be shown."

@@ -125,6 +125,8 @@ ALSO = {
     "transport/_ws_handshake": SOCKETS,
     "transport/_ws_operation": SOCKETS,
     "transport/_ws_options": SOCKETS,
+    "transport/_ws_parting": SOCKETS,
+    "transport/_ws_pings": SOCKETS,
     "transport/_ws_protocol": SOCKETS,
     "transport/_ws_retrying": SOCKETS,
     "transport/_ws_socket": SOCKETS,

@@ -179,10 +179,21 @@ class TestMessages:
             ([None, "text", 7], "text\n7"),
             ([], ""),
             (None, ""),
+            (7, "7"),
+            ("no list", "no list"),
+            ({"message": "no list"}, "no list"),
         ],
     )
     def test_of_graphql_errors_are_joined_whatever_servers_send(self, found, message):
         assert message == str(CombinedGraphQLErrors({"errors": found}))
+
+    @pytest.mark.parametrize("place", [lambda deep: deep, lambda deep: {"message": deep}])
+    def test_of_graphql_errors_that_are_nested_too_deeply_cannot_be_shown(self, place):
+        deep = []
+        for _ in range(100_000):
+            deep = [deep]
+
+        assert "Error message cannot be shown.\nb" == str(CombinedGraphQLErrors({"errors": [place(deep), "b"]}))
 
     def test_of_protocol_errors_are_joined_likewise(self):
         error = CombinedProtocolErrors([{"message": "a"}, {"message": "b"}])

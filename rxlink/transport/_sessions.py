@@ -60,11 +60,12 @@ class OwnSessions:
         return session
 
     async def aclose(self) -> None:
-        """Close the sessions of the running loop; those of other loops close with them."""
+        """Close the sessions of the running loop; what runs on other loops goes on."""
         here = asyncio.get_running_loop()
-        for key in [key for key in self._open if key[0] is here]:
-            await self._open.pop(key)[1].aclose()
-        self._open.clear()
+        for key in [key for key in self._open if key[0] is here or key[0].is_closed()]:
+            _, holder = self._open.pop(key)
+            if key[0] is here:
+                await holder.aclose()
 
 
 class GivenSession:

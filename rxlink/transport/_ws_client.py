@@ -20,7 +20,7 @@ from rxlink.core.result import FetchResult
 from rxlink.core.work import report_callback_error
 from rxlink.errors import ClientClosed, SessionEnded, SocketClosed
 from rxlink.transport._sessions import Sessions
-from rxlink.transport._ws_closes import CLIENT_RESTART, NORMAL
+from rxlink.transport._ws_closes import CLIENT_RESTART, NORMAL, as_error
 from rxlink.transport._ws_events import (
     Announcer,
     Resubscribed,
@@ -33,6 +33,7 @@ from rxlink.transport._ws_events import (
 from rxlink.transport._ws_handover import Handover
 from rxlink.transport._ws_operation import Leg, LiveOperation
 from rxlink.transport._ws_options import WebSocketOptions
+from rxlink.transport._ws_parting import Parting
 from rxlink.transport._ws_retrying import Retrying, Verdict
 from rxlink.transport._ws_socket import Socket
 from rxlink.transport._ws_token_watch import KEEP, TokenWatch
@@ -70,6 +71,7 @@ class SocketClient:
         self._loop = loop
         self._retrying = Retrying(options, tokens)
         self._operations: dict[LiveOperation, None] = {}
+        self._identities: set[str] = set()
         self._current: Socket | None = None
         self._opening: Socket | None = None
         self._opening_state = WebSocketState.CONNECTING
@@ -77,6 +79,7 @@ class SocketClient:
         self._retiring: dict[Socket, None] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._rest_timer: asyncio.Handle | None = None
+        self._parting = Parting(loop, options.keep_alive_timeout, self._part)
         self._watch = TokenWatch(tokens, options.on_new_token, loop, self._tokens_changed)
         self._is_judging = False
         self._may_repeat = False
@@ -87,6 +90,7 @@ class SocketClient:
     def add(self, operation: LiveOperation) -> None:
         """Run an operation, as soon as there is a socket for it."""
         self._operations[operation] = None
+        self._identities.add(operation.identity)
         self.wake()
         if not operation.is_over and operation.leg is None:
             self._place(operation)
@@ -100,16 +104,18 @@ class SocketClient:
 
     def has_identity(self, identity: str) -> bool:
         """Tell whether an operation with this id runs."""
-        return any(operation.identity == identity for operation in self._operations)
+        return identity in self._identities
 
     def forget(self, operation: LiveOperation) -> None:
         """An operation has ended, or its subscriber has left."""
-        self._operations.pop(operation, None)
+        if operation in self._operations:
+            del self._operations[operation]
+            self._identities.discard(operation.identity)
 
     def rest_if_idle(self) -> None:
         """Close the sockets that nobody needs, the last one after the time that was asked for."""
-        for socket in [socket for socket in self._retiring if not self._is_needed(socket)]:
-            self._close(socket)
+        self._close_unneeded()
+        self._part_if_answered()
         if self._operations or not self._options.is_lazy or self._is_closed or self._rest_timer is not None:
             return
         is_lost = self._current is None and self._retrying.is_retry
@@ -149,6 +155,10 @@ class SocketClient:
         self.rest_if_idle()
         return True
 
+    def on_served(self) -> None:
+        """A server has sent a result."""
+        self._retrying.served()
+
     # -- for sockets --------------------------------------------------------------------------------------------------
 
     def on_opening(self, socket: Socket) -> None:
@@ -165,7 +175,7 @@ class SocketClient:
         older, self._current, self._opening = self._current, socket, None
         if older is not None:
             self._retiring[older] = None
-        was_retry = self._retrying.succeeded()
+        was_retry = self._retrying.connected()
         self._announcer.stand(WebSocketState.CONNECTED)
         self._announcer.tell(WebSocketConnected(was_retry, payload))
         if socket.is_over:  # an observer has closed the link
@@ -192,10 +202,11 @@ class SocketClient:
             self._is_judging = False
         if self._is_closed:
             return
-        if self._opening is None:
+        if self._opening is None and not self._parting.is_under_way:
             self._decide(socket, error)
         elif self._current is None:
             self._announcer.stand(self._opening_state)
+        self._close_unneeded()
 
     # -- tokens -------------------------------------------------------------------------------------------------------
 
@@ -206,7 +217,7 @@ class SocketClient:
             return
         for operation in list(self._operations):
             if operation.epoch not in {None, epoch}:
-                operation.fail(self._parting(operation, tokens))
+                operation.fail(self._farewell_of(operation, tokens))
         for socket in [socket for socket in self._sockets() if socket.ticket.epoch not in {None, epoch}]:
             self._close(socket)
         if self._current is None:
@@ -221,7 +232,12 @@ class SocketClient:
         if self._current is not None:
             self._watch.look_ahead()
 
-    def _parting(self, operation: LiveOperation, tokens: SessionTokens) -> SessionEnded:
+    def _look_away(self) -> None:
+        """There is no current socket any more."""
+        self._watch.look_away()
+        self._parting.stop()
+
+    def _farewell_of(self, operation: LiveOperation, tokens: SessionTokens) -> SessionEnded:
         """Return why an operation of the login before cannot go on, with what the server had said if it waited."""
         error = tokens.parted()
         answer = operation.denial or (self._retrying.refusal if operation.leg is None else None)
@@ -236,10 +252,31 @@ class SocketClient:
 
     def _move(self, older: Socket) -> None:
         """Open a socket with the token that is in use now, in the place of the one that there is."""
-        if self._options.on_new_token == RECONNECT and self._opening is None:
+        if self._options.on_new_token != RECONNECT or self._opening is not None:
+            self._open()
+        elif not self._owes_answers(older):
+            self._part()
+        else:
+            self._parting.begin()
+
+    def _owes_answers(self, socket: Socket) -> bool:
+        """Tell whether queries or mutations are under way on a socket, which end there."""
+        return any(operation.runs_on(socket) and not operation.streams for operation in self._operations)
+
+    def _part_if_answered(self) -> None:
+        """Go over to another socket when the current one has answered what it should answer first."""
+        is_kept = bool(self._operations) or not self._options.is_lazy  # else it closes soon anyway
+        current = self._current
+        if is_kept and self._parting.is_under_way and current is not None and not self._owes_answers(current):
+            self._parting.end()
+
+    def _part(self) -> None:
+        """Close the current socket before there is another one."""
+        older = self._current
+        if older is not None:
             self._close(older, CLIENT_RESTART, "Client Restart")
             self._lose_operations_of(older, SocketClosed(CLIENT_RESTART, "Client Restart", retryable=True))
-        self._open()
+            self._open()
 
     def _begin_handover(self, older: Socket, newer: Socket) -> None:
         moving = [operation for operation in self._operations if operation.runs_on(older) and operation.streams]
@@ -262,7 +299,8 @@ class SocketClient:
     # -- sockets ------------------------------------------------------------------------------------------------------
 
     def _open(self, retries: int | None = None) -> None:
-        if self._opening is None and not self._is_closed and not self._is_judging:
+        is_possible = not (self._is_closed or self._is_judging or self._parting.is_under_way)
+        if self._opening is None and is_possible:
             self._opening_state = WebSocketState.CONNECTING if retries is None else WebSocketState.RETRYING
             self._opening = Socket(self._options, self._sessions, self._tokens, self, retries, self._loop)
         if self._opening is not None and self._current is None:
@@ -272,12 +310,12 @@ class SocketClient:
         """Run an operation on the current socket, or open one for it."""
         current, tokens = self._current, self._tokens
         if tokens is not None and operation.epoch not in {None, tokens.epoch}:
-            operation.fail(self._parting(operation, tokens))
+            operation.fail(self._farewell_of(operation, tokens))
         elif current is None or not current.is_ready or not self._suits(current):
             self._open()
         elif current.ticket.epoch is not None and operation.epoch not in {None, current.ticket.epoch}:
             assert tokens is not None, "only they know logins"
-            operation.fail(self._parting(operation, tokens))
+            operation.fail(self._farewell_of(operation, tokens))
         else:
             operation.epoch = current.ticket.epoch
             operation.denial = None
@@ -299,6 +337,8 @@ class SocketClient:
         """Tell whether operations may begin on a socket: not where its token was refused, or is of another login."""
         if self._tokens is None:
             return True
+        if self._parting.is_under_way and socket is self._current:
+            return False
         ticket = socket.ticket
         if ticket.epoch not in {None, self._tokens.epoch}:
             return False
@@ -316,17 +356,23 @@ class SocketClient:
         elif handover is not None and handover.older is socket:
             handover.lose_older()
         if self._current is None:
-            self._watch.look_away()
+            self._look_away()
 
     def _take_back(self, socket: Socket) -> None:
-        """The current socket is gone; the one before is current again, if it still stands."""
+        """The current socket is gone; the one before is current again, if it still stands and nothing has left it.
+
+        What has left it does not come back: its id may still be in use there.
+        """
         handover = self._handover
         if handover is None or handover.newer is not socket:
             return
+        may_stay = handover.may_stay
         handover.abandon()
         self._handover = None
         self._may_repeat = self._may_repeat or handover.have_gone  # of that overlap nothing was told yet
-        if handover.older.is_ready:
+        if not may_stay:
+            handover.lose_operations()
+        elif handover.older.is_ready:
             self._retiring.pop(handover.older, None)
             self._current = handover.older
             self._watch.look_ahead()
@@ -335,10 +381,16 @@ class SocketClient:
         for operation in [operation for operation in self._operations if operation.runs_on(socket)]:
             operation.forgive()
             operation.lose()
+            operation.losses += 1
             if not operation.goes_again(retries_mutations=self._options.retries_mutations):
                 operation.fail(error, is_shared=True)
         if self._current is not None:
             self._place_waiting()
+
+    def _close_unneeded(self) -> None:
+        """Close the older sockets on which nothing is under way any more."""
+        for socket in [socket for socket in self._retiring if not self._is_needed(socket)]:
+            self._close(socket)
 
     def _is_needed(self, older: Socket) -> bool:
         """Tell whether something runs on a socket that is no longer current, or goes over from it."""
@@ -357,8 +409,8 @@ class SocketClient:
             return
         try:
             verdict = self._retrying.judge(socket, error)
-        except Exception as failure:  # noqa: BLE001 - users' functions decide
-            verdict, error = Verdict.FAIL, failure
+        except (Exception, asyncio.CancelledError, GeneratorExit) as failure:  # noqa: BLE001 - users' functions decide
+            verdict, error = Verdict.FAIL, as_error(failure)
         if verdict is Verdict.FAIL:
             self._give_up(error)
             return
@@ -383,14 +435,14 @@ class SocketClient:
     def _tell_non_lazy(self, error: Exception) -> None:
         try:
             self._options.on_non_lazy_error(error)
-        except Exception as failure:  # noqa: BLE001 - of the application
+        except (Exception, asyncio.CancelledError, GeneratorExit) as failure:  # noqa: BLE001 - of the application
             report_callback_error(failure)
 
     def _waiting(self) -> list[LiveOperation]:
         return [operation for operation in self._operations if operation.leg is None]
 
     def _sockets(self) -> list[Socket]:
-        named = (self._current, self._opening)
+        named = (self._opening, self._current)  # who begins something when one closes opens a new one
         return [*(socket for socket in named if socket is not None), *self._retiring]
 
     # -- the end ------------------------------------------------------------------------------------------------------
@@ -409,11 +461,12 @@ class SocketClient:
         if self._operations and not self._is_closed:
             return
         self._stop_rest_timer()
-        for socket in self._sockets():
-            self._close(socket)
         self._watch.end()
         self._retrying.reset()
-        self._announcer.stand(WebSocketState.IDLE)
+        for socket in self._sockets():
+            self._close(socket)
+        if self._current is None and self._opening is None:  # else an observer has begun an operation
+            self._announcer.stand(WebSocketState.IDLE)
 
     def _close(self, socket: Socket, code: int = NORMAL, reason: str = "Normal Closure") -> None:
         """Close a socket that nobody needs, and wait for that in the background."""
@@ -426,7 +479,7 @@ class SocketClient:
         was_open = socket.is_ready
         if socket is self._current:
             self._current = None
-            self._watch.look_away()
+            self._look_away()
         self._see_through(socket.close(code, reason))
         if was_open:
             self._announcer.tell(WebSocketClosed(code, reason))

@@ -12,7 +12,14 @@ from typing import Any, Final, cast
 import aiohttp
 
 from rxlink.core.options import kind_of
-from rxlink.errors import InvariantError, InvariantTypeError, NetworkError, RxlinkError, SocketClosed
+from rxlink.errors import (
+    InvariantError,
+    InvariantTypeError,
+    NetworkError,
+    OperationCancelled,
+    RxlinkError,
+    SocketClosed,
+)
 
 __all__ = [
     "ABNORMAL",
@@ -20,6 +27,7 @@ __all__ = [
     "FORBIDDEN",
     "NORMAL",
     "SERVER_GONE",
+    "as_error",
     "checked_codes",
     "checked_messages",
     "closed",
@@ -36,6 +44,7 @@ SERVER_GONE: Final = 4499
 """The name of graphql-ws for it is "Terminated": the socket has frozen, and was given up."""
 
 LONGEST_REASON: Final = 123  # bytes (RFC 6455 section 5.5.1)
+LONGEST_WORDS: Final = 500  # characters of what a server says that an error shows
 SHORTEST_SECRET: Final = 6  # characters; shorter ones, such as "1", would blot out words that say nothing
 
 HIDDEN: Final = "***"
@@ -92,6 +101,15 @@ def closed(code: int, reason: str = "") -> SocketClosed:
     return error
 
 
+def as_error(failure: BaseException) -> Exception:
+    """Return what operations get where a user's function has raised something: also what is no error, as one."""
+    if isinstance(failure, Exception):
+        return failure
+    error = OperationCancelled("a function of the link")
+    error.__cause__ = failure
+    return error
+
+
 def shortened(reason: str) -> str:
     """Cut a reason to what a close frame can carry."""
     return reason.encode()[:LONGEST_REASON].decode(errors="ignore")
@@ -101,17 +119,20 @@ def masked(text: str, *sent: object) -> str:
     """Blot out of a server's words what was sent to it before the connection stood: that may hold tokens.
 
     Args:
-        text: The words.
-        sent: Parameters of the connection, and headers.
+        text: The words; of many, the first are returned.
+        sent: Parameters of the connection, headers, and secrets of the address.
     """
     secrets = set[str]().union(*map(_texts_in, sent)) if text else set[str]()
+    end = "..." if len(text) > LONGEST_WORDS else ""
+    text = text[:LONGEST_WORDS]
     for secret in sorted(secrets, key=len, reverse=True):
         text = text.replace(secret, HIDDEN)
-    # A token may be longer than what a close frame can carry.
-    for length in range(len(text), SHORTEST_SECRET - 1, -1):
+    # A token may be longer than what a close frame can carry, or be cut above.
+    longest = min(len(text), max(map(len, secrets), default=0))
+    for length in range(longest, SHORTEST_SECRET - 1, -1):
         if any(secret.startswith(text[-length:]) for secret in secrets):
-            return text[:-length] + HIDDEN
-    return text
+            return text[:-length] + HIDDEN + end
+    return text + end
 
 
 def _texts_in(value: object) -> set[str]:

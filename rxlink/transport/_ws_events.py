@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from asyncio import CancelledError
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -126,7 +127,7 @@ class Announcer:
         try:
             shown = f"Resubscribed {len(event.operations)} operations" if isinstance(event, Resubscribed) else event
             logger.log(LEVELS.get(type(event), logging.INFO), "%s: %s", self._link, shown)
-        except Exception as error:  # noqa: BLE001 - a handler or a filter of the application
+        except (Exception, CancelledError, GeneratorExit) as error:  # noqa: BLE001 - a handler or a filter
             report_callback_error(error)
         self.events.on_next(event)
 
@@ -148,7 +149,10 @@ def log_frame(direction: str, frame: bytes) -> None:
     except Exception:  # noqa: BLE001 - what the server has sent may be anything
         kind = None
     shown = kind if isinstance(kind, str) and kind in KNOWN else "(no message)"
-    logger.debug("%s %s: %d bytes", direction, shown, len(frame))
+    try:
+        logger.debug("%s %s: %d bytes", direction, shown, len(frame))
+    except (Exception, CancelledError, GeneratorExit) as error:  # noqa: BLE001 - a handler or a filter
+        report_callback_error(error)
 
 
 def report_given_up(error: Exception) -> None:

@@ -88,6 +88,20 @@ class Handover:
         """Whether there are still some of those that go over."""
         return any(not operation.is_over for operation in self.operations)
 
+    @property
+    def may_stay(self) -> bool:
+        """Whether none of those that go over has left the older socket, so that they may stay there."""
+        return not self.have_gone and all(
+            operation.is_over or operation.runs_on(self.older) for operation in self.operations
+        )
+
+    def lose_operations(self) -> None:
+        """Have those that are still on the older socket wait for another one, as the others do."""
+        for operation in self.operations:
+            if operation.leg is not None and operation.runs_on(self.older):
+                operation.leg.leave()
+                operation.lose()
+
     def lose_older(self) -> None:
         """Go over at once: the older socket is gone."""
         if not self.have_gone:

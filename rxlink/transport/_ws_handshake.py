@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import copy
 import json
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ from rxlink.transport._guarding import REDIRECTS
 from rxlink.transport._uri import Target
 from rxlink.transport._ws_options import WebSocketOptions
 
-__all__ = ["CLOSING_TIME", "named_protocol", "shake_hands", "transport_of", "written_params"]
+__all__ = ["CLOSING_TIME", "named_protocol", "secrets_of", "shake_hands", "transport_of", "written_params"]
 
 CLOSING_TIME: Final = 2.0  # seconds that the other side has to say goodbye
 
@@ -84,6 +85,15 @@ async def shake_hands(
         raise failure
     finally:
         del failure  # its traceback leads to this frame: no cycles
+
+
+def secrets_of(target: Target) -> list[str]:
+    """Return what of an address must not be shown: user name, password, their header, and what its query says."""
+    secrets = [*target.url.query.values(), *target.url.raw_query_string.replace("&", "=").split("=")]
+    if target.authorization is not None:
+        pair = base64.b64decode(target.authorization.rpartition(" ")[2]).decode(errors="replace")
+        secrets += [target.authorization, pair, *pair.split(":", 1)]
+    return secrets
 
 
 def named_protocol(socket: aiohttp.ClientWebSocketResponse[bool]) -> str | None:

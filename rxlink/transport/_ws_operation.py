@@ -32,6 +32,9 @@ class OperationOwner(Protocol):
     def rest_if_idle(self) -> None:
         """Close what nobody needs."""
 
+    def on_served(self) -> None:
+        """A server has sent a result."""
+
     def is_denied(self, operation: LiveOperation, leg: Leg, answer: FetchResult | Exception, /) -> bool:
         """Take an answer that may mean that the token is no longer good; tell whether the operation goes on."""
         ...
@@ -75,11 +78,13 @@ class LiveOperation:
         was_sent: Whether it ran before.
         was_denied: Whether the server has denied it because of its token, which was then refreshed.
         denial: What the server said to that, while it waits.
+        losses: How many sockets were lost under it.
         has_left_early: Whether it went over to a newer socket before it was certain that nothing is missing.
     """
 
     __slots__ = ("_client", "_dedup_key", "_held", "_observer", "_root", "_seen", "body", "coming", "denial", "epoch",
-                 "has_left_early", "identity", "is_over", "leg", "operation", "was_denied", "was_sent")  # fmt: skip
+                 "has_left_early", "identity", "is_over", "leg", "losses", "operation", "was_denied",
+                 "was_sent")  # fmt: skip
 
     def __init__(
         self,
@@ -105,11 +110,10 @@ class LiveOperation:
         self.epoch = epoch
         self.leg: Leg | None = None
         self.coming: Leg | None = None
-        self.was_sent = False
-        self.was_denied = False
+        self.was_sent = self.was_denied = False
         self.denial: FetchResult | Exception | None = None
-        self.has_left_early = False
-        self.is_over = False
+        self.losses = 0
+        self.has_left_early = self.is_over = False
 
     # -- on which socket ----------------------------------------------------------------------------------------------
 
@@ -168,16 +172,14 @@ class LiveOperation:
         return self.operation.operation_type is OperationType.SUBSCRIPTION
 
     def goes_again(self, *, retries_mutations: bool) -> bool:
-        """Tell whether it may be sent a second time."""
+        """Tell whether it may be sent once more; a mutation after one loss at most: the server may die of it."""
         is_mutation = self.operation.operation_type is OperationType.MUTATION
-        return not self.operation.is_spent and (retries_mutations or not is_mutation)
+        return not self.operation.is_spent and (not is_mutation or (retries_mutations and self.losses <= 1))
 
     def error_without_socket(self, error: Exception, refusal: Exception | None) -> Exception:
         """Return what it gets where there is no socket for it: an error of its own, and what the server had said.
 
-        Args:
-            error: Why there is none.
-            refusal: How the server has refused the token of all.
+        `error` is why there is none, `refusal` how the server has refused the token of all.
         """
         if isinstance(error, TokenRefused):
             if isinstance(self.denial, dict):
@@ -208,13 +210,14 @@ class LiveOperation:
                 return
         elif leg is not None and (credential := leg.socket.ticket.credential) is not None and credential.is_unproven:
             leg.socket.prove()
+        self._client.on_served()
         if self._seen is not None and self._dedup_key is not None and self._has_come_before(result):
             return
         try:
             self._root.resume(self._observer.on_next, result)
         except Exception as error:  # noqa: BLE001 - of the subscriber; the others on the socket have no part in it
             self._break_off(error)
-        except CancelledError:  # of the subscriber too: nobody can be cancelled in between
+        except (CancelledError, GeneratorExit):  # of the subscriber too: nobody can be cancelled in between
             self._break_off(OperationCancelled("a callback"))
 
     def fail_by_server(self, errors: list[Any]) -> None:
@@ -254,7 +257,7 @@ class LiveOperation:
                 return True
             if self.coming is not None:
                 self._seen.add(key)
-        except Exception as error:  # noqa: BLE001 - a user's function, or a key that has no hash
+        except (Exception, CancelledError, GeneratorExit) as error:  # noqa: BLE001 - a user's, or a key without a hash
             failure = InvariantError(
                 f"`dedup_key` failed with {type(error).__name__} for a result of {self.operation!r}, which is "
                 "delivered as it is; let it return something that can be looked up, or None where a result has no key"
@@ -273,7 +276,7 @@ class LiveOperation:
         self._root.release()
         try:
             self._root.resume(tell, *values)
-        except (Exception, CancelledError) as error:  # noqa: BLE001 - of the subscriber, as above
+        except (Exception, CancelledError, GeneratorExit) as error:  # noqa: BLE001 - of the subscriber, as above
             report_callback_error(error)
 
     def _break_off(self, error: Exception) -> None:

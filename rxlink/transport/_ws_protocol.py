@@ -8,6 +8,7 @@ The protocol documents: ``graphql-transport-ws`` (``PROTOCOL.md`` of the package
 from __future__ import annotations
 
 import json
+from asyncio import CancelledError
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -94,8 +95,11 @@ class Peer(Protocol):
     def refused(self, reason: str, /) -> None:
         """The server does not want this connection, and says so in a message of its own (``connection_error``)."""
 
-    def answered(self) -> None:
-        """The server has answered a ping."""
+    def respond(self, pong: str, /) -> None:
+        """Send the answer to a ping."""
+
+    def answered(self, payload: Payload | None, /) -> None:
+        """The server has answered a ping, or says so."""
 
 
 class _Violation(Exception):
@@ -143,9 +147,10 @@ class Conversation:
         if self.receivers.pop(identity, None) is not None:
             self._peer.send(f'{{"id":{json.dumps(identity)},"type":"{self._dialect.complete}"}}')
 
-    def ping(self) -> None:
+    def ping(self, payload: Payload | None = None) -> None:
         """Ask whether the server is there."""
-        self._peer.send('{"type":"ping"}')
+        extra = "" if payload is None else f',"payload":{json.dumps(payload, separators=(",", ":"))}'
+        self._peer.send(f'{{"type":"ping"{extra}}}')
 
     def receive(self, data: bytes) -> None:
         """Take a message, and tell whom it is for."""
@@ -175,7 +180,7 @@ class Conversation:
     def _read(self, data: bytes) -> tuple[dict[str, Any], str]:
         try:
             message = self._decode(data)
-        except Exception:  # noqa: BLE001 - a user's decoder may raise anything, and what it shows may be secret
+        except (Exception, CancelledError, GeneratorExit):  # noqa: BLE001 - of a user's decoder, and it may show secrets
             raise _Violation("a message is no JSON") from None
         kind: Any = cast("dict[str, Any]", message).get("type") if isinstance(message, dict) else None
         if not isinstance(kind, str):
@@ -230,11 +235,10 @@ class Conversation:
             extra = (
                 "" if payload is None else f',"payload":{json.dumps(payload, separators=(",", ":"), allow_nan=False)}'
             )
-        self._peer.send(f'{{"type":"pong"{extra}}}')
+        self._peer.respond(f'{{"type":"pong"{extra}}}')
 
     def _read_pong(self, message: dict[str, Any]) -> None:
-        _object_or_nothing(message)
-        self._peer.answered()
+        self._peer.answered(_object_or_nothing(message))
 
     def _read_refusal(self, message: dict[str, Any]) -> None:
         payload: Any = message.get("payload")

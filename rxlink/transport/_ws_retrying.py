@@ -8,7 +8,7 @@ from rxlink.errors import OperationCancelled, SocketClosed
 from rxlink.transport._ws_closes import is_fatal
 from rxlink.transport._ws_options import WebSocketOptions
 from rxlink.transport._ws_socket import Socket
-from rxlink.transport._ws_tokens import SessionTokens, TokenRefused
+from rxlink.transport._ws_tokens import PROBATION, SessionTokens, TokenRefused
 
 __all__ = ["Retrying", "Verdict"]
 
@@ -33,30 +33,40 @@ class Retrying:
         refusal: How the server has refused the token, as long as that is not known to be cured.
     """
 
-    __slots__ = ("_options", "_retries", "_tokens", "is_retry", "refusal")
+    __slots__ = ("_attempts", "_options", "_retries", "_tokens", "is_retry", "refusal")
 
     def __init__(self, options: WebSocketOptions, tokens: SessionTokens | None) -> None:
         self._options = options
         self._tokens = tokens
         self._retries = 0
+        self._attempts = 0
         self.is_retry = False
         self.refusal: Exception | None = None
 
-    def succeeded(self) -> bool:
-        """Begin to count anew; tell whether this was another try."""
+    def connected(self) -> bool:
+        """Let waits begin anew; tell whether this was another try.
+
+        The attempts go on counting: a server that takes everybody in and closes then would never be given up.
+        """
         was_retry, self.is_retry, self._retries = self.is_retry, False, 0
         return was_retry
+
+    def served(self) -> None:
+        """Count the attempts anew: a connection was good for something."""
+        self._attempts = 0
 
     def next_try(self) -> int:
         """Count a try; return how many there were since the last connection."""
         retries = self._retries
         self._retries += 1
+        self._attempts += 1
         self.is_retry = True
         return retries
 
     def reset(self) -> None:
         """Forget all: nobody waits any more."""
-        self.succeeded()
+        self.connected()
+        self.served()
         self.refusal = None
 
     def judge(self, socket: Socket, error: Exception) -> Verdict:
@@ -65,6 +75,8 @@ class Retrying:
         Raises:
             Exception: A user's function did.
         """
+        if socket.age >= PROBATION:
+            self.served()
         tokens, credential = self._tokens, socket.ticket.credential
         if tokens is not None:
             if isinstance(error, TokenRefused):
@@ -96,5 +108,5 @@ class Retrying:
         if options.is_fatal is not None and options.is_fatal(error):
             return Verdict.FAIL
         is_worth_it = not is_hopeless if options.should_retry is None else options.should_retry(error)
-        has_tries = options.retry_attempts is None or self._retries < options.retry_attempts
+        has_tries = options.retry_attempts is None or self._attempts < options.retry_attempts
         return Verdict.LATER if is_worth_it and has_tries else Verdict.FAIL

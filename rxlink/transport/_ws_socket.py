@@ -9,17 +9,28 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from contextvars import Context
+from enum import Enum
 from typing import Any, Final, Protocol
 
 import aiohttp
 
+from rxlink.auth.loops import loop_here
 from rxlink.core.timing import start_timer
 from rxlink.errors import OperationCancelled, SocketClosed
 from rxlink.transport._sessions import Sessions
+from rxlink.transport._uri import Target
 from rxlink.transport._ws_closes import ABNORMAL, FORBIDDEN, NORMAL, SERVER_GONE, closed, masked, shortened
 from rxlink.transport._ws_events import log_frame
-from rxlink.transport._ws_handshake import CLOSING_TIME, named_protocol, shake_hands, transport_of, written_params
+from rxlink.transport._ws_handshake import (
+    CLOSING_TIME,
+    named_protocol,
+    secrets_of,
+    shake_hands,
+    transport_of,
+    written_params,
+)
 from rxlink.transport._ws_options import WebSocketOptions
+from rxlink.transport._ws_pings import Backlog, Pongs, Questions
 from rxlink.transport._ws_protocol import Conversation
 from rxlink.transport._ws_tokens import Pass, SessionTokens
 
@@ -30,11 +41,20 @@ ACK_TIMEOUT: Final = 4504
 UNCLEAN: Final = (None, ABNORMAL)
 """Codes of a socket of which the other side has not said that it is closed."""
 NO_ANSWER: Final = "no answer to a ping"
+NOT_READ: Final = "nothing is read that was sent"
 SUBPROTOCOL: Final = 4406
+INTERNAL_ERROR: Final = (4005, "Internal client error")
 TOO_BIG: Final = 1009
 MESSAGES_IN_A_ROW: Final = 100  # after so many that were waiting, others on the loop get their turn
 
 logger = logging.getLogger("rxlink.transport.websocket")  # the public module that this is a part of
+
+
+class _Place(Enum):
+    """What waits to be sent, beside messages."""
+
+    PING = "a ping of the WebSocket"
+    PONG = "the next answer to one"
 
 
 class SocketOwner(Protocol):
@@ -67,9 +87,10 @@ class Socket:
         is_over: Whether it has ended, as far as its owner is concerned.
     """
 
-    __slots__ = ("_answers", "_closing", "_farewell", "_heard_at", "_is_stalled", "_keep_alive", "_loop", "_options",
-                 "_outgoing", "_owner", "_params", "_ready_at", "_retries", "_sessions", "_socket", "_task", "_tokens",
-                 "_transport", "_wake", "_what", "conversation", "is_over", "ticket")  # fmt: skip
+    __slots__ = ("_backlog", "_closing", "_farewell", "_heard_at", "_is_stalled", "_keep_alive", "_loop", "_options",
+                 "_outgoing", "_owner", "_params", "_pongs", "_questions", "_ready_at", "_retries", "_sessions",
+                 "_socket", "_target", "_task", "_tokens", "_transport", "_wake", "conversation", "is_over",
+                 "ticket")  # fmt: skip
 
     def __init__(
         self,
@@ -86,19 +107,21 @@ class Socket:
         self._owner = owner
         self._retries = retries
         self._loop = loop
-        self._outgoing: deque[str | bytes | None] = deque()  # messages, answers to pings, and pings of the WebSocket
+        self._outgoing: deque[str | _Place] = deque()  # messages, and places of pongs, and of pings of the WebSocket
+        self._pongs = Pongs()
         self._wake = asyncio.Event()
-        self._answers: deque[Callable[[], None]] = deque()
+        self._questions = Questions()
         self._keep_alive: asyncio.TimerHandle | Any = None
         self._heard_at = 0.0
         self._is_stalled = False
+        self._backlog = Backlog()
         self._socket: aiohttp.ClientWebSocketResponse[bool] | None = None
         self._transport: Any = None
         self._closing: asyncio.Task[None] | None = None
         self._ready_at: float | None = None
         self._farewell = (NORMAL, "Normal Closure")
         self._params: str | None = None
-        self._what = options.link
+        self._target: Target | None = None
         self.conversation = Conversation(options.dialect, self, options.decode)
         self.ticket = Pass()
         self.is_over = False
@@ -131,9 +154,8 @@ class Socket:
             self._tokens.accept(self.ticket.credential)
 
     def ask(self, then: Callable[[], None]) -> None:
-        """Ask whether the server is there; it answers after what was sent before."""
-        self._answers.append(then)
-        self.conversation.ping()
+        """Ask whether the server has heard what was sent before; it answers after that."""
+        self.conversation.ping(self._questions.add(then))
 
     # -- for the conversation -----------------------------------------------------------------------------------------
 
@@ -141,7 +163,12 @@ class Socket:
         """Send a message, after those that wait already."""
         self._put(text)
 
-    def _put(self, outgoing: str | bytes | None) -> None:
+    def respond(self, pong: str | bytes) -> None:
+        """Answer a ping, of the protocol or of the WebSocket; of too many, only the last."""
+        if not self.is_over and self._pongs.add(pong):
+            self._put(_Place.PONG)
+
+    def _put(self, outgoing: str | _Place) -> None:
         if not self.is_over:
             self._outgoing.append(outgoing)
             self._wake.set()
@@ -161,12 +188,11 @@ class Socket:
         """Take note that the server does not want the connection."""
         self._fail(SocketClosed(FORBIDDEN, self._masked(reason), meaning="connection_error"), NORMAL)
 
-    def answered(self) -> None:
+    def answered(self, payload: Mapping[str, Any] | None) -> None:
         """Take note that the server has answered a ping, or is there without being asked."""
         self._heard_at = self._loop.time()
         self._watch_for_silence()
-        if self._answers:
-            self._answers.popleft()()
+        self._questions.answer(payload)
 
     # -- its task -----------------------------------------------------------------------------------------------------
 
@@ -180,6 +206,12 @@ class Socket:
             raise
         except Exception as error:  # noqa: BLE001 - users' functions run here too
             self._end(error)
+        except BaseException as error:
+            if loop_here() is self._loop and asyncio.current_task() is self._task:  # else it is thrown away unfinished
+                cancelled = OperationCancelled(f"the WebSocket of {self._options.link}")
+                cancelled.__cause__ = error
+                self._end(cancelled)
+            raise
 
     async def _live(self) -> None:
         options = self._options
@@ -188,12 +220,11 @@ class Socket:
             await options.wait(self._retries)
         self._owner.on_opening(self)
         await self._prepare()
-        target = await options.current_url()
-        self._what = f"the WebSocket at {target}"
+        target = self._target = await options.current_url()
         if self._tokens is not None and self.ticket.credential is not None:
             self._tokens.check_way(target)
         session = self._sessions.opened(None) or await self._sessions.open(None)
-        await self._converse(await shake_hands(session, target, options, self._what))
+        await self._converse(await shake_hands(session, target, options, f"the WebSocket at {target}"))
 
     async def _converse(self, socket: aiohttp.ClientWebSocketResponse[bool]) -> None:
         self._socket, self._transport = socket, transport_of(socket)
@@ -254,7 +285,7 @@ class Socket:
             elif kind is aiohttp.WSMsgType.BINARY:
                 conversation.violate("a message is binary")
             elif kind is aiohttp.WSMsgType.PING:
-                self._put(message.data)
+                self.respond(bytes(message.data))
             elif kind is aiohttp.WSMsgType.PONG:
                 self._watch_for_silence()
             else:
@@ -283,18 +314,25 @@ class Socket:
                 await self._send_waiting(socket)
         except (aiohttp.ClientError, OSError):
             pass  # whoever reads hears of it
+        except Exception as error:  # noqa: BLE001 - nobody else hears of it
+            self._farewell = INTERNAL_ERROR
+            self._end(error)
+            self._stop()
 
     async def _send_waiting(self, socket: aiohttp.ClientWebSocketResponse[bool]) -> None:
         while self._outgoing:
             outgoing = self._outgoing.popleft()
-            if outgoing is None:
+            if outgoing is _Place.PING:
                 await socket.ping()
-            elif isinstance(outgoing, bytes):
-                await socket.pong(outgoing)
-            else:
+                continue
+            message = self._pongs.take() if outgoing is _Place.PONG else outgoing
+            if isinstance(message, bytes):
+                await socket.pong(message)
+            elif message is not None:
                 if logger.isEnabledFor(logging.DEBUG):
-                    log_frame(">>>", outgoing.encode())
-                await socket.send_str(outgoing)
+                    log_frame(">>>", message.encode())
+                await socket.send_str(message)
+            self._backlog.move()
 
     async def _say_goodbye(self, socket: aiohttp.ClientWebSocketResponse[bool]) -> None:
         code, reason = self._farewell
@@ -336,7 +374,8 @@ class Socket:
 
     def _masked(self, words: str) -> str:
         """Blot out of a server's words what was sent to it and may be secret."""
-        return masked(words, json.loads(self._params or "null"), self._options.headers)
+        secrets = None if self._target is None else secrets_of(self._target)
+        return masked(words, json.loads(self._params or "null"), self._options.headers, secrets)
 
     # -- time ---------------------------------------------------------------------------------------------------------
 
@@ -347,8 +386,17 @@ class Socket:
         """Ask whether the server is there when it was silent for long."""
         keep_alive = self._options.keep_alive
         if keep_alive is not None and self._ready_at is not None:
+            if self._does_not_read(keep_alive + self._options.keep_alive_timeout):
+                self._is_stalled = True
+                self._fail(closed(SERVER_GONE, NOT_READ))
+                return
             silent_at = max(self._heard_at, self._ready_at) + keep_alive
             self._start_timer(max(0.0, silent_at - self._loop.time()), self._ask_for_life)
+
+    def _does_not_read(self, seconds: float) -> bool:
+        """Tell whether it has taken nothing of what waits for so long: a server may talk, and not read."""
+        standstill = self._backlog.standstill(self._transport.get_write_buffer_size(), self._loop.time())
+        return standstill + CLOCK_STEP >= seconds
 
     def _ask_for_life(self) -> None:
         asked_at, keep_alive = self._loop.time(), self._options.keep_alive or 0.0
@@ -356,9 +404,10 @@ class Socket:
             self._watch_for_silence()
             return
         if self._options.dialect.has_pings:
-            self.ask(_nothing)
+            self._questions.add_unnumbered()
+            self.conversation.ping()
         else:
-            self._put(None)
+            self._put(_Place.PING)
 
         def judge() -> None:
             if self._heard_at < asked_at:
@@ -378,7 +427,3 @@ class Socket:
         if self._keep_alive is not None:
             self._keep_alive.cancel()
             self._keep_alive = None
-
-
-def _nothing() -> None:
-    """It is enough that the server has answered."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from asyncio import CancelledError
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -168,7 +169,7 @@ class SessionTokens:
         """Tell whether the server denies an operation because of its token; a function that raises has seen nothing."""
         try:
             return bool(self._is_auth_error(Answer.of(answer, operation)))
-        except Exception as error:  # noqa: BLE001 - a user's function must not break the socket
+        except (Exception, CancelledError, GeneratorExit) as error:  # noqa: BLE001 - it must not break the socket
             self.keeper.tell_of_failed_callback("is_auth_error", error)
             return False
 

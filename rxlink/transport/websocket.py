@@ -13,9 +13,12 @@ the link ends its operations with ``ClientClosed`` (there they complete). Empty 
 document does not use, are not sent. Redirects of the handshake are refused, as browsers do. A handshake that the server
 refuses is a ``ServerError`` with its status, and another subprotocol a close with 4406 (there an error without words).
 A socket that nobody waits for any more is given up before it is open (there after), and who comes while one closes gets
-a new one at once, as does the first operation after all tries are used up. ``WebSocketLink`` connects, waits and tries
-again by the same rules as ``GraphQLWsLink``, so that it reconnects by default, and waits for the acknowledgement before
-it sends operations.
+a new one at once, as does the first operation after all tries are used up. Tries are counted anew only after a
+connection that has brought a result or has stood for 10 s (there after each acknowledgement, so that a server that
+acknowledges and closes is tried for ever), and a mutation that was under way is sent again once (there without end). A
+server that sends and takes nothing is given up (there never). ``WebSocketLink`` connects, waits and tries again by the
+same rules as ``GraphQLWsLink``, so that it reconnects by default, and waits for the acknowledgement before it sends
+operations.
 """
 
 from __future__ import annotations
@@ -32,6 +35,7 @@ from reactivex import Observable
 
 from rxlink.auth.classify import AuthErrorClassifier, AuthErrorPredicate, is_auth_error
 from rxlink.auth.link import AuthLink
+from rxlink.auth.loops import call_on
 from rxlink.auth.session import AuthSession
 from rxlink.core.link import ApolloLink, Forward
 from rxlink.core.operation import Operation
@@ -191,8 +195,10 @@ class GraphQLWsLink(ApolloLink):
             auth_close_messages: Reasons of a close that mean it: text is the whole reason, a compiled pattern is
                 searched in it.
             on_new_token: How the connection goes over to a new token. ``"overlap"``: the new socket has all
-                subscriptions before the old one closes. ``"reconnect"``: the old one closes first, and what the server
-                sends meanwhile is lost. ``"keep"``: the old one stays as long as the server lets it.
+                subscriptions before the old one closes. ``"reconnect"``: queries and mutations under way end first,
+                for at most ``keep_alive_timeout``, and what begins meanwhile waits; then the old one closes, and what
+                the server sends until the new one is there is lost. ``"keep"``: the old one stays as long as the server
+                lets it.
             overlap: How long both sockets are heard in an overlap after the server has answered a ping on the new one:
                 for servers that begin a subscription later than they answer a ping. None for 0; with the older
                 protocol, which has no pings, for 1.
@@ -211,14 +217,15 @@ class GraphQLWsLink(ApolloLink):
             keep_alive_timeout: How long it may take to answer that, default 10; then the socket is given up (4499).
             connection_ack_wait_timeout: How long the handshake may take, and then the acknowledgement (4504), default
                 30; None for ever.
-            retry_attempts: How often in a row to connect anew, default 5; 0 never, None without end.
+            retry_attempts: How often in a row to connect anew without a connection that served, default 5; 0 never,
+                None without end.
             retry_wait: Gets the number of tries since the last connection, from 0, and returns how long to wait, or an
                 awaitable that waits. None: 2 to the power of that number, and 0.3 to 3 s at random.
             should_retry: Gets the error that ended the connection and tells whether to connect anew. None: except
                 after what would happen again. It is not asked about close codes that are fatal in any case.
             is_fatal_connection_problem: Gets the error too; true ends the operations with it.
-            retry_mutations: Whether mutations that were under way are sent again on the next socket, as everything
-                else; False ends them with the error: they may have run.
+            retry_mutations: Whether mutations that were under way are sent again on the next socket, once; False ends
+                them with the error: they may have run.
             generate_id: Gets what is sent of an operation and returns its id; None makes a UUID.
             missing_subprotocol: What to do with a server that does not say which protocol it speaks.
             max_msg_size: The largest message in bytes, default 4 MiB; 0 for any.
@@ -273,6 +280,7 @@ class GraphQLWsLink(ApolloLink):
         self._sessions = OwnSessions() if session is None else GivenSession(session, name)
         self._announcer = Announcer(repr(self))
         self._clients: dict[asyncio.AbstractEventLoop, SocketClient] = {}
+        self._closing: set[asyncio.Task[None]] = set()
         self._is_closed = False
 
     @property
@@ -308,18 +316,33 @@ class GraphQLWsLink(ApolloLink):
             )
 
     async def aclose(self) -> None:
-        """Close the sockets of this event loop; operations that run, or come later, get ``ClientClosed``.
+        """Close the sockets; operations that run, or come later, get ``ClientClosed``.
 
-        A given session stays open.
+        Those of other event loops do so there, soon; :attr:`states` and :attr:`events` end with the last of them. A
+        given session stays open.
         """
         self._is_closed = True
+        here = asyncio.get_running_loop()
+        for loop in list(self._clients):
+            if loop is not here and loop.is_running():
+                call_on(loop, self._begin_to_close)
+        await self._close_here()
+
+    def _begin_to_close(self) -> None:
+        closing = asyncio.get_running_loop().create_task(self._close_here())
+        self._closing.add(closing)  # a loop holds its tasks weakly
+        closing.add_done_callback(self._closing.discard)
+
+    async def _close_here(self) -> None:
+        """Close what belongs to this event loop."""
         loop = asyncio.get_running_loop()
         client = self._clients.get(loop)
         if client is not None:
             await client.aclose()  # also where somebody else is at it: the session closes after the sockets
             self._clients.pop(loop, None)
         await self._sessions.aclose()
-        self._announcer.close()
+        if not any(other.is_running() for other in list(self._clients)):
+            self._announcer.close()
 
     async def __aenter__(self) -> Self:
         """Begin to connect, where the socket is to be open without operations."""

@@ -2,6 +2,8 @@
 
 import asyncio
 import sys
+import threading
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from rxlink.core.chain import execute
 from rxlink.errors import ClientClosed, InvariantError
 from rxlink.testing.virtual_time import VirtualTime
-from rxlink.transport.websocket import GraphQLWsLink, WebSocketState
+from rxlink.transport.websocket import GraphQLWsLink, WebSocketClosed, WebSocketState
 from tests.recording import subscribed
 from tests.testing.websocket_client import until
 from tests.transport.websocket_server import ScriptedWebSocketServer
@@ -82,6 +84,98 @@ class TestTwoLoops:
 
         assert WebSocketState.IDLE == between
         assert WebSocketState.CLOSED == states[-1]
+
+
+class Elsewhere:
+    """An event loop that runs in a thread of its own."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        self.loop.run_forever()
+        self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+        self.loop.close()
+
+    async def do(self, story: Callable[[], Awaitable[Any]]) -> Any:
+        """Run a story there, and wait for its end here."""
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(story(), self.loop))  # type: ignore[arg-type]
+
+    def end(self) -> None:
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join()
+
+
+class TestALinkThatIsClosedOnOneLoop:
+    @both
+    def test_ends_its_operations_on_another_one_too_and_then_its_states(self, make: Make) -> None:
+        states: list[Any] = []
+
+        async def story() -> None:
+            async with serving(make) as server:
+                link = make(server.url, retry_wait=lambda _: 0.01)
+                link.states.subscribe(states.append, on_completed=lambda: states.append("completed"))
+
+                async def begin() -> Any:
+                    return subscribed(execute(link, TICKS))
+
+                recorder = await elsewhere.do(begin)
+                other = await server.connection()
+                await other.acknowledge()
+                await other.begin()
+                here, (mine,) = await begun(server, link)
+                await link.aclose()
+
+                assert NORMAL == await other.closed()
+                assert NORMAL == await here.closed()
+                await until(lambda: states[-1] == "completed")
+                assert [[ClientClosed]] * 2 == [list(map(type, seen)) for seen in (mine.seen, recorder.seen)]
+                await asyncio.sleep(0.05)
+                assert 2 == len(server.handshakes), "nobody connects anew"
+
+                async def left() -> list[Any]:
+                    return [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+
+                assert [] == await elsewhere.do(left)
+                await link.aclose()
+
+        elsewhere = Elsewhere()
+        try:
+            asyncio.run(story())
+        finally:
+            elsewhere.end()
+
+        assert [WebSocketState.CLOSED, "completed"] == states[-2:]
+
+    @both
+    def test_tells_of_the_last_socket_before_its_events_end(self, make: Make) -> None:
+        events: list[Any] = []
+
+        async def story() -> None:
+            async with serving(make) as server:
+                link = make(server.url)
+                link.events.subscribe(events.append, on_completed=lambda: events.append("completed"))
+
+                async def begin() -> None:
+                    subscribed(execute(link, TICKS))
+
+                await elsewhere.do(begin)
+                other = await server.connection()
+                await other.acknowledge()
+                await other.begin()
+                await link.aclose()
+                await until(lambda: events[-1:] == ["completed"])
+
+        elsewhere = Elsewhere()
+        try:
+            asyncio.run(story())
+        finally:
+            elsewhere.end()
+
+        assert [WebSocketClosed(*NORMAL), "completed"] == events[-2:]
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks are new in Python 3.12")

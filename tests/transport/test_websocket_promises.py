@@ -214,7 +214,7 @@ class WebSocketPromises(RuleBasedStateMachine):
         # What the server has said about an end is on its way.
         ending = {name for peer in world.open_peers() if peer.pipe or peer.is_stalled for name in peer.ended}
         # One that is stalled has not heard yet what began there.
-        is_awaited = client._opening is not None or any(peer.is_stalled for peer in world.open_peers())
+        is_awaited = client._opening or client._parting.is_under_way or any(p.is_stalled for p in world.open_peers())
         for op in world.running:
             assert is_awaited or op.name in served | ending, f"P2: {op.name} is nowhere"
         assert {op.name for op in world.running} == {live.operation.operation_name for live in client._operations}

@@ -119,17 +119,19 @@ async def test_it_tries_so_often_in_a_row(attempts: int | None, tries: int, time
 
 
 @virtual
-async def test_tries_count_from_the_last_connection(time: VirtualTime) -> None:
+async def test_tries_count_from_the_last_connection_that_has_brought_a_result(time: VirtualTime) -> None:
     asked: list[int] = []
     async with bench(retry_attempts=1, retry_wait=lambda retries: asked.append(retries) or 1.0) as link:
         seen = link.start("A").seen
 
-        for _ in range(5):
-            connection, _ = await link.accept("A")
+        for number in range(5):
+            connection, ids = await link.accept("A")
+            await connection.deliver(ids["A"], tick=number)
+            await settle()
             connection.abort()
         await link.accept("A")
 
-        assert [] == seen
+        assert ticks(*range(5)) == seen
         assert [0] * 5 == asked
 
 

@@ -51,10 +51,11 @@ class TestTheClient:
         side = ready()
 
         side.conversation.ping()
+        side.conversation.ping({"n": 1})
         side.hear({"type": "pong"}, {"type": "pong", "payload": {"load": 1}}, {"type": "pong", "payload": None})
 
-        assert [{"type": "ping"}] == side.sent
-        assert ["answered"] * 3 == side.told
+        assert [{"type": "ping"}, {"type": "ping", "payload": {"n": 1}}] == side.sent
+        assert [("answered", None), ("answered", {"load": 1}), ("answered", None)] == side.told
 
 
 class TestTheServer:

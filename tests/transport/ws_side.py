@@ -44,8 +44,11 @@ class Side:
     def refused(self, reason: str) -> None:
         self.told.append(("refused", reason))
 
-    def answered(self) -> None:
-        self.told.append("answered")
+    def respond(self, pong: str) -> None:
+        self.send(pong)
+
+    def answered(self, payload: object) -> None:
+        self.told.append(("answered", payload))
 
     def hear(self, *messages: object) -> None:
         for message in messages:
