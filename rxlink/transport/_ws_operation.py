@@ -248,7 +248,8 @@ class LiveOperation:
         What the older one delivers is noted; what comes from the newer one does so only once. A result without a key
         passes.
         """
-        assert self._seen is not None and self._dedup_key is not None, "asked only then"  # noqa: PT018
+        assert self._seen is not None, "asked only in an overlap"
+        assert self._dedup_key is not None, "asked only where there is one"
         try:
             key = self._dedup_key(result)
             if key is None:

@@ -259,13 +259,13 @@ def _object_or_nothing(message: dict[str, Any]) -> dict[str, Any] | None:
 
 _READERS: Final[dict[str, Callable[[Conversation, dict[str, Any]], None]]] = {
     "connection_ack": Conversation._read_acknowledgement,  # pyright: ignore[reportPrivateUsage] - of this module
-    "connection_error": Conversation._read_refusal,  # pyright: ignore[reportPrivateUsage]
-    "error": Conversation._read_error,  # pyright: ignore[reportPrivateUsage]
-    "complete": Conversation._read_completion,  # pyright: ignore[reportPrivateUsage]
+    "connection_error": Conversation._read_refusal,  # pyright: ignore[reportPrivateUsage] - of this module
+    "error": Conversation._read_error,  # pyright: ignore[reportPrivateUsage] - of this module
+    "complete": Conversation._read_completion,  # pyright: ignore[reportPrivateUsage] - of this module
 }
 """``connection_error`` is of the older protocol; some servers of the newer one say it too."""
 _READERS_WITH_PINGS: Final = _READERS | {
-    "ping": Conversation._read_ping,  # pyright: ignore[reportPrivateUsage]
-    "pong": Conversation._read_pong,  # pyright: ignore[reportPrivateUsage]
+    "ping": Conversation._read_ping,  # pyright: ignore[reportPrivateUsage] - of this module
+    "pong": Conversation._read_pong,  # pyright: ignore[reportPrivateUsage] - of this module
 }
-_READERS_OF_LEGACY: Final = _READERS | {"ka": Conversation._read_sign_of_life}  # pyright: ignore[reportPrivateUsage]
+_READERS_OF_LEGACY: Final = _READERS | {"ka": Conversation._read_sign_of_life}  # pyright: ignore[reportPrivateUsage] - of this module
