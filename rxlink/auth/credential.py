@@ -110,6 +110,11 @@ class Wallet:
         self.clock_offset = 0.0
 
     @property
+    def base(self) -> StoredTokens | None:
+        """What a sign-in or a sign-out follows: not one before it that was never kept."""
+        return self.confirmed if self.is_new_login else self.record
+
+    @property
     def tokens(self) -> TokenSet | None:
         """The tokens in use."""
         credential = self.credential  # once: another thread may sign out meanwhile

@@ -123,8 +123,8 @@ class Keeper:
     async def sign_in(self, tokens: TokenSet) -> None:
         """Part with the login before, use these tokens and save them."""
         with self._lock, self._vault.take_turn() as turn:
-            base = self.wallet.record
-            self._parted.note(base, is_final=True)
+            base = self.wallet.base
+            self._parted.note(self.wallet.record, is_final=True)
             self.wallet.start_epoch("another login")
             self.wallet.renew(tokens, is_refreshed=False)
             kept, tell = self._kept(base), self._part(turn)
@@ -317,7 +317,7 @@ class Keeper:
         with self._lock:
             if epoch not in {None, self.wallet.epoch}:
                 return None
-            turn, base = self._vault.take_turn(), self.wallet.record
+            turn, base = self._vault.take_turn(), self.wallet.base
             tell = self._leave(error, partial(self._part, turn), is_final=is_final)
             self.wallet.leave(error.reason, is_final=is_final)
             kept = self._kept(base)

@@ -268,12 +268,12 @@ class World(Books):
 
     def spawn(self, what: str, work: Coroutine[Any, Any, Any]) -> None:
         async def run() -> None:
-            login = self.login
+            login, is_known = self.login, self.the_session.keeper.is_up_to_date
             try:
                 outcome = await work
             except Exception as error:  # noqa: BLE001 - the checks judge it
                 outcome = error
-            self.returned.append((what, login, outcome))
+            self.returned.append((what, login if is_known else self.login, outcome))
 
         task = self.time.loop.create_task(run())
         self.tasks.add(task)

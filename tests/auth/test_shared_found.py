@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from rxlink.testing.faulty_storage import StorageFault
+import asyncio
+
+from rxlink.errors import TokenStorageError
+from rxlink.testing.faulty_storage import FaultyTokenStorage, StorageFault
 from rxlink.testing.virtual_time import VirtualTime, virtual
-from tests.auth.shared_bench import Fleet
+from tests.auth.shared_bench import Fleet, Host
 from tests.auth.shared_checks import p10_nothing_is_left
 from tests.auth.shared_records import LIFE, Options
 from tests.auth.shared_world import World, wrong_of
@@ -131,3 +134,48 @@ class TestASaveThatFailsDuringTheClosing:
             p10_nothing_is_left(world)
 
         assert [] == wrong_of(happenings, hosts=1)
+
+
+class TestASignOutAfterASignInThatCouldNotBeKept:
+    @virtual
+    async def test_ends_the_login_that_is_kept(self, time: VirtualTime) -> None:
+        """P8: it is meant for what was there before the sign-in, also where that was refreshed meanwhile."""
+        fleet = Fleet(time, 0)
+        ours = FaultyTokenStorage(fleet.memory)
+        one, other = Host(ours, fleet.issuer, time), Host(fleet.memory, fleet.issuer, time)
+        await asyncio.gather(one.token(), other.token())
+        ours.faults.add(StorageFault.hang(), on="read", times=1)
+        calls = [
+            asyncio.create_task(call)
+            for call in (one.session.set_tokens(fleet.issuer.sign_in("bob")), one.session.clear())
+        ]
+        await asyncio.sleep(0.1)
+        await other.session.refresh(force=True)
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+        await asyncio.sleep(3)
+
+        assert [TokenStorageError] * 2 == [type(outcome) for outcome in outcomes]
+        assert (None, None, None) == (await one.token(), await other.token(), await fleet.memory.load())
+        for host in (one, other):
+            await host.session.aclose()
+
+    @virtual
+    async def test_leaves_a_login_alone_that_has_come_since(self, time: VirtualTime) -> None:
+        """P8: who was told that it was not kept goes on with what is."""
+        fleet = Fleet(time, 0)
+        ours = FaultyTokenStorage(fleet.memory)
+        one, other = Host(ours, fleet.issuer, time), Host(fleet.memory, fleet.issuer, time)
+        await asyncio.gather(one.token(), other.token())
+        ours.faults.add(StorageFault.hang(), on="read", times=1)
+        calls = [
+            asyncio.create_task(call)
+            for call in (one.session.set_tokens(fleet.issuer.sign_in("bob")), one.session.clear())
+        ]
+        await asyncio.sleep(0.1)
+        await other.session.set_tokens(fleet.issuer.sign_in("carol"))
+        await asyncio.gather(*calls, return_exceptions=True)
+        await asyncio.sleep(3)
+
+        assert ["A-carol"] * 2 == [await one.token(), await other.token()]
+        for host in (one, other):
+            await host.session.aclose()

@@ -99,7 +99,7 @@ class SharedDepot:
         Raises:
             Superseded: Nothing does.
         """
-        if kept.is_late and found is not None and found.login == new.login:
+        if kept.is_late and found is not None and _are_of_one_login(found, kept):
             return replace(new, serial=found.serial + 1)
         if kept.is_late or not (kept.is_login or self._may_go_over(found, new)):
             raise Superseded(found)
