@@ -13,7 +13,7 @@ SOCKETS = (
     Break(
         "E86",
         "the parameters of a connection are left out",
-        "transport/_ws_socket.py",
+        "transport/_ws_opening.py",
         "params = await options.current_params()",
         "params = None",
         "transport/test_websocket_auth.py::test_e86_the_parameters_are_made_anew_at_each_connect",
@@ -21,7 +21,7 @@ SOCKETS = (
     Break(
         "E87",
         "subscriptions that were lost with their socket are forgotten",
-        "transport/_ws_client.py",
+        "transport/_ws_placement.py",
         "        again = [operation for operation in waiting if operation.was_sent]\n",
         "        again, waiting = [], [one for one in waiting if not one.was_sent]\n",
         "transport/test_websocket_resubscribe.py::test_e87_after_a_reconnect_all_subscriptions_go_on_in_their_order_on"
@@ -57,7 +57,7 @@ SOCKETS = (
     Break(
         "E90",
         "one that is denied is sent again for ever",
-        "transport/_ws_client.py",
+        "transport/_ws_placement.py",
         "        operation.was_denied = True\n",
         "",
         "transport/test_websocket_denied.py::test_e90_one_that_is_denied_again_ends_alone",
@@ -73,10 +73,18 @@ SOCKETS = (
     Break(
         "E92",
         "a gap is told as none",
-        "transport/_ws_client.py",
-        "Resubscribed(moved, may_have_gap=True,",
-        "Resubscribed(moved, may_have_gap=False,",
+        "transport/_ws_resumption.py",
+        "Resubscribed(operations, may_have_gap=True,",
+        "Resubscribed(operations, may_have_gap=False,",
         "transport/test_websocket_resubscribe.py::test_e92_an_event_tells_which_operations_may_have_a_gap",
+    ),
+    Break(
+        "E92",
+        "a gap is told before the operations have begun again",
+        "transport/_ws_resumption.py",
+        "        socket.ask(lambda: self._wait() if question is self._question else None)\n",
+        "        self._wait()\n",
+        "transport/test_websocket_resumption.py::test_it_is_told_when_a_ping_behind_them_is_answered",
     ),
     Break(
         "E93",
@@ -89,9 +97,9 @@ SOCKETS = (
     Break(
         "P8",
         "operations of the login before go on under the next one",
-        "transport/_ws_client.py",
-        "            if operation.epoch not in {None, epoch}:\n                operation.fail",
-        "            if operation.epoch in ():\n                operation.fail",
+        "transport/_ws_placement.py",
+        "            if operation.epoch not in {None, epoch}:\n                self._part_with",
+        "            if operation.epoch in ():\n                self._part_with",
         "transport/test_websocket_logins.py::test_p8_a_sign_out_ends_operations_and_closes_the_socket",
     ),
     Break(

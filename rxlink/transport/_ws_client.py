@@ -1,8 +1,6 @@
-"""The sockets of a link on one event loop, and the operations that they carry.
+"""The connection of a link on one event loop: when a socket is opened, and which takes the place of which.
 
-There is at most one *current* socket, on which operations begin, and one that is *opening* to take its place. What ran
-on an older one goes over (:mod:`rxlink.transport._ws_handover`), or, where that was lost, is sent again; a query or a
-mutation that is under way on an older one ends there. ::
+::
 
     (nobody) ──► opening ──► current ──► (a newer one is current) ──► retiring ──► closed
                   ▲   │         │
@@ -13,17 +11,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from contextvars import Context
 from typing import Any
 
-from rxlink.core.result import FetchResult
-from rxlink.core.work import report_callback_error
-from rxlink.errors import ClientClosed, SessionEnded, SocketClosed
+from rxlink.errors import ClientClosed, SocketClosed
 from rxlink.transport._sessions import Sessions
+from rxlink.transport._ws_alarm import Alarm
 from rxlink.transport._ws_closes import CLIENT_RESTART, NORMAL, as_error
 from rxlink.transport._ws_events import (
     Announcer,
-    Resubscribed,
     WebSocketClosed,
     WebSocketConnected,
     WebSocketConnecting,
@@ -31,11 +26,13 @@ from rxlink.transport._ws_events import (
     WebSocketState,
 )
 from rxlink.transport._ws_handover import Handover
-from rxlink.transport._ws_operation import Leg, LiveOperation
 from rxlink.transport._ws_options import WebSocketOptions
 from rxlink.transport._ws_parting import Parting
+from rxlink.transport._ws_placement import Placement
+from rxlink.transport._ws_resumption import Resumption
 from rxlink.transport._ws_retrying import Retrying, Verdict
 from rxlink.transport._ws_socket import Socket
+from rxlink.transport._ws_sockets import Sockets
 from rxlink.transport._ws_token_watch import KEEP, TokenWatch
 from rxlink.transport._ws_tokens import SessionTokens, TokenRefused
 
@@ -46,7 +43,7 @@ RECONNECT = "reconnect"
 
 
 class SocketClient:
-    """The sockets of a link on one event loop.
+    """The connection of a link on one event loop.
 
     Args:
         options: Of the link.
@@ -54,6 +51,9 @@ class SocketClient:
         tokens: The session with whose tokens they are opened, None for none.
         announcer: Who is told what happens.
         loop: The event loop.
+
+    Attributes:
+        operations: What runs.
     """
 
     def __init__(
@@ -70,119 +70,71 @@ class SocketClient:
         self._announcer = announcer
         self._loop = loop
         self._retrying = Retrying(options, tokens)
-        self._operations: dict[LiveOperation, None] = {}
-        self._identities: set[str] = set()
-        self._current: Socket | None = None
-        self._opening: Socket | None = None
+        self._sockets = Sockets(announcer)
+        self._resumption = Resumption(options, loop, announcer.tell)
+        self.operations = Placement(options, tokens, self._sockets, self._retrying, self._resumption, self)
         self._opening_state = WebSocketState.CONNECTING
-        self._handover: Handover | None = None
-        self._retiring: dict[Socket, None] = {}
-        self._closing: set[asyncio.Task[None]] = set()
-        self._rest_timer: asyncio.Handle | None = None
+        self._rest_alarm = Alarm(loop)
         self._parting = Parting(loop, options.keep_alive_timeout, self._part)
         self._watch = TokenWatch(tokens, options.on_new_token, loop, self._tokens_changed)
         self._is_judging = False
-        self._may_repeat = False
         self._is_closed = False
 
-    # -- operations ---------------------------------------------------------------------------------------------------
+    # -- for operations -----------------------------------------------------------------------------------------------
 
-    def add(self, operation: LiveOperation) -> None:
-        """Run an operation, as soon as there is a socket for it."""
-        self._operations[operation] = None
-        self._identities.add(operation.identity)
-        self.wake()
-        if not operation.is_over and operation.leg is None:
-            self._place(operation)
+    @property
+    def is_parting(self) -> bool:
+        """Whether the current socket will close as soon as it owes no answers."""
+        return self._parting.is_under_way
 
     def wake(self) -> None:
         """Have a socket open, or opened."""
-        self._stop_rest_timer()
+        self._rest_alarm.stop()
         self._watch.begin()
-        if self._current is None:
-            self._open()
+        if self._sockets.current is None:
+            self.open()
 
-    def has_identity(self, identity: str) -> bool:
-        """Tell whether an operation with this id runs."""
-        return identity in self._identities
-
-    def forget(self, operation: LiveOperation) -> None:
-        """An operation has ended, or its subscriber has left."""
-        if operation in self._operations:
-            del self._operations[operation]
-            self._identities.discard(operation.identity)
+    def open(self, retries: int | None = None) -> None:
+        """Have a socket opened, unless one is: now, or after the wait for so many tries."""
+        sockets = self._sockets
+        if sockets.opening is None and not (self._is_closed or self._is_judging or self.is_parting):
+            self._opening_state = WebSocketState.CONNECTING if retries is None else WebSocketState.RETRYING
+            sockets.opening = Socket(self._options, self._sessions, self._tokens, self, retries, self._loop)
+        if sockets.opening is not None and sockets.current is None:
+            self._announcer.stand(self._opening_state)
 
     def rest_if_idle(self) -> None:
         """Close the sockets that nobody needs, the last one after the time that was asked for."""
         self._close_unneeded()
         self._part_if_answered()
-        if self._operations or not self._options.is_lazy or self._is_closed or self._rest_timer is not None:
+        if self.operations or not self._options.is_lazy or self._is_closed or self._rest_alarm.is_set:
             return
-        is_lost = self._current is None and self._retrying.is_retry
-        seconds = 0.0 if is_lost else self._options.lazy_close_timeout
         # Not at once: whoever has waited for the last result may go on with the next operation.
-        context = Context()
-        self._rest_timer = (
-            self._loop.call_later(seconds, self._rest, context=context)
-            if seconds
-            else self._loop.call_soon(self._rest, context=context)
-        )
-
-    def is_denied(self, operation: LiveOperation, leg: Leg, answer: FetchResult | Exception) -> bool:
-        """Take an answer that may mean that the token is no longer good; tell whether the operation goes on.
-
-        It does so with a newer token, once: where it is denied again it ends, and it alone (E90).
-        """
-        tokens, credential = self._tokens, leg.socket.ticket.credential
-        if tokens is None or credential is None or not tokens.is_denied(operation.operation, answer):
-            return False
-        if tokens.has_had_its_time(credential, leg.socket.age):
-            tokens.accept(credential)
-        elif operation.was_denied:
-            return False
-        tokens.refuse(credential)
-        operation.was_denied = True
-        if not operation.goes_again(retries_mutations=self._options.retries_mutations):
-            tokens.look()
-            return False
-        operation.denial = answer
-        leg.leave()
-        if operation.coming is not None:
-            operation.switch()
-        else:
-            operation.lose()
-            self._place(operation)
-        self.rest_if_idle()
-        return True
-
-    def on_served(self) -> None:
-        """A server has sent a result."""
-        self._retrying.served()
+        is_lost = self._sockets.current is None and self._retrying.is_retry
+        self._rest_alarm.set(0.0 if is_lost else self._options.lazy_close_timeout, self._rest)
 
     # -- for sockets --------------------------------------------------------------------------------------------------
 
     def on_opening(self, socket: Socket) -> None:
         """A socket begins to connect."""
         self._opening_state = WebSocketState.CONNECTING
-        if self._current is None:
+        if self._sockets.current is None:
             self._announcer.stand(WebSocketState.CONNECTING)
         self._announcer.tell(WebSocketConnecting(self._retrying.is_retry))
 
     def on_ready(self, socket: Socket, payload: Mapping[str, Any] | None) -> None:
         """Operations may be sent on a socket: it takes the place of the one before."""
-        if self._handover is not None:
-            self._handover.finish()
-        older, self._current, self._opening = self._current, socket, None
-        if older is not None:
-            self._retiring[older] = None
+        older = self._sockets.promote(socket)
         was_retry = self._retrying.connected()
         self._announcer.stand(WebSocketState.CONNECTED)
         self._announcer.tell(WebSocketConnected(was_retry, payload))
         if socket.is_over:  # an observer has closed the link
             return
         if older is not None:
-            self._begin_handover(older, socket)
-        self._place_waiting()
+            moving = self.operations.moving(older)
+            self._sockets.handover = Handover(older, socket, moving, self._options, self._loop, self._handed_over)
+            self._sockets.handover.begin()
+        self.operations.place_waiting()
         self._look_ahead()
         if self._tokens is not None:
             self._tokens_changed()
@@ -191,20 +143,19 @@ class SocketClient:
     def on_closed(self, socket: Socket, error: Exception) -> None:
         """A socket is gone, or could not be opened."""
         code, reason = (error.code, error.reason) if isinstance(error, SocketClosed) else (None, type(error).__name__)
-        self._see_through(socket.close())
         self._part_with(socket)
         # What observers begin now waits for the decision, as what was lost does.
         self._is_judging = True
         try:
             self._announcer.tell(WebSocketClosed(code, reason))
-            self._lose_operations_of(socket, error)
+            self.operations.lose(socket, error)
         finally:
             self._is_judging = False
         if self._is_closed:
             return
-        if self._opening is None and not self._parting.is_under_way:
+        if self._sockets.opening is None and not self.is_parting:
             self._decide(socket, error)
-        elif self._current is None:
+        elif self._sockets.current is None:
             self._announcer.stand(self._opening_state)
         self._close_unneeded()
 
@@ -215,196 +166,96 @@ class SocketClient:
         tokens = self._tokens
         if tokens is None or self._is_closed or self._loop.is_closed() or (epoch := tokens.epoch) is None:
             return
-        for operation in list(self._operations):
-            if operation.epoch not in {None, epoch}:
-                operation.fail(self._farewell_of(operation, tokens))
-        for socket in [socket for socket in self._sockets() if socket.ticket.epoch not in {None, epoch}]:
+        self.operations.part_with_logins_before(epoch)
+        for socket in [socket for socket in self._sockets.all() if socket.ticket.epoch not in {None, epoch}]:
             self._close(socket)
-        if self._current is None:
-            if self._operations or not self._options.is_lazy:
-                self._open()
+        current = self._sockets.current
+        if current is None:
+            if self.operations or not self._options.is_lazy:
+                self.open()
         elif self._is_outdated():
-            self._move(self._current)
+            self._move(current)
         self._look_ahead()
 
     def _look_ahead(self) -> None:
         """Look at the tokens when they are due, as long as a socket lives on them."""
-        if self._current is not None:
+        if self._sockets.current is not None:
             self._watch.look_ahead()
-
-    def _look_away(self) -> None:
-        """There is no current socket any more."""
-        self._watch.look_away()
-        self._parting.stop()
-
-    def _farewell_of(self, operation: LiveOperation, tokens: SessionTokens) -> SessionEnded:
-        """Return why an operation of the login before cannot go on, with what the server had said if it waited."""
-        error = tokens.parted()
-        answer = operation.denial or (self._retrying.refusal if operation.leg is None else None)
-        return error if answer is None else error.for_operation(operation.operation.operation_name, answer)
+        else:
+            self._watch.look_away()
+            self._parting.stop()
 
     def _is_outdated(self) -> bool:
         """Tell whether the current socket should make place for one with newer tokens."""
-        tokens, current = self._tokens, self._current
-        if tokens is None or current is None or self._handover is not None or self._options.on_new_token == KEEP:
+        tokens, current = self._tokens, self._sockets.current
+        if tokens is None or current is None or self._options.on_new_token == KEEP:
             return False
         return not tokens.is_current(current.ticket.credential)
 
     def _move(self, older: Socket) -> None:
         """Open a socket with the token that is in use now, in the place of the one that there is."""
-        if self._options.on_new_token != RECONNECT or self._opening is not None:
-            self._open()
-        elif not self._owes_answers(older):
+        if self._options.on_new_token != RECONNECT or self._sockets.opening is not None:
+            self.open()
+        elif not self.operations.owes_answers(older):
             self._part()
         else:
             self._parting.begin()
 
-    def _owes_answers(self, socket: Socket) -> bool:
-        """Tell whether queries or mutations are under way on a socket, which end there."""
-        return any(operation.runs_on(socket) and not operation.streams for operation in self._operations)
-
     def _part_if_answered(self) -> None:
         """Go over to another socket when the current one has answered what it should answer first."""
-        is_kept = bool(self._operations) or not self._options.is_lazy  # else it closes soon anyway
-        current = self._current
-        if is_kept and self._parting.is_under_way and current is not None and not self._owes_answers(current):
+        is_kept = bool(self.operations) or not self._options.is_lazy  # else it closes soon anyway
+        current = self._sockets.current
+        if is_kept and self.is_parting and current is not None and not self.operations.owes_answers(current):
             self._parting.end()
 
     def _part(self) -> None:
         """Close the current socket before there is another one."""
-        older = self._current
+        older = self._sockets.current
         if older is not None:
             self._close(older, CLIENT_RESTART, "Client Restart")
-            self._lose_operations_of(older, SocketClosed(CLIENT_RESTART, "Client Restart", retryable=True))
-            self._open()
-
-    def _begin_handover(self, older: Socket, newer: Socket) -> None:
-        moving = [operation for operation in self._operations if operation.runs_on(older) and operation.streams]
-        self._handover = Handover(older, newer, moving, self._options, self._loop, self._handed_over)
-        self._handover.begin()
+            self.operations.lose(older, SocketClosed(CLIENT_RESTART, "Client Restart", retryable=True))
+            self.open()
 
     def _handed_over(self, handover: Handover) -> None:
         """What could go over to the newer socket has done so."""
-        self._handover = None
-        moved = [operation for operation in handover.operations if not operation.is_over]
-        if moved:
-            has_gap = handover.may_have_gap or any(operation.has_left_early for operation in moved)
-            has_duplicates = self._options.dedup_key is None
-            operations = tuple(operation.operation for operation in moved)
-            self._announcer.tell(Resubscribed(operations, may_have_gap=has_gap, may_have_duplicates=has_duplicates))
+        self._sockets.handover = None
+        if (event := handover.event()) is not None:
+            self._announcer.tell(event)
         self.rest_if_idle()
         if self._tokens is not None:
             self._tokens_changed()
 
     # -- sockets ------------------------------------------------------------------------------------------------------
 
-    def _open(self, retries: int | None = None) -> None:
-        is_possible = not (self._is_closed or self._is_judging or self._parting.is_under_way)
-        if self._opening is None and is_possible:
-            self._opening_state = WebSocketState.CONNECTING if retries is None else WebSocketState.RETRYING
-            self._opening = Socket(self._options, self._sessions, self._tokens, self, retries, self._loop)
-        if self._opening is not None and self._current is None:
-            self._announcer.stand(self._opening_state)
-
-    def _place(self, operation: LiveOperation) -> None:
-        """Run an operation on the current socket, or open one for it."""
-        current, tokens = self._current, self._tokens
-        if tokens is not None and operation.epoch not in {None, tokens.epoch}:
-            operation.fail(self._farewell_of(operation, tokens))
-        elif current is None or not current.is_ready or not self._suits(current):
-            self._open()
-        elif current.ticket.epoch is not None and operation.epoch not in {None, current.ticket.epoch}:
-            assert tokens is not None, "only they know logins"
-            operation.fail(self._farewell_of(operation, tokens))
-        else:
-            operation.epoch = current.ticket.epoch
-            operation.denial = None
-            operation.ride(current)
-
-    def _place_waiting(self) -> None:
-        """Run what waits on the current socket, and tell of what ran before."""
-        waiting = self._waiting()
-        again = [operation for operation in waiting if operation.was_sent]
-        for operation in waiting:
-            if not operation.is_over:
-                self._place(operation)
-        moved = tuple(operation.operation for operation in again if operation.leg is not None)
-        if moved:
-            has_duplicates, self._may_repeat = self._may_repeat and self._options.dedup_key is None, False
-            self._announcer.tell(Resubscribed(moved, may_have_gap=True, may_have_duplicates=has_duplicates))
-
-    def _suits(self, socket: Socket) -> bool:
-        """Tell whether operations may begin on a socket: not where its token was refused, or is of another login."""
-        if self._tokens is None:
-            return True
-        if self._parting.is_under_way and socket is self._current:
-            return False
-        ticket = socket.ticket
-        if ticket.epoch not in {None, self._tokens.epoch}:
-            return False
-        return ticket.credential is None or not ticket.credential.is_rejected
-
     def _part_with(self, socket: Socket) -> None:
         """A socket has ended by itself."""
-        handover = self._handover
-        self._retiring.pop(socket, None)
-        if socket is self._opening:
-            self._opening = None
-        elif socket is self._current:
-            self._current = None
-            self._take_back(socket)
-        elif handover is not None and handover.older is socket:
-            handover.lose_older()
-        if self._current is None:
-            self._look_away()
-
-    def _take_back(self, socket: Socket) -> None:
-        """The current socket is gone; the one before is current again, if it still stands and nothing has left it.
-
-        What has left it does not come back: its id may still be in use there.
-        """
-        handover = self._handover
-        if handover is None or handover.newer is not socket:
-            return
-        may_stay = handover.may_stay
-        handover.abandon()
-        self._handover = None
-        self._may_repeat = self._may_repeat or handover.have_gone  # of that overlap nothing was told yet
-        if not may_stay:
-            handover.lose_operations()
-        elif handover.older.is_ready:
-            self._retiring.pop(handover.older, None)
-            self._current = handover.older
-            self._watch.look_ahead()
-
-    def _lose_operations_of(self, socket: Socket, error: Exception) -> None:
-        for operation in [operation for operation in self._operations if operation.runs_on(socket)]:
-            operation.forgive()
-            operation.lose()
-            operation.losses += 1
-            if not operation.goes_again(retries_mutations=self._options.retries_mutations):
-                operation.fail(error, is_shared=True)
-        if self._current is not None:
-            self._place_waiting()
+        failed = self._sockets.part_with(socket)
+        if failed is not None:
+            self._resumption.may_repeat |= failed.have_gone  # of that overlap nothing was told yet
+        self._look_ahead()
 
     def _close_unneeded(self) -> None:
         """Close the older sockets on which nothing is under way any more."""
-        for socket in [socket for socket in self._retiring if not self._is_needed(socket)]:
+        for socket in self._sockets.unneeded():
             self._close(socket)
 
-    def _is_needed(self, older: Socket) -> bool:
-        """Tell whether something runs on a socket that is no longer current, or goes over from it."""
-        handover = self._handover
-        is_left = handover is not None and handover.older is older and handover.has_operations
-        return is_left or bool(older.conversation.receivers)
+    def _close(self, socket: Socket, code: int = NORMAL, reason: str = "Normal Closure") -> None:
+        """Close a socket that nobody needs."""
+        if socket is self._sockets.current:
+            self._watch.look_away()
+            self._parting.stop()
+        self._sockets.close(socket, code, reason)
+        self._resumption.leave(socket)
+
+    # -- after a loss -------------------------------------------------------------------------------------------------
 
     def _decide(self, socket: Socket, error: Exception) -> None:
         """After a socket is gone: open another one, now or later, or tell those who wait."""
-        is_kept = self._current is None and not self._options.is_lazy
-        if not (self._waiting() or is_kept or self._is_outdated()):
-            if self._current is None:
+        is_kept = self._sockets.current is None and not self._options.is_lazy
+        if not (self.operations.waiting() or is_kept or self._is_outdated()):
+            if self._sockets.current is None:
                 self._retrying.reset()
-                if not self._operations:  # else they end on an older one
+                if not self.operations:  # else they end on an older one
                     self._announcer.stand(WebSocketState.IDLE)
             return
         try:
@@ -416,79 +267,39 @@ class SocketClient:
             return
         retries = self._retrying.next_try() if verdict is Verdict.LATER else None
         self._retrying.is_retry = True
-        self._open(retries)
+        self.open(retries)
         if retries is not None:
             self._announcer.tell(WebSocketRetrying(retries))
 
     def _give_up(self, error: Exception) -> None:
         """End the operations that have no socket."""
-        waiting, refusal = self._waiting(), self._retrying.refusal
+        waiting, refusal = self.operations.waiting(), self._retrying.refusal
         self._retrying.reset()
-        if self._current is None:
+        if self._sockets.current is None:
             self._announcer.stand(WebSocketState.IDLE)
             if not self._options.is_lazy:
-                self._tell_non_lazy(refusal or error if isinstance(error, TokenRefused) else error)
+                self._options.tell_non_lazy(refusal or error if isinstance(error, TokenRefused) else error)
         for operation in waiting:
             operation.fail(operation.error_without_socket(error, refusal))
         self.rest_if_idle()
-
-    def _tell_non_lazy(self, error: Exception) -> None:
-        try:
-            self._options.on_non_lazy_error(error)
-        except (Exception, asyncio.CancelledError, GeneratorExit) as failure:  # noqa: BLE001 - of the application
-            report_callback_error(failure)
-
-    def _waiting(self) -> list[LiveOperation]:
-        return [operation for operation in self._operations if operation.leg is None]
-
-    def _sockets(self) -> list[Socket]:
-        named = (self._opening, self._current)  # who begins something when one closes opens a new one
-        return [*(socket for socket in named if socket is not None), *self._retiring]
 
     # -- the end ------------------------------------------------------------------------------------------------------
 
     async def aclose(self) -> None:
         """Close all; operations get ``ClientClosed``."""
         self._is_closed = True
-        for operation in list(self._operations):
+        for operation in self.operations.all():
             operation.fail(ClientClosed(self._options.link))
         self._rest()
-        if self._closing:
-            await asyncio.wait(self._closing)
+        await self._sockets.wait_closed()
 
     def _rest(self) -> None:
-        self._rest_timer = None
-        if self._operations and not self._is_closed:
+        self._rest_alarm.stop()
+        if self.operations and not self._is_closed:
             return
-        self._stop_rest_timer()
         self._watch.end()
         self._retrying.reset()
-        for socket in self._sockets():
+        for socket in self._sockets.all():
             self._close(socket)
-        if self._current is None and self._opening is None:  # else an observer has begun an operation
+        if self._sockets.current is None and self._sockets.opening is None:  # else an observer has begun an operation
             self._announcer.stand(WebSocketState.IDLE)
-
-    def _close(self, socket: Socket, code: int = NORMAL, reason: str = "Normal Closure") -> None:
-        """Close a socket that nobody needs, and wait for that in the background."""
-        self._retiring.pop(socket, None)
-        if self._handover is not None and socket in {self._handover.older, self._handover.newer}:
-            self._handover.abandon()
-            self._handover = None
-        if socket is self._opening:
-            self._opening = None
-        was_open = socket.is_ready
-        if socket is self._current:
-            self._current = None
-            self._look_away()
-        self._see_through(socket.close(code, reason))
-        if was_open:
-            self._announcer.tell(WebSocketClosed(code, reason))
-
-    def _see_through(self, task: asyncio.Task[None]) -> None:
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
-
-    def _stop_rest_timer(self) -> None:
-        if self._rest_timer is not None:
-            self._rest_timer.cancel()
-            self._rest_timer = None

@@ -6,7 +6,7 @@ Ports: ``graphql-ws`` 6.x ``src/client.ts``, its list of fatal codes, and ``src/
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, cast
 
 import aiohttp
@@ -31,13 +31,16 @@ __all__ = [
     "checked_codes",
     "checked_messages",
     "closed",
+    "ending",
     "is_fatal",
     "masked",
     "shortened",
 ]
 
 NORMAL: Final = 1000
+NO_STATUS: Final = 1005
 ABNORMAL: Final = 1006
+TOO_BIG: Final = 1009
 CLIENT_RESTART: Final = 4205
 FORBIDDEN: Final = 4403
 SERVER_GONE: Final = 4499
@@ -93,12 +96,23 @@ def is_fatal(error: Exception) -> bool:
     return not (isinstance(error, RxlinkError) and error.retryable)
 
 
-def closed(code: int, reason: str = "") -> SocketClosed:
-    """Return the error of operations whose socket has closed."""
-    meaning = MEANINGS.get(code, "")
+def closed(code: int, reason: str = "", *, meaning: str | None = None) -> SocketClosed:
+    """Return the error of operations whose socket has closed; None as the meaning for that of the code."""
+    meaning = MEANINGS.get(code, "") if meaning is None else meaning
     error = SocketClosed(code, reason, meaning="" if meaning == reason.lower() else meaning)
     error.retryable = not is_fatal(error)
     return error
+
+
+def ending(message: aiohttp.WSMessage, max_msg_size: int, mask: Callable[[str], str]) -> SocketClosed:
+    """Return what the last message of a socket amounts to; the server's words are masked."""
+    if message.type is aiohttp.WSMsgType.CLOSE:
+        return closed(message.data or NO_STATUS, mask(message.extra or ""))
+    if isinstance(message.data, aiohttp.WebSocketError):  # with whose code aiohttp has closed
+        if message.data.code == TOO_BIG:
+            return closed(TOO_BIG, f"a message is larger than {max_msg_size} bytes")
+        return closed(message.data.code, "the server has broken the rules of WebSockets")
+    return closed(ABNORMAL)
 
 
 def as_error(failure: BaseException) -> Exception:

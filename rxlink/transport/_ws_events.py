@@ -84,10 +84,10 @@ class WebSocketRetrying(WebSocketEvent):
 
 @dataclass(frozen=True, slots=True)
 class Resubscribed(WebSocketEvent):
-    """Operations go on, on another socket.
+    """Operations go on, on another socket, where the server has begun them: who asks now misses nothing later.
 
     Attributes:
-        operations: Which.
+        operations: Which; some may have come to their own end by now.
         may_have_gap: Whether results of between the two sockets are lost: whoever needs all of them asks again.
         may_have_duplicates: Whether results of while both were open may have come twice.
     """

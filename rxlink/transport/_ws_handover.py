@@ -12,6 +12,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from rxlink.transport._ws_alarm import Alarm
+from rxlink.transport._ws_events import Resubscribed
 from rxlink.transport._ws_operation import LiveOperation
 from rxlink.transport._ws_options import WebSocketOptions
 from rxlink.transport._ws_socket import Socket
@@ -40,11 +42,10 @@ class Handover:
     """
 
     __slots__ = (
+        "_alarm",
         "_done",
-        "_loop",
         "_options",
         "_question",
-        "_timer",
         "have_gone",
         "is_over",
         "may_have_gap",
@@ -68,9 +69,8 @@ class Handover:
         self.is_over = False
         self.may_have_gap = False
         self._options = options
-        self._loop = loop
         self._done = done
-        self._timer: asyncio.TimerHandle | None = None
+        self._alarm = Alarm(loop)
         self._question: object = None
         self.have_gone = False
 
@@ -87,6 +87,17 @@ class Handover:
     def has_operations(self) -> bool:
         """Whether there are still some of those that go over."""
         return any(not operation.is_over for operation in self.operations)
+
+    def event(self) -> Resubscribed | None:
+        """Return what is to be told when it is over, None where nothing has gone over."""
+        moved = [one for one in self.operations if not one.is_over or one.completed_on is self.newer]
+        if not moved:
+            return None
+        return Resubscribed(
+            tuple(operation.operation for operation in moved),
+            may_have_gap=self.may_have_gap or any(operation.has_left_early for operation in moved),
+            may_have_duplicates=self._options.dedup_key is None,
+        )
 
     @property
     def may_stay(self) -> bool:
@@ -120,13 +131,13 @@ class Handover:
         """Stay with the older socket: the newer one is gone."""
         if not self.is_over:
             self.is_over = True
-            self._stop()
+            self._alarm.stop()
             for operation in self.operations:
                 operation.stay()
 
     def _wait(self) -> None:
         """Hear both for as long as is wished."""
-        self._set_timer(self._options.overlap, self._ask_older)
+        self._alarm.set(self._options.overlap, self._ask_older)
 
     def _ask_older(self) -> None:
         if self._options.dialect.has_pings:
@@ -142,7 +153,7 @@ class Handover:
         if self._options.dialect.has_pings:
             self._ask(self.newer, self._settle, or_else=self._end)  # keys are kept where nothing is certain
         else:
-            self._set_timer(self._options.overlap, self._settle)
+            self._alarm.set(self._options.overlap, self._settle)
 
     def _switch(self) -> None:
         self.have_gone = True
@@ -158,7 +169,7 @@ class Handover:
 
     def _end(self) -> None:
         self.is_over = True
-        self._stop()
+        self._alarm.stop()
         self._done(self)
 
     def _ask(self, socket: Socket, then: Callable[[], None], *, or_else: Callable[[], None]) -> None:
@@ -174,14 +185,5 @@ class Handover:
             self.may_have_gap = self.may_have_gap or not self.have_gone
             go_on(or_else)
 
-        self._set_timer(self._options.keep_alive_timeout, give_up)
+        self._alarm.set(self._options.keep_alive_timeout, give_up)
         socket.ask(lambda: go_on(then))
-
-    def _set_timer(self, seconds: float, action: Callable[[], None]) -> None:
-        self._stop()
-        self._timer = self._loop.call_later(seconds, action)
-
-    def _stop(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None

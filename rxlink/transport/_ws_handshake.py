@@ -19,7 +19,7 @@ from rxlink.transport._guarding import REDIRECTS
 from rxlink.transport._uri import Target
 from rxlink.transport._ws_options import WebSocketOptions
 
-__all__ = ["CLOSING_TIME", "named_protocol", "secrets_of", "shake_hands", "transport_of", "written_params"]
+__all__ = ["CLOSING_TIME", "protocol_problem", "secrets_of", "shake_hands", "transport_of", "written_params"]
 
 CLOSING_TIME: Final = 2.0  # seconds that the other side has to say goodbye
 
@@ -96,7 +96,22 @@ def secrets_of(target: Target) -> list[str]:
     return secrets
 
 
-def named_protocol(socket: aiohttp.ClientWebSocketResponse[bool]) -> str | None:
+def protocol_problem(socket: aiohttp.ClientWebSocketResponse[bool], options: WebSocketOptions) -> str | None:
+    """Return why a server is refused that speaks, or may speak, something else; None where it is not."""
+    name = options.dialect.name
+    if socket.protocol is not None:
+        return None
+    if _named_protocol(socket) is not None:
+        return f"the server does not speak {name}"
+    if options.accepts_missing_subprotocol:
+        return None
+    return (
+        f"the server does not say that it speaks {name}; if it does all the same, give the link "
+        '`missing_subprotocol="accept"`'
+    )
+
+
+def _named_protocol(socket: aiohttp.ClientWebSocketResponse[bool]) -> str | None:
     """Return which protocol the server says that it speaks, also one that it was not asked for."""
     return socket._response.headers.get("sec-websocket-protocol")  # pyright: ignore[reportPrivateUsage] - nowhere else
 

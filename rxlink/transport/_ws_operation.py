@@ -12,7 +12,8 @@ from rxlink.core.operation import Operation
 from rxlink.core.result import FetchResult
 from rxlink.core.subscription import ResultObserver, Subscription
 from rxlink.core.work import report_callback_error
-from rxlink.errors import AuthError, CombinedGraphQLErrors, InvariantError, OperationCancelled, SocketClosed
+from rxlink.errors import AuthError, CombinedGraphQLErrors, OperationCancelled, SocketClosed
+from rxlink.transport._ws_keys import Keys
 from rxlink.transport._ws_socket import Socket
 from rxlink.transport._ws_tokens import PROBATION, TokenRefused
 
@@ -79,12 +80,13 @@ class LiveOperation:
         was_denied: Whether the server has denied it because of its token, which was then refreshed.
         denial: What the server said to that, while it waits.
         losses: How many sockets were lost under it.
+        completed_on: The socket on which the server has completed it; None for none.
         has_left_early: Whether it went over to a newer socket before it was certain that nothing is missing.
     """
 
-    __slots__ = ("_client", "_dedup_key", "_held", "_observer", "_root", "_seen", "body", "coming", "denial", "epoch",
-                 "has_left_early", "identity", "is_over", "leg", "losses", "operation", "was_denied",
-                 "was_sent")  # fmt: skip
+    __slots__ = ("_client", "_held", "_keys", "_observer", "_root", "body", "coming", "completed_on",
+                 "denial", "epoch", "has_left_early", "identity", "is_over", "leg", "losses", "operation",
+                 "was_denied", "was_sent")  # fmt: skip
 
     def __init__(
         self,
@@ -101,9 +103,8 @@ class LiveOperation:
         self._client = client
         self._observer = observer
         self._root = root
-        self._dedup_key = dedup_key
         self._held: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
-        self._seen: set[Hashable] | None = None
+        self._keys = Keys(dedup_key, operation)
         self.operation = operation
         self.identity = identity
         self.body = body
@@ -113,6 +114,7 @@ class LiveOperation:
         self.was_sent = self.was_denied = False
         self.denial: FetchResult | Exception | None = None
         self.losses = 0
+        self.completed_on: Socket | None = None
         self.has_left_early = self.is_over = False
 
     # -- on which socket ----------------------------------------------------------------------------------------------
@@ -120,13 +122,13 @@ class LiveOperation:
     def ride(self, socket: Socket) -> None:
         """Run on a socket, from now on."""
         self.was_sent = True
-        self._seen = None
+        self._keys.forget()
         self.leg = Leg(self, socket)
 
     def prepare(self, socket: Socket) -> None:
         """Begin on a newer socket, and hold back what arrives there, while the older one goes on."""
         self.forgive()
-        self._seen = set(self._seen or ())
+        self._keys.keep()
         self.has_left_early = False
         self.coming = Leg(self, socket)
 
@@ -145,13 +147,13 @@ class LiveOperation:
     def settle(self) -> None:
         """Forget what the older socket has delivered: nothing of it can come any more."""
         if self.coming is None:
-            self._seen = None
+            self._keys.forget()
 
     def stay(self) -> None:
         """Stay on the older socket: the newer one is gone."""
         self.coming = None
         self._held.clear()
-        self._seen = None
+        self._keys.forget()
 
     def forgive(self) -> None:
         """Count a denial no more that it has outlived: the next one may be no more than the end of a good token."""
@@ -165,6 +167,11 @@ class LiveOperation:
     def runs_on(self, socket: Socket) -> bool:
         """Tell whether this is the socket that it runs on."""
         return self.leg is not None and self.leg.socket is socket
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it runs, or has come to its own end: not where it has failed, or its subscriber has left."""
+        return not self.is_over or self.completed_on is not None
 
     @property
     def streams(self) -> bool:
@@ -211,7 +218,7 @@ class LiveOperation:
         elif leg is not None and (credential := leg.socket.ticket.credential) is not None and credential.is_unproven:
             leg.socket.prove()
         self._client.on_served()
-        if self._seen is not None and self._dedup_key is not None and self._has_come_before(result):
+        if self._keys.has(result, is_noted=self.coming is not None):
             return
         try:
             self._root.resume(self._observer.on_next, result)
@@ -232,6 +239,7 @@ class LiveOperation:
 
     def complete(self) -> None:
         """End."""
+        self.completed_on = None if self.leg is None else self.leg.socket
         self._end(self._observer.on_completed)
 
     def cancel(self) -> None:
@@ -241,31 +249,6 @@ class LiveOperation:
             self._client.rest_if_idle()
 
     # -- inner parts --------------------------------------------------------------------------------------------------
-
-    def _has_come_before(self, result: FetchResult) -> bool:
-        """Tell whether a result with this key was delivered since the newer socket was opened.
-
-        What the older one delivers is noted; what comes from the newer one does so only once. A result without a key
-        passes.
-        """
-        assert self._seen is not None, "asked only in an overlap"
-        assert self._dedup_key is not None, "asked only where there is one"
-        try:
-            key = self._dedup_key(result)
-            if key is None:
-                return False
-            if key in self._seen:
-                return True
-            if self.coming is not None:
-                self._seen.add(key)
-        except (Exception, CancelledError, GeneratorExit) as error:  # noqa: BLE001 - a user's, or a key without a hash
-            failure = InvariantError(
-                f"`dedup_key` failed with {type(error).__name__} for a result of {self.operation!r}, which is "
-                "delivered as it is; let it return something that can be looked up, or None where a result has no key"
-            )
-            failure.__cause__ = error
-            report_callback_error(failure)
-        return False
 
     def _end(self, tell: Callable[..., None], *values: Any) -> None:
         if not self.is_over:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from asyncio import CancelledError
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias, TypeVar, cast, get_args
@@ -14,7 +15,7 @@ from rxlink.core.operation import Operation
 from rxlink.core.options import checked_flag, checked_function, kind_of, name_of
 from rxlink.core.result import FetchResult
 from rxlink.core.timing import Duration, sleep, to_seconds
-from rxlink.core.work import close_unawaited
+from rxlink.core.work import close_unawaited, report_callback_error
 from rxlink.errors import InvariantError, InvariantTypeError
 from rxlink.transport._body import NOT_AWAITED, BodyWriter, JsonEncoder, Parts, Printer, checked_functions
 from rxlink.transport._headers import checked_headers
@@ -143,6 +144,13 @@ class WebSocketOptions:
             found: Any = await resolve(given())
             return _params(found, f"what `connection_params` of {self.link} returned")
         return given
+
+    def tell_non_lazy(self, error: Exception) -> None:
+        """Tell that a connection which should stand is given up."""
+        try:
+            self.on_non_lazy_error(error)
+        except (Exception, CancelledError, GeneratorExit) as failure:  # noqa: BLE001 - of the application
+            report_callback_error(failure)
 
     async def wait(self, retries: int) -> None:
         """Wait before the socket is opened again."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextvars import Context
+
+from rxlink.transport._ws_alarm import Alarm
 
 __all__ = ["Parting"]
 
@@ -18,32 +19,28 @@ class Parting:
         part: Called when the wait is over.
     """
 
-    __slots__ = ("_loop", "_part", "_seconds", "_timer")
+    __slots__ = ("_alarm", "_part", "_seconds")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float, part: Callable[[], None]) -> None:
-        self._loop = loop
+        self._alarm = Alarm(loop)
         self._seconds = seconds
         self._part = part
-        self._timer: asyncio.Handle | None = None
 
     @property
     def is_under_way(self) -> bool:
         """Whether it waits."""
-        return self._timer is not None
+        return self._alarm.is_set
 
     def begin(self) -> None:
         """Wait, unless it does already."""
-        if self._timer is None:
-            self._timer = self._loop.call_later(self._seconds, self._part, context=Context())
+        if not self._alarm.is_set:
+            self._alarm.set(self._seconds, self._part)
 
     def end(self) -> None:
         """Wait no longer: all is answered. Not at once, for somebody may be in the midst of the last answer."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = self._loop.call_soon(self._part, context=Context())
+        if self._alarm.is_set:
+            self._alarm.set(0.0, self._part)
 
     def stop(self) -> None:
         """Wait for nothing: the socket is gone."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._alarm.stop()

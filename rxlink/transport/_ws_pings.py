@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-__all__ = ["Backlog", "Pongs", "Questions"]
+__all__ = ["Pongs", "Questions"]
 
 NUMBER: Final = "rxlink"
 """What the number of a ping is called in its payload."""
@@ -19,14 +19,16 @@ class Questions:
     """Pings that the server has not answered yet.
 
     What answers is a pong with the number of a ping. Many servers leave out what came with a ping, so that a pong with
-    nothing answers the oldest one: of these, one that nobody has asked for cannot be told apart.
+    nothing answers the oldest one; but not where the server was seen to say the number, or to send such a pong without
+    being asked. Until either was seen, one that nobody has asked for cannot be told apart.
     """
 
-    __slots__ = ("_count", "_waiting")
+    __slots__ = ("_count", "_is_bare_enough", "_waiting")
 
     def __init__(self) -> None:
         self._waiting: deque[tuple[int | None, Callable[[], None]]] = deque()
         self._count = 0
+        self._is_bare_enough = True
 
     def add(self, then: Callable[[], None]) -> Mapping[str, Any]:
         """Take note of a question; return what its ping carries."""
@@ -40,13 +42,22 @@ class Questions:
 
     def answer(self, payload: Mapping[str, Any] | None) -> None:
         """Go on with what a pong answers: a question, and those before it, which have no other answer any more."""
-        count = min(1, len(self._waiting))
+        for _, then in [self._waiting.popleft() for _ in range(self._answered_by(payload))]:
+            then()
+
+    def _answered_by(self, payload: Mapping[str, Any] | None) -> int:
+        """Return how many of those that wait need to wait no more."""
+        numbers = [number for number, _ in self._waiting]
         if payload:
             number: Any = payload.get(NUMBER)
-            numbers = [number for number, _ in self._waiting]
-            count = 0 if number is None or number not in numbers else numbers.index(number) + 1
-        for _, then in [self._waiting.popleft() for _ in range(count)]:
-            then()
+            if number is None or number not in numbers:
+                return 0
+            self._is_bare_enough = False  # it says the number where there is one
+            return numbers.index(number) + 1
+        if not numbers:
+            self._is_bare_enough = False  # it says so without being asked
+            return 0
+        return 1 if self._is_bare_enough or numbers[0] is None else 0
 
 
 class Pongs:
@@ -81,28 +92,6 @@ class Pongs:
         pong = self._waiting.popleft()
         self._size -= len(pong)
         return pong
-
-
-class Backlog:
-    """What was sent, and the other side has not taken yet."""
-
-    __slots__ = ("_seen", "_since", "_taken")
-
-    def __init__(self) -> None:
-        self._taken = 0
-        self._seen = (0, 0)
-        self._since = 0.0
-
-    def move(self) -> None:
-        """Take note that there was room for another message."""
-        self._taken += 1
-
-    def standstill(self, size: int, now: float) -> float:
-        """Return for how many seconds nothing has moved, as far as was looked; so many bytes wait in the transport."""
-        seen = (size, self._taken)
-        if size == 0 or seen != self._seen:
-            self._seen, self._since = seen, now
-        return now - self._since
 
 
 def _nothing() -> None:

@@ -8,6 +8,7 @@ from contextvars import Context
 
 from reactivex import abc
 
+from rxlink.transport._ws_alarm import Alarm
 from rxlink.transport._ws_options import OnNewToken
 from rxlink.transport._ws_tokens import SessionTokens
 
@@ -30,7 +31,7 @@ class TokenWatch:
         changed: Called after each change.
     """
 
-    __slots__ = ("_changed", "_loop", "_policy", "_subscription", "_timer", "_tokens")
+    __slots__ = ("_alarm", "_changed", "_policy", "_subscription", "_tokens")
 
     def __init__(
         self,
@@ -41,10 +42,9 @@ class TokenWatch:
     ) -> None:
         self._tokens = tokens
         self._policy = policy
-        self._loop = loop
         self._changed = changed
         self._subscription: abc.DisposableBase | None = None
-        self._timer: asyncio.Handle | None = None
+        self._alarm = Alarm(loop)
 
     def begin(self) -> None:
         """Hear of changes."""
@@ -66,16 +66,13 @@ class TokenWatch:
             return
         seconds = tokens.look_ahead()
         if seconds is not None:
-            self._timer = self._loop.call_later(seconds, self._look, context=Context())
+            self._alarm.set(seconds, self._look)
 
     def look_away(self) -> None:
         """Look at them no more: there is no socket."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._alarm.stop()
 
     def _look(self) -> None:
-        self._timer = None
         if self._tokens is not None:
             self._tokens.look()
         self.look_ahead()

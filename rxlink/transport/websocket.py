@@ -13,12 +13,13 @@ the link ends its operations with ``ClientClosed`` (there they complete). Empty 
 document does not use, are not sent. Redirects of the handshake are refused, as browsers do. A handshake that the server
 refuses is a ``ServerError`` with its status, and another subprotocol a close with 4406 (there an error without words).
 A socket that nobody waits for any more is given up before it is open (there after), and who comes while one closes gets
-a new one at once, as does the first operation after all tries are used up. Tries are counted anew only after a
-connection that has brought a result or has stood for 10 s (there after each acknowledgement, so that a server that
-acknowledges and closes is tried for ever), and a mutation that was under way is sent again once (there without end). A
-server that sends and takes nothing is given up (there never). ``WebSocketLink`` connects, waits and tries again by the
-same rules as ``GraphQLWsLink``, so that it reconnects by default, and waits for the acknowledgement before it sends
-operations.
+a new one at once, as does the first operation after all tries are used up. A loss is told once the server has begun the
+operations again, for which a ping goes behind them (there nothing is told, and nothing sent). Tries are counted anew
+only after a connection that has brought a result or has stood for 10 s (there after each acknowledgement, so that a
+server that acknowledges and closes is tried for ever), and a mutation that was under way is sent again once (there
+without end). A server that sends and takes nothing is given up (there never). ``WebSocketLink`` connects, waits and
+tries again by the same rules as ``GraphQLWsLink``, so that it reconnects by default, and waits for the acknowledgement
+before it sends operations.
 """
 
 from __future__ import annotations
@@ -35,7 +36,6 @@ from reactivex import Observable
 
 from rxlink.auth.classify import AuthErrorClassifier, AuthErrorPredicate, is_auth_error
 from rxlink.auth.link import AuthLink
-from rxlink.auth.loops import call_on
 from rxlink.auth.session import AuthSession
 from rxlink.core.link import ApolloLink, Forward
 from rxlink.core.operation import Operation
@@ -49,6 +49,7 @@ from rxlink.transport._body import JsonEncoder, Printer
 from rxlink.transport._response import JsonDecoder
 from rxlink.transport._sessions import GivenSession, OwnSessions
 from rxlink.transport._ws_client import SocketClient
+from rxlink.transport._ws_connections import Connections
 from rxlink.transport._ws_events import (
     Announcer,
     Resubscribed,
@@ -277,11 +278,9 @@ class GraphQLWsLink(ApolloLink):
             close_messages=auth_close_messages,
             allow_insecure=allow_insecure,
         )
-        self._sessions = OwnSessions() if session is None else GivenSession(session, name)
+        sessions = OwnSessions() if session is None else GivenSession(session, name)
         self._announcer = Announcer(repr(self))
-        self._clients: dict[asyncio.AbstractEventLoop, SocketClient] = {}
-        self._closing: set[asyncio.Task[None]] = set()
-        self._is_closed = False
+        self._connections = Connections(self._options, sessions, self._tokens, self._announcer)
 
     @property
     def states(self) -> Observable[WebSocketState]:
@@ -321,33 +320,12 @@ class GraphQLWsLink(ApolloLink):
         Those of other event loops do so there, soon; :attr:`states` and :attr:`events` end with the last of them. A
         given session stays open.
         """
-        self._is_closed = True
-        here = asyncio.get_running_loop()
-        for loop in list(self._clients):
-            if loop is not here and loop.is_running():
-                call_on(loop, self._begin_to_close)
-        await self._close_here()
-
-    def _begin_to_close(self) -> None:
-        closing = asyncio.get_running_loop().create_task(self._close_here())
-        self._closing.add(closing)  # a loop holds its tasks weakly
-        closing.add_done_callback(self._closing.discard)
-
-    async def _close_here(self) -> None:
-        """Close what belongs to this event loop."""
-        loop = asyncio.get_running_loop()
-        client = self._clients.get(loop)
-        if client is not None:
-            await client.aclose()  # also where somebody else is at it: the session closes after the sockets
-            self._clients.pop(loop, None)
-        await self._sessions.aclose()
-        if not any(other.is_running() for other in list(self._clients)):
-            self._announcer.close()
+        await self._connections.aclose()
 
     async def __aenter__(self) -> Self:
         """Begin to connect, where the socket is to be open without operations."""
-        if not self._options.is_lazy and not self._is_closed:
-            self._client_on(asyncio.get_running_loop()).wake()
+        if not self._options.is_lazy and not self._connections.is_closed:
+            self._connections.on(asyncio.get_running_loop()).wake()
         return self
 
     def __repr__(self) -> str:
@@ -355,7 +333,7 @@ class GraphQLWsLink(ApolloLink):
 
     def _start(self, operation: Operation, observer: ResultObserver, root: Subscription) -> None:
         try:
-            if self._is_closed:
+            if self._connections.is_closed:
                 raise ClientClosed(repr(self))
             tokens = self._tokens
             if tokens is not None and tokens.is_inside_refresh():
@@ -363,10 +341,10 @@ class GraphQLWsLink(ApolloLink):
                     f"{operation!r} is sent by the refresh of the session of {self!r}, and the link waits for that "
                     "before it connects; let the refresh send its operations over HTTP"
                 )
-            client = self._client_on(root.event_loop())
+            client = self._connections.on(root.event_loop())
             body = self._options.body_of(operation)
             live = LiveOperation(
-                client,
+                client.operations,
                 operation,
                 observer,
                 root,
@@ -380,7 +358,7 @@ class GraphQLWsLink(ApolloLink):
             return
         root.hold(live)
         if not live.is_over:  # a user's function may have left the operation
-            client.add(live)
+            client.operations.add(live)
 
     def _identity_of(self, operation: Operation, body: str, client: SocketClient) -> str:
         generate_id = self._options.generate_id
@@ -392,19 +370,11 @@ class GraphQLWsLink(ApolloLink):
                 close_unawaited(identity)
             shown = "no text" if identity == "" else kind_of(identity)
             raise InvariantTypeError(f"`generate_id` returned {shown} for {operation!r}; let it return text")
-        if client.has_identity(identity):
+        if client.operations.has_identity(identity):
             raise InvariantError(
                 f"`generate_id` returned {identity!r} for {operation!r}, while another one runs with it"
             )
         return identity
-
-    def _client_on(self, loop: asyncio.AbstractEventLoop) -> SocketClient:
-        client = self._clients.get(loop)
-        if client is None:
-            self._clients = {known: client for known, client in self._clients.items() if not known.is_closed()}
-            client = SocketClient(self._options, self._sessions, self._tokens, self._announcer, loop)
-            self._clients[loop] = client
-        return client
 
 
 class WebSocketLink(GraphQLWsLink):

@@ -10,7 +10,7 @@ from rxlink.testing.virtual_time import VirtualTime, virtual
 from rxlink.transport.websocket import WebSocketClosed
 from tests.auth.scripted import Issuer
 from tests.recording import END
-from tests.transport.websocket_bench import began, bench, session_with, settle, ticks, token_of
+from tests.transport.websocket_bench import began, bench, served, session_with, settle, ticks, token_of
 from tests.transport.websocket_overlap import by_tick, overlap
 
 
@@ -241,7 +241,7 @@ async def test_with_reconnect_the_older_socket_closes_first(time: VirtualTime) -
 
         await session.refresh(force=True)
         assert (4205, "Client Restart") == await old.closed()
-        new, ids = await link.accept("A", "q")
+        new, ids = await served(link, "A", "q")
         await new.deliver(ids["A"], tick=1)
         await settle()
 

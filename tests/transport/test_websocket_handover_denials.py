@@ -46,7 +46,7 @@ async def test_a_socket_that_is_newer_still_takes_over_with_all_keys(time: Virtu
         await both.tell(both.new, 1, 2)
         await both.tell(third, 2, 3)
         await third.send({"type": "pong"})
-        for connection in (both.new, third):
+        for connection in (both.new, both.new, third, third):  # they were asked about the overlap before, and about B
             await both.answer(connection)
         await both.tell(third, 4)
         await both.tell(third, 1, name="B")

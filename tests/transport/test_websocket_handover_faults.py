@@ -36,12 +36,17 @@ async def test_where_the_older_socket_is_cut_the_newer_one_takes_over_at_once(ti
         for _ in range(2):
             await both.new.expect("ping")
         await began(both.new, "q")
-        await both.new.send({"type": "pong"})
-        await both.new.send({"type": "pong"})
+        await both.new.expect("ping")
         await both.tell(both.new, 3)
+        told = []
+        for _ in range(3):
+            told.append(both.resubscribed())
+            await both.new.send({"type": "pong"})
+            await settle()
 
         assert ticks(1, 2, 3) == both.seen
-        assert [("A", True, False), ("q", True, False)] == sorted(both.resubscribed())
+        assert [[], [], [("A", True, False)]] == told
+        assert [("A", True, False), ("q", True, False)] == both.resubscribed()
         assert 2 == len(both.bench.server.handshakes)
 
 
@@ -92,6 +97,8 @@ async def test_what_began_on_a_newer_socket_that_is_cut_goes_on_with_the_older_o
         both.new.abort()
         both.ids |= await began(both.old, "B")
         await both.tell(both.old, 1, name="B")
+        assert [] == both.resubscribed()
+        await both.answer(both.old)
 
         assert ticks(1) == other.seen
         assert [("B", True, False)] == both.resubscribed()
@@ -198,11 +205,11 @@ async def test_an_older_socket_that_answers_no_ping_is_left_all_the_same(time: V
 
 
 @virtual
-async def test_a_token_that_changes_meanwhile_is_gone_over_to_afterwards(time: VirtualTime) -> None:
+async def test_a_token_that_changes_meanwhile_is_gone_over_to_too(time: VirtualTime) -> None:
     async with overlap(time) as both:
         await both.session.refresh(force=True)
         await settle()
-        assert 2 == len(both.bench.server.handshakes)
+        assert 3 == len(both.bench.server.handshakes)
 
         await both.finish()
         third, _ = await both.bench.accept("A")
@@ -214,6 +221,23 @@ async def test_a_token_that_changes_meanwhile_is_gone_over_to_afterwards(time: V
         assert "A2" == token_of(third)
         assert ticks(1, 2) == both.seen
         assert (1000, "Normal Closure") == await both.new.closed()
+        assert [("A", False, True)] * 2 == both.resubscribed()
+
+
+@virtual
+async def test_it_is_so_at_once_where_an_overlap_lasts_longer_than_the_token(time: VirtualTime) -> None:
+    async with overlap(time, overlap=1000.0, dedup_key=by_tick) as both:
+        await both.answer(both.new)
+        await both.session.refresh(force=True)
+        await both.tell(both.new, 1, 2)
+        await both.tell(both.old, 1)
+        third, _ = await both.bench.accept("A")
+
+        assert (1000, "Normal Closure") == await both.old.closed()
+        await both.tell(both.new, 3)
+        assert ticks(1, 2, 3) == both.seen
+        assert [("A", True, False)] == both.resubscribed()  # it was not certain yet
+        assert "A2" == token_of(third)
 
 
 @virtual
@@ -256,6 +280,15 @@ async def test_an_operation_that_ends_after_it_has_gone_over_does_not_end_the_ov
         await both.answer(both.new)
 
         assert (1000, "Normal Closure") == await both.old.closed()
+        assert [("AB", False, True)] == both.resubscribed()
+
+
+@virtual
+async def test_an_operation_that_ends_on_the_older_socket_has_not_gone_over(time: VirtualTime) -> None:
+    async with overlap(time, "B") as both:
+        await both.old.complete(both.ids["B"])
+        await both.finish()
+
         assert [("A", False, True)] == both.resubscribed()
 
 

@@ -28,6 +28,7 @@ async def test_what_came_twice_before_is_told_with_the_next_socket(
         await settle()
         third, _ = await both.bench.accept("A")
         await both.tell(third, 5)
+        await both.answer(third)
 
         seen = ticks(1, 1, 2, 5) if has_duplicates else ticks(1, 2, 5)
         assert seen == both.seen
@@ -48,6 +49,7 @@ async def test_what_has_left_the_older_socket_does_not_come_back_to_it(time: Vir
             await both.old.complete(both.ids["A"])
         third, _ = await both.bench.accept("A")
         await both.tell(third, 3)
+        await both.answer(third)
 
         assert ticks(1, 2, 3) == both.seen
         assert [("A", True, False)] == both.resubscribed()
@@ -81,6 +83,7 @@ async def test_where_one_has_left_early_none_comes_back(time: VirtualTime) -> No
             third, _ = await both.bench.accept("A", "B")
             await both.tell(third, 4)
             await both.tell(third, 9, name="B")
+            await both.answer(third)
 
             assert (ticks(1, 2, 3, 4), ticks(9)) == (both.seen, both.recorders["B"].seen)
             assert [("AB", True, False)] == both.resubscribed()

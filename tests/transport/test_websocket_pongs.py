@@ -1,5 +1,6 @@
 """Pongs: which question one answers, where servers also send some that nobody has asked for."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -66,6 +67,29 @@ class TestAPong:
 
         assert ["first"] == asked.answered
 
+    def test_with_nothing_answers_no_number_of_a_server_that_says_it(self) -> None:
+        asked = Asked()
+        asked.questions.answer(asked.first)
+
+        asked.questions.answer(None)
+        asked.questions.answer(None)
+        before = [*asked.answered]
+        asked.questions.answer(asked.second)
+
+        assert [["first"], ["first", "second"]] == [before, asked.answered]
+
+    def test_that_nobody_has_asked_for_shows_that_the_next_ones_prove_nothing(self) -> None:
+        answered: list[str] = []
+        questions = Questions()
+        questions.answer(None)
+        number = questions.add(lambda: answered.append("it"))
+
+        questions.answer(None)
+        before = [*answered]
+        questions.answer(number)
+
+        assert [[], ["it"]] == [before, answered]
+
 
 async def echo(both: Overlap, connection: Connection) -> None:
     """Answer the next ping with what came with it."""
@@ -92,3 +116,17 @@ async def test_one_that_nobody_asked_for_does_not_end_an_overlap(time: VirtualTi
         await echo(both, both.new)
         assert (1000, "Normal Closure") == await both.old.closed()
         assert [("A", False, True)] == both.resubscribed()
+
+
+@virtual
+async def test_where_pongs_prove_nothing_an_overlap_ends_in_time_and_tells_of_a_gap(time: VirtualTime) -> None:
+    async with overlap(time, keep_alive_timeout=3.0) as both:
+        await both.old.send({"type": "pong"})
+        await both.answer(both.new)
+        await both.old.send({"type": "pong"})
+        await settle()
+        before = both.resubscribed()
+        await asyncio.sleep(3.0)
+        await both.answer(both.new)
+
+        assert [[], [("A", True, True)]] == [before, both.resubscribed()]

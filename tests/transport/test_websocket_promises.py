@@ -214,37 +214,41 @@ class WebSocketPromises(RuleBasedStateMachine):
         # What the server has said about an end is on its way.
         ending = {name for peer in world.open_peers() if peer.pipe or peer.is_stalled for name in peer.ended}
         # One that is stalled has not heard yet what began there.
-        is_awaited = client._opening or client._parting.is_under_way or any(p.is_stalled for p in world.open_peers())
+        is_awaited = (
+            client._sockets.opening or client._parting.is_under_way or any(p.is_stalled for p in world.open_peers())
+        )
         for op in world.running:
             assert is_awaited or op.name in served | ending, f"P2: {op.name} is nowhere"
-        assert {op.name for op in world.running} == {live.operation.operation_name for live in client._operations}
+        assert {op.name for op in world.running} == {live.operation.operation_name for live in client.operations.all()}
 
     @invariant()
     def there_is_one_socket_and_others_only_for_a_while(self) -> None:
         client = self.world.client
-        handover = client._handover
-        allowed = {client._current, client._opening} - {None}
-        for socket in client._retiring:
+        handover = client._sockets.handover
+        allowed = {client._sockets.current, client._sockets.opening} - {None}
+        for socket in client._sockets._retiring:
             is_handed_over = handover is not None and handover.older is socket
             assert is_handed_over or socket.conversation.receivers, "a socket is kept for nobody"
-        assert not any(socket.is_over for socket in (*allowed, *client._retiring)), "a dead socket counts as open"
+        assert not any(socket.is_over for socket in (*allowed, *client._sockets._retiring)), (
+            "a dead socket counts as open"
+        )
         open_ones = [peer for peer in self.world.open_peers() if peer.is_acknowledged and not peer.is_stalled]
-        assert len(open_ones) <= len(allowed) + len(client._retiring) + len(client._closing)
+        assert len(open_ones) <= len(allowed) + len(client._sockets._retiring) + len(client._sockets._closing)
 
     @invariant()
     def the_state_is_true(self) -> None:
         client, state = self.world.client, self.world.states[-1]
-        if client._current is not None:
+        if client._sockets.current is not None:
             assert WebSocketState.CONNECTED is state
-        elif client._opening is not None:
+        elif client._sockets.opening is not None:
             assert state in {WebSocketState.CONNECTING, WebSocketState.RETRYING}
-        elif not client._retiring:
+        elif not client._sockets._retiring:
             assert WebSocketState.IDLE is state
             assert [] == self.world.running
 
     @invariant()
     def e92_what_is_missing_was_told(self) -> None:
-        if self.world.client._handover is not None:
+        if self.world.client._sockets.handover is not None:
             return  # it is told at the end of the overlap, where the older socket was lost in it
         for op in self.world.ops.values():
             assert op.jumps <= op.gaps or op.end is not None, f"{op.name} misses numbers: {op.numbers}"

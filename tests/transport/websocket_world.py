@@ -271,7 +271,7 @@ class World:
 
     @property
     def client(self) -> Any:
-        return self.link._clients.get(self.time.loop)
+        return self.link._connections._clients.get(self.time.loop)
 
 
 def unacknowledged(world: World) -> list[Peer]:
