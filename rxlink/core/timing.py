@@ -24,13 +24,14 @@ LONGEST = 10**12
 """Seconds that a whole number may have: more than thirty thousand years."""
 
 
-def to_seconds(name: str, value: Duration, *, may_be_zero: bool = True) -> float:
+def to_seconds(name: str, value: Duration, *, may_be_zero: bool = True, or_else: str = "") -> float:
     """Return a duration in seconds.
 
     Args:
         name: The option it was given for, for the error message.
         value: Seconds or a ``timedelta``.
         may_be_zero: Whether zero makes sense for this option.
+        or_else: What else may be given, for the end of the message, such as ``, or None for never``.
 
     Raises:
         InvariantTypeError: The value is neither.
@@ -38,11 +39,11 @@ def to_seconds(name: str, value: Duration, *, may_be_zero: bool = True) -> float
     """
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):  # pyright: ignore[reportUnnecessaryIsInstance] - untyped
-        raise InvariantTypeError(f"`{name}` is {value!r}; give seconds or a timedelta")
+        raise InvariantTypeError(f"`{name}` is {value!r}; give seconds or a timedelta{or_else}")
     is_finite = math.isfinite(seconds) if isinstance(seconds, float) else seconds < LONGEST
     if not is_finite or seconds < 0 or (seconds == 0 and not may_be_zero):
         least = "0 or more" if may_be_zero else "more than 0"
-        raise InvariantError(f"`{name}` is {seconds!r}; give {least} seconds")
+        raise InvariantError(f"`{name}` is {seconds!r}; give {least} seconds{or_else}")
     return float(seconds)
 
 

@@ -11,8 +11,10 @@ import logging
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
+from reactivex.internal import default_error
+
 from rxlink.core.observer import Observer
-from rxlink.errors import OperationCancelled
+from rxlink.errors import ClientClosed, OperationCancelled
 
 if TYPE_CHECKING:
     from rxlink.core.subscription import Subscription
@@ -76,15 +78,28 @@ class Work:
 def report_callback_error(error: BaseException) -> None:
     """Give an exception that a callback raised to the event loop's exception handler, as asyncio does.
 
-    For places where raising it further would stop others; without a running loop it is logged.
+    For places where raising it further would stop others; without a running loop it is logged. What RxPY raises for a
+    subscriber that has no ``on_error`` is no callback's mistake, and is told as what it is.
     """
-    message = f"rxlink: a callback raised {type(error).__name__}"
+    is_unheard = _is_unheard(error)
+    name = type(error).__name__
+    message = f"rxlink: a subscriber without on_error got {name}" if is_unheard else f"rxlink: a callback raised {name}"
+    if is_unheard and isinstance(error, ClientClosed):
+        error = error.with_traceback(None)  # somebody has closed the link: no place in the program is to be looked at
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
         logger.error(message, exc_info=error)
         return
     loop.call_exception_handler({"message": message, "exception": error})
+
+
+def _is_unheard(error: BaseException) -> bool:
+    """Tell whether an exception was raised by RxPY because its subscriber takes no errors."""
+    step = error.__traceback__
+    while step is not None and step.tb_frame.f_code is not default_error.__code__:
+        step = step.tb_next  # where it was raised for the first time comes behind
+    return step is not None
 
 
 def close_unawaited(awaits: Awaitable[object] | None) -> None:

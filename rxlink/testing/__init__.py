@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rxlink.testing.auth_server import AuthServer, Fault
+from rxlink.testing.auth_server import AuthServer, Fault, SocketRules
 from rxlink.testing.faulty_storage import FaultyTokenStorage, StorageFault
 from rxlink.testing.mock_link import MockLink
 from rxlink.testing.mock_subscription_link import MockSubscriptionLink
@@ -20,6 +20,7 @@ __all__ = [
     "MockedResponse",
     "ObservableStream",
     "SharedTokenStorageContract",
+    "SocketRules",
     "StorageFault",
     "VirtualTime",
     "realistic_delay",

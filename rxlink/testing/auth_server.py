@@ -17,7 +17,7 @@ from typing import Self
 from aiohttp import web
 
 from rxlink.testing._answers import COOKIE_PATH
-from rxlink.testing._application import GRAPHQL_PATH, TOKEN_PATH, application_of, websockets_of
+from rxlink.testing._application import GRAPHQL_PATH, TOKEN_PATH, application_of, checked_port, websockets_of
 from rxlink.testing._auth_schema import AuthSchema
 from rxlink.testing._durations import Duration, nonnegative_seconds, positive_seconds
 from rxlink.testing._endpoints import Endpoints
@@ -89,6 +89,7 @@ class AuthServer:
         client_id: str | None = None,
         client_secret: str | None = None,
         sockets: SocketRules | None = None,
+        port: int = 0,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = _utc_now,
     ) -> None:
@@ -107,11 +108,15 @@ class AuthServer:
             client_id: The only OAuth2 client that may use the token endpoint; `None` means any.
             client_secret: Its secret, by Basic or in the body; `None` for a public client.
             sockets: How WebSockets are refused and ended; `None` is `SocketRules()`.
+            port: Where to listen; 0 is any free port. A server that is started again comes back on
+                the port that it had.
             clock: The time that decides about ends, in seconds. It must not go back.
             now: The aware time that is written into JWTs.
 
         Raises:
             ValueError: An option is out of range; the message names it and its value.
+            InvariantError: `port` is none.
+            InvariantTypeError: `port` is no whole number.
         """
         if unauthenticated not in ("result", "status", "graphql-response"):
             styles = "'result', 'status' or 'graphql-response'"
@@ -128,6 +133,7 @@ class AuthServer:
         self._unauthenticated: Unauthenticated = unauthenticated
         self._registration = ClientRegistration(client_id=client_id, client_secret=client_secret)
         self._socket_rules = SocketRules() if sockets is None else sockets
+        self._port = checked_port(port)
         self._clock = clock
         self._table = TokenTable(
             ledger=self.ledger,
@@ -181,10 +187,13 @@ class AuthServer:
         return self._address(COOKIE_PATH)
 
     async def start(self) -> None:
-        """Listen on a free port of the loopback interface.
+        """Listen on the loopback interface: on the port it had before, else on the one that was given.
+
+        What was handed out is still good after a restart: tokens, sessions, addresses.
 
         Raises:
             RuntimeError: The server is running already.
+            OSError: Somebody else has the port.
         """
         if self._runner is not None:
             raise RuntimeError("The AuthServer is running already; close it before starting it again.")
@@ -199,11 +208,12 @@ class AuthServer:
         )
         await runner.setup()
         try:
-            await web.TCPSite(runner, _HOST, 0).start()
+            await web.TCPSite(runner, _HOST, self._port).start()
         except BaseException:
             await runner.cleanup()
             raise
         self._runner, self._websockets = runner, websockets
+        self._port = runner.addresses[0][1]
         loop = asyncio.get_running_loop()
         # Only then, so that the answer to a sign-out over a socket comes before the end of that.
         self._table.on_revoked = lambda: loop.call_soon(websockets.recheck)
@@ -276,7 +286,7 @@ class AuthServer:
     def _address(self, path: str) -> str:
         if self._runner is None:
             raise RuntimeError("The AuthServer is not running; start it, or use it in `async with`.")
-        return f"http://{_HOST}:{self._runner.addresses[0][1]}{path}"
+        return f"http://{_HOST}:{self._port}{path}"
 
     def _endpoints(self) -> Endpoints:
         return Endpoints(

@@ -23,6 +23,9 @@ __all__ = ["CLOSING_TIME", "protocol_problem", "secrets_of", "shake_hands", "tra
 
 CLOSING_TIME: Final = 2.0  # seconds that the other side has to say goodbye
 
+SWITCHING_PROTOCOLS: Final = 101
+"""The status of a handshake that succeeds; aiohttp's words say what else is wrong then, and nothing with another."""
+
 _encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
@@ -37,9 +40,8 @@ def written_params(params: Mapping[str, Any], link: str) -> str:
     except Exception as error:  # noqa: BLE001 - whatever users' objects raise
         is_deep = isinstance(error, RecursionError)
     path, kind = culprit(_encode, {"connection_params": params}, 1 if is_deep else None)
-    raise InvariantTypeError(
-        f"{path} of {link} is a {kind}, which JSON cannot carry; convert it to text, a number, a dict or a list"
-    )
+    cure = "await it" if kind == "coroutine" else "convert it to text, a number, a dict or a list"
+    raise InvariantTypeError(f"{path} of {link} is a {kind}, which JSON cannot carry; {cure}")
 
 
 async def shake_hands(
@@ -150,8 +152,9 @@ def _not_upgraded(error: aiohttp.WSServerHandshakeError, what: str) -> Exception
             f"{what} answered with a redirect, and a WebSocket follows none; give the link the address that it leads to"
         )
     headers = {name.lower(): value for name, value in (error.headers or {}).items()}
+    said = f" ({error.message})" if error.status == SWITCHING_PROTOCOLS else ""
     return ServerError(
-        f"{what} was not opened: the server answered with status {error.status} ({error.message})",
+        f"{what} was not opened: the server answered with status {error.status}{said}",
         status_code=error.status,
         headers=headers,
         body_text="",

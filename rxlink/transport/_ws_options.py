@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias, TypeVar, cast, get_args
 
 from reactivex import Observable
+from reactivex.internal.exceptions import SequenceContainsNoElementsError
 
 from rxlink.core.observables import resolve
 from rxlink.core.operation import Operation
@@ -49,8 +50,11 @@ F = TypeVar("F")
 ALL: Final = Parts()
 SHORTEST_JITTER: Final = 0.3  # seconds
 LONGEST_JITTER: Final = 3.0  # seconds
-LARGEST_EXPONENT: Final = 1000  # beyond it Python's power overflows
+LARGEST_EXPONENT: Final = 6  # of 2 seconds: waits grow to 64 s
 NO_END: Final = ", or None for tries without end"
+NEVER: Final = ", or None for never"
+FOR_EVER: Final = ", or None for ever"
+UNCALLED: Final = ", or the function itself, without calling it: it is asked at each connect"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)  # which would show secrets
@@ -131,18 +135,20 @@ class WebSocketOptions:
         """
         if isinstance(self.url, Target):
             return self.url
-        return parse_uri(await resolve(self.url()), f"what `url` of {self.link} returned", "ws")
+        where = f"what `url` of {self.link} returned"
+        return parse_uri(await _value_of(self.url(), where), where, "ws")
 
     async def current_params(self) -> Params | None:
         """Return what the server is told first now.
 
         Raises:
-            InvariantTypeError: The user's function returned no mapping.
+            InvariantError: The user's function returned an Observable of nothing.
+            InvariantTypeError: It returned no mapping.
         """
         given = self.connection_params
         if callable(given):
-            found: Any = await resolve(given())
-            return _params(found, f"what `connection_params` of {self.link} returned")
+            where = f"what `connection_params` of {self.link} returned"
+            return _params(await _value_of(given(), where), where)
         return given
 
     def tell_non_lazy(self, error: Exception) -> None:
@@ -154,13 +160,16 @@ class WebSocketOptions:
 
     async def wait(self, retries: int) -> None:
         """Wait before the socket is opened again."""
-        waiting: Any = await resolve(self.retry_wait(retries))
+        waiting = await _value_of(self.retry_wait(retries), f"what `retry_wait` of {self.link} returned")
         if waiting is not None:
             await sleep(to_seconds("retry_wait", waiting))
 
 
 def default_retry_wait(retries: int) -> float:
-    """Return 1, 2, 4, 8 ... seconds, and at random 0.3 to 3 s more, so that not all clients come back at once."""
+    """Return 1, 2, 4 ... 64 seconds, and at random 0.3 to 3 s more, so that not all clients come back at once.
+
+    From the seventh wait on it stays 64 s: a link that tries without end comes back soon after its server.
+    """
     return 2.0 ** min(retries, LARGEST_EXPONENT) + random.uniform(SHORTEST_JITTER, LONGEST_JITTER)  # noqa: S311 - no secret
 
 
@@ -208,9 +217,9 @@ def checked_options(
         on_non_lazy_error=_checked(link, "on_non_lazy_error", on_non_lazy_error, "error") or report_given_up,
         is_lazy=checked_flag("lazy", lazy),
         lazy_close_timeout=to_seconds("lazy_close_timeout", lazy_close_timeout),
-        keep_alive=_optional_seconds("keep_alive", keep_alive),
+        keep_alive=_optional_seconds("keep_alive", keep_alive, NEVER),
         keep_alive_timeout=to_seconds("keep_alive_timeout", keep_alive_timeout, may_be_zero=False),
-        ack_timeout=_optional_seconds("connection_ack_wait_timeout", connection_ack_wait_timeout),
+        ack_timeout=_optional_seconds("connection_ack_wait_timeout", connection_ack_wait_timeout, FOR_EVER),
         retry_attempts=None if retry_attempts is None else _whole_number("retry_attempts", retry_attempts, NO_END),
         retry_wait=_checked(link, "retry_wait", retry_wait, "retries", is_awaited=True) or default_retry_wait,
         should_retry=_checked(link, "should_retry", should_retry, "error"),
@@ -226,6 +235,18 @@ def checked_options(
         on_new_token=_checked_word("on_new_token", on_new_token, OnNewToken),
         dedup_key=_checked(link, "dedup_key", dedup_key, "result"),
     )
+
+
+async def _value_of(returned: object, where: str) -> Any:
+    """Wait for what a user's function returned.
+
+    Raises:
+        InvariantError: It is an Observable of nothing.
+    """
+    try:
+        return await resolve(returned)
+    except SequenceContainsNoElementsError as error:
+        raise InvariantError(f"{where} ended without a value; let it send one") from error
 
 
 def _checked(link: str, name: str, function: F | None, argument: str, *, is_awaited: bool = False) -> F | None:
@@ -247,13 +268,14 @@ def _checked_source(params: Any, link: str) -> ConnectionParams | None:
     where = f"`connection_params` of {link}"
     if callable(params):
         return cast("ConnectionParams", checked_function(where, params, or_else=", or a mapping"))
-    return _params(params, where)
+    is_called = isinstance(params, Awaitable)  # an Observable is one too
+    return _params(params, where, UNCALLED if is_called else "")
 
 
-def _params(params: object, where: str) -> Params | None:
+def _params(params: object, where: str, or_else: str = "") -> Params | None:
     if params is not None and not isinstance(params, Mapping):
         close_unawaited(cast("Any", params))
-        raise InvariantTypeError(f"{where} is {kind_of(params)}; give a mapping that JSON can carry, or None")
+        raise InvariantTypeError(f"{where} is {kind_of(params)}; give a mapping that JSON can carry, or None{or_else}")
     return cast("Params | None", params)
 
 
@@ -264,8 +286,8 @@ def _checked_word(name: str, value: object, choices: Any) -> Any:
     return value
 
 
-def _optional_seconds(name: str, value: Duration | None) -> float | None:
-    return None if value is None else to_seconds(name, value, may_be_zero=False)
+def _optional_seconds(name: str, value: Duration | None, or_else: str) -> float | None:
+    return None if value is None else to_seconds(name, value, may_be_zero=False, or_else=or_else)
 
 
 def _whole_number(name: str, value: object, or_else: str = "") -> int:

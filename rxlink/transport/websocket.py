@@ -16,10 +16,10 @@ A socket that nobody waits for any more is given up before it is open (there aft
 a new one at once, as does the first operation after all tries are used up. A loss is told once the server has begun the
 operations again, for which a ping goes behind them (there nothing is told, and nothing sent). Tries are counted anew
 only after a connection that has brought a result or has stood for 10 s (there after each acknowledgement, so that a
-server that acknowledges and closes is tried for ever), and a mutation that was under way is sent again once (there
-without end). A server that sends and takes nothing is given up (there never). ``WebSocketLink`` connects, waits and
-tries again by the same rules as ``GraphQLWsLink``, so that it reconnects by default, and waits for the acknowledgement
-before it sends operations.
+server that acknowledges and closes is tried for ever); waits stop growing at 64 s (there they double for ever), and a
+mutation that was under way is sent again once (there without end). A server that sends and takes nothing is given up
+(there never). ``WebSocketLink`` connects, waits and tries again by the same rules as ``GraphQLWsLink``, so that it
+reconnects by default, and waits for the acknowledgement before it sends operations.
 """
 
 from __future__ import annotations
@@ -200,9 +200,10 @@ class GraphQLWsLink(ApolloLink):
                 for at most ``keep_alive_timeout``, and what begins meanwhile waits; then the old one closes, and what
                 the server sends until the new one is there is lost. ``"keep"``: the old one stays as long as the server
                 lets it.
-            overlap: How long both sockets are heard in an overlap after the server has answered a ping on the new one:
-                for servers that begin a subscription later than they answer a ping. None for 0; with the older
-                protocol, which has no pings, for 1.
+            overlap: How long both sockets are heard in an overlap after the server has answered a ping on the new one,
+                and how long the link waits after a ping's answer before it tells of a gap: for servers that begin a
+                subscription later than they answer a ping. None for 0; with the older protocol, which has no pings,
+                for 1.
             dedup_key: Gets a result, of any operation, and returns what tells it from all others of its operation;
                 results with the key of one before are left out. It is asked in an overlap only. Where it returns None,
                 or raises, the result passes. None as the option lets all pass.
@@ -221,13 +222,15 @@ class GraphQLWsLink(ApolloLink):
             retry_attempts: How often in a row to connect anew without a connection that served, default 5; 0 never,
                 None without end.
             retry_wait: Gets the number of tries since the last connection, from 0, and returns how long to wait, or an
-                awaitable that waits. None: 2 to the power of that number, and 0.3 to 3 s at random.
+                awaitable that waits. None: 2 to the power of that number, at most 64 s, and 0.3 to 3 s more at
+                random.
             should_retry: Gets the error that ended the connection and tells whether to connect anew. None: except
                 after what would happen again. It is not asked about close codes that are fatal in any case.
             is_fatal_connection_problem: Gets the error too; true ends the operations with it.
             retry_mutations: Whether mutations that were under way are sent again on the next socket, once; False ends
                 them with the error: they may have run.
-            generate_id: Gets what is sent of an operation and returns its id; None makes a UUID.
+            generate_id: Gets what is sent of an operation and returns its id, which no other on the same socket had
+                lately: its last results may be on their way. None makes a UUID.
             missing_subprotocol: What to do with a server that does not say which protocol it speaks.
             max_msg_size: The largest message in bytes, default 4 MiB; 0 for any.
             print: Gets a document and the default printer, and returns GraphQL text. None prints each document once.

@@ -169,11 +169,32 @@ class TestConnecting:
                 await asyncio.sleep(10)
 
             (error,) = recorder.seen
-            assert f"the WebSocket at {server.url} was not opened: the server answered with status {status}" in str(
-                error
-            )
+            told = f"the WebSocket at {server.url} was not opened: the server answered with status {status}"
+            assert told == str(error)
             assert (status, "5", is_retried) == (error.status_code, error.headers["retry-after"], error.retryable)
             assert (3 if is_retried else 1) == len(server.handshakes)
+
+        test()
+
+    @both
+    def test_tells_what_is_wrong_with_an_upgrade(self, make: Make) -> None:
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            upgrade = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade\r\n"
+            writer.write(upgrade + b"Sec-WebSocket-Accept: wrong\r\n\r\n")
+            await reader.read()
+            writer.close()
+
+        @virtual
+        async def test() -> None:
+            async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+                port = server.sockets[0].getsockname()[1]
+                async with make(f"ws://127.0.0.1:{port}/", retry_attempts=0) as link:
+                    recorder = subscribed(execute(link, TICKS))
+                    await asyncio.sleep(0.01)
+
+            (error,) = recorder.seen
+            assert str(error).endswith("the server answered with status 101 (Invalid challenge response)")
 
         test()
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import reactivex
 
 from rxlink.auth.session import AuthSession
 from rxlink.auth.sessions import AuthSessions
@@ -98,11 +99,14 @@ class TestOptions:
             ({"on_non_lazy_error": 5}, "`on_non_lazy_error` of LINK is 5; give a function of (error), or None"),
             ({"on_non_lazy_error": later}, f"`on_non_lazy_error` of LINK is the coroutine function later; {PLAIN}"),
             ({"on_non_lazy_error": nothing}, f"`on_non_lazy_error` of LINK is nothing, {FUNCTION} (error), or None"),
-            ({"keep_alive": 0}, "`keep_alive` is 0; give more than 0 seconds"),
-            ({"keep_alive": "30"}, "`keep_alive` is '30'; give seconds or a timedelta"),
+            ({"keep_alive": 0}, "`keep_alive` is 0; give more than 0 seconds, or None for never"),
+            ({"keep_alive": "30"}, "`keep_alive` is '30'; give seconds or a timedelta, or None for never"),
             ({"keep_alive_timeout": 0}, "`keep_alive_timeout` is 0; give more than 0 seconds"),
             ({"keep_alive_timeout": None}, "`keep_alive_timeout` is None; give seconds or a timedelta"),
-            ({"connection_ack_wait_timeout": 0}, "`connection_ack_wait_timeout` is 0; give more than 0 seconds"),
+            (
+                {"connection_ack_wait_timeout": 0},
+                "`connection_ack_wait_timeout` is 0; give more than 0 seconds, or None for ever",
+            ),
             ({"connection_ack_wait_timeout": float("inf")}, "`connection_ack_wait_timeout` is inf; give more than 0"),
             ({"retry_attempts": -1}, "`retry_attempts` is -1; give 0 or more, or None for tries without end"),
             ({"retry_attempts": 1.5}, "`retry_attempts` is 1.5; give a whole number, or None for tries without end"),
@@ -146,9 +150,17 @@ class TestOptions:
 
     @both
     def test_that_are_coroutines_by_mistake_are_closed(self, make: Make) -> None:
-        with pytest.raises(InvariantTypeError, match=r"`connection_params` of .* is a coroutine; give a"):
+        with pytest.raises(InvariantTypeError) as caught:
             make(URL, connection_params=later())
         gc.collect()  # a warning "was never awaited" would fail the test
+
+        cure = f"{MAPPING}, or the function itself, without calling it: it is asked at each connect"
+        assert f"`connection_params` of {make.__name__} is a coroutine; {cure}" == str(caught.value)
+
+    @both
+    def test_that_are_observables_by_mistake_tell_of_the_function(self, make: Make) -> None:
+        with pytest.raises(InvariantTypeError, match=r"; give .*, or the function itself, without calling it: it is"):
+            make(URL, connection_params=reactivex.of({}))
 
     @both
     @pytest.mark.parametrize(
