@@ -94,7 +94,7 @@ class Vault:
                 owner.claim,
                 scheduler,
                 pauses=lambda: _for_long(self.permit),
-                settled=self.permit.give_back_soon,
+                settled=self._nothing_is_unsaved,
             )
         )
         self.loading: SingleFlight[None, tuple[StoredTokens | None]] = SingleFlight(
@@ -214,8 +214,13 @@ class Vault:
             self._give_back()
 
     def _give_back(self) -> None:
+        if not (self.is_saving or self._unsaved.is_pending):
+            self._nothing_is_unsaved()
+
+    def _nothing_is_unsaved(self) -> None:
+        """Let the others refresh, unless somebody signs in or out this moment, and that is still to be saved."""
         is_awaited = self._awaited_turn is not None and self._awaited_turn.awaited() is not None
-        if self.permit is not None and not (self.is_saving or self._unsaved.is_pending or is_awaited):
+        if self.permit is not None and not is_awaited:
             self.permit.give_back_soon()
 
     async def aclose(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from rxlink.errors import TokenStorageError
+from rxlink.errors import SessionEnded, TokenStorageError
 from rxlink.testing.faulty_storage import FaultyTokenStorage, StorageFault
 from rxlink.testing.virtual_time import VirtualTime, virtual
 from tests.auth.shared_bench import Fleet, Host
@@ -177,5 +177,29 @@ class TestASignOutAfterASignInThatCouldNotBeKept:
         await asyncio.sleep(3)
 
         assert ["A-carol"] * 2 == [await one.token(), await other.token()]
+        for host in (one, other):
+            await host.session.aclose()
+
+
+class TestALeaseThatASignOutWaitsWith:
+    @virtual
+    async def test_is_not_given_back_when_there_is_nothing_to_be_saved_of_the_refresh_any_more(
+        self, time: VirtualTime
+    ) -> None:
+        """P1: the refresh token is used up, and until the sign-out is kept the others would use it again."""
+        fleet = Fleet(time, 0)
+        ours = FaultyTokenStorage(fleet.memory)
+        one, other = Host(ours, fleet.issuer, time), Host(fleet.memory, fleet.issuer, time)
+        await asyncio.gather(one.token(), other.token())
+        ours.faults.add(StorageFault.hang(), on="replace", times=1)
+        refreshing = asyncio.create_task(one.session.refresh(force=True))
+        await asyncio.sleep(0.5)  # the issuer has answered
+        ours.faults.add(StorageFault.slow(2.0), on="any", times=1)
+        leaving = asyncio.create_task(one.session.clear())
+        outcomes = await asyncio.gather(refreshing, other.session.refresh(force=True), leaving, return_exceptions=True)
+
+        assert [] == fleet.issuer.reused
+        assert [SessionEnded, SessionEnded, None] == [type(outcome) if outcome else None for outcome in outcomes]
+        assert (None, None, None) == (await one.token(), await other.token(), await fleet.memory.load())
         for host in (one, other):
             await host.session.aclose()
