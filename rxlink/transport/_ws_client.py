@@ -254,12 +254,12 @@ class SocketClient:
         is_kept = self._sockets.current is None and not self._options.is_lazy
         if not (self.operations.waiting() or is_kept or self._is_outdated()):
             if self._sockets.current is None:
-                self._retrying.reset()
+                self._retrying.reset(keeps_refusal=bool(self._sockets.all()))
                 if not self.operations:  # else they end on an older one
                     self._announcer.stand(WebSocketState.IDLE)
             return
         try:
-            verdict = self._retrying.judge(socket, error)
+            verdict = self._retrying.judge(socket, error, self._sockets.current)
         except (Exception, asyncio.CancelledError, GeneratorExit) as failure:  # noqa: BLE001 - users' functions decide
             verdict, error = Verdict.FAIL, as_error(failure)
         if verdict is Verdict.FAIL:
@@ -274,7 +274,7 @@ class SocketClient:
     def _give_up(self, error: Exception) -> None:
         """End the operations that have no socket."""
         waiting, refusal = self.operations.waiting(), self._retrying.refusal
-        self._retrying.reset()
+        self._retrying.reset(keeps_refusal=bool(self._sockets.all()))
         if self._sockets.current is None:
             self._announcer.stand(WebSocketState.IDLE)
             if not self._options.is_lazy:

@@ -157,6 +157,7 @@ class Placement:
         operation.denial = answer
         leg.leave()
         if operation.coming is not None:
+            operation.has_left_early = True  # the newer socket may not have begun it yet
             operation.switch()
         else:
             operation.lose()

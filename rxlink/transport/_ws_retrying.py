@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
+from rxlink.auth.credential import Credential
 from rxlink.errors import OperationCancelled, SocketClosed
 from rxlink.transport._ws_closes import is_fatal
 from rxlink.transport._ws_options import WebSocketOptions
@@ -33,13 +34,14 @@ class Retrying:
         refusal: How the server has refused the token, as long as that is not known to be cured.
     """
 
-    __slots__ = ("_attempts", "_options", "_retries", "_tokens", "is_retry", "refusal")
+    __slots__ = ("_attempts", "_options", "_refused", "_retries", "_tokens", "is_retry", "refusal")
 
     def __init__(self, options: WebSocketOptions, tokens: SessionTokens | None) -> None:
         self._options = options
         self._tokens = tokens
         self._retries = 0
         self._attempts = 0
+        self._refused: Credential | None = None
         self.is_retry = False
         self.refusal: Exception | None = None
 
@@ -63,18 +65,26 @@ class Retrying:
         self.is_retry = True
         return retries
 
-    def reset(self) -> None:
-        """Forget all: nobody waits any more."""
+    def reset(self, *, keeps_refusal: bool = False) -> None:
+        """Forget all, for nobody waits; but a refusal still counts where another socket stands, which may be lost."""
         self.connected()
         self.served()
-        self.refusal = None
+        if not keeps_refusal:
+            self.refusal = None
 
-    def judge(self, socket: Socket, error: Exception) -> Verdict:
+    def judge(self, socket: Socket, error: Exception, current: Socket | None) -> Verdict:
         """Decide after a socket has closed, or could not be opened.
+
+        Args:
+            socket: Which.
+            error: Why.
+            current: On which operations begin, None for none.
 
         Raises:
             Exception: A user's function did.
         """
+        if current is not None and self._is_cured_on(current):
+            self.refusal = None
         if socket.age >= PROBATION:
             self.served()
         tokens, credential = self._tokens, socket.ticket.credential
@@ -88,12 +98,18 @@ class Retrying:
                 return self._judge_refusal(socket, error)
         return self._judge_loss(error)
 
+    def _is_cured_on(self, socket: Socket) -> bool:
+        """Tell whether a socket has stood for a while with a newer token than the one that was refused."""
+        credential, refused = socket.ticket.credential, self._refused
+        is_newer = credential is not None and (refused is None or credential.generation > refused.generation)
+        return is_newer and socket.age >= PROBATION
+
     def _judge_refusal(self, socket: Socket, error: Exception) -> Verdict:
         """A refused token is replaced once; nobody's, and a fresh one, is not (E91)."""
         tokens, credential = self._tokens, socket.ticket.credential
         if tokens is None or credential is None:
             return Verdict.FAIL
-        was_refused, self.refusal = self.refusal is not None, error
+        was_refused, self.refusal, self._refused = self.refusal is not None, error, credential
         if tokens.is_current(credential):
             tokens.refuse(credential)
             if was_refused:
