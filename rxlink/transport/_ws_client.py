@@ -28,6 +28,7 @@ from rxlink.transport._ws_events import (
 from rxlink.transport._ws_handover import Handover
 from rxlink.transport._ws_options import WebSocketOptions
 from rxlink.transport._ws_parting import Parting
+from rxlink.transport._ws_pings import PongHabits
 from rxlink.transport._ws_placement import Placement
 from rxlink.transport._ws_resumption import Resumption
 from rxlink.transport._ws_retrying import Retrying, Verdict
@@ -54,6 +55,7 @@ class SocketClient:
 
     Attributes:
         operations: What runs.
+        pong_habits: What is known of the server's pongs.
     """
 
     def __init__(
@@ -69,14 +71,16 @@ class SocketClient:
         self._tokens = tokens
         self._announcer = announcer
         self._loop = loop
-        self._retrying = Retrying(options, tokens)
+        self._retrying = Retrying(options, tokens, loop)
         self._sockets = Sockets(announcer)
+        self.pong_habits = PongHabits()
         self._resumption = Resumption(options, loop, announcer.tell)
         self.operations = Placement(options, tokens, self._sockets, self._retrying, self._resumption, self)
         self._opening_state = WebSocketState.CONNECTING
         self._rest_alarm = Alarm(loop)
         self._parting = Parting(loop, options.keep_alive_timeout, self._part)
         self._watch = TokenWatch(tokens, options.on_new_token, loop, self._tokens_changed)
+        self._next: tuple[Socket, Mapping[str, Any] | None] | None = None
         self._is_judging = False
         self._is_closed = False
 
@@ -123,7 +127,16 @@ class SocketClient:
         self._announcer.tell(WebSocketConnecting(self._retrying.is_retry))
 
     def on_ready(self, socket: Socket, payload: Mapping[str, Any] | None) -> None:
-        """Operations may be sent on a socket: it takes the place of the one before."""
+        """Operations may be sent on a socket: it takes the place of the one before, when that has the operations."""
+        handover = self._sockets.handover
+        if handover is not None and not handover.have_gone:
+            self._next = (socket, payload)
+            self.operations.place_waiting()
+            return
+        if handover is not None:
+            handover.finish()
+        if socket.is_over or socket is not self._sockets.opening:  # an observer has signed out, or closed the link
+            return
         older = self._sockets.promote(socket)
         was_retry = self._retrying.connected()
         self._announcer.stand(WebSocketState.CONNECTED)
@@ -157,6 +170,7 @@ class SocketClient:
             self._decide(socket, error)
         elif self._sockets.current is None:
             self._announcer.stand(self._opening_state)
+        self._go_on_with_next()
         self._close_unneeded()
 
     # -- tokens -------------------------------------------------------------------------------------------------------
@@ -188,7 +202,12 @@ class SocketClient:
     def _is_outdated(self) -> bool:
         """Tell whether the current socket should make place for one with newer tokens."""
         tokens, current = self._tokens, self._sockets.current
-        if tokens is None or current is None or self._options.on_new_token == KEEP:
+        if (
+            tokens is None
+            or current is None
+            or self._sockets.handover is not None
+            or self._options.on_new_token == KEEP
+        ):
             return False
         return not tokens.is_current(current.ticket.credential)
 
@@ -221,9 +240,16 @@ class SocketClient:
         self._sockets.handover = None
         if (event := handover.event()) is not None:
             self._announcer.tell(event)
+        self._go_on_with_next()
         self.rest_if_idle()
         if self._tokens is not None:
             self._tokens_changed()
+
+    def _go_on_with_next(self) -> None:
+        """Go on with a socket that was ready before the handover to the current one was done."""
+        if self._next is not None and self._sockets.handover is None:
+            (socket, payload), self._next = self._next, None
+            self.on_ready(socket, payload)
 
     # -- sockets ------------------------------------------------------------------------------------------------------
 
@@ -259,7 +285,7 @@ class SocketClient:
                     self._announcer.stand(WebSocketState.IDLE)
             return
         try:
-            verdict = self._retrying.judge(socket, error, self._sockets.current)
+            verdict = self._retrying.judge(socket, error)
         except (Exception, asyncio.CancelledError, GeneratorExit) as failure:  # noqa: BLE001 - users' functions decide
             verdict, error = Verdict.FAIL, as_error(failure)
         if verdict is Verdict.FAIL:

@@ -44,6 +44,7 @@ class Handover:
     __slots__ = (
         "_alarm",
         "_done",
+        "_first",
         "_options",
         "_question",
         "have_gone",
@@ -70,6 +71,7 @@ class Handover:
         self.may_have_gap = False
         self._options = options
         self._done = done
+        self._first = 0  # of those that may still run
         self._alarm = Alarm(loop)
         self._question: object = None
         self.have_gone = False
@@ -86,7 +88,9 @@ class Handover:
     @property
     def has_operations(self) -> bool:
         """Whether there are still some of those that go over."""
-        return any(not operation.is_over for operation in self.operations)
+        while self._first < len(self.operations) and self.operations[self._first].is_over:
+            self._first += 1
+        return self._first < len(self.operations)
 
     def event(self) -> Resubscribed | None:
         """Return what is to be told when it is over, None where nothing has gone over."""
@@ -151,7 +155,7 @@ class Handover:
         if self.is_over:  # a subscriber has closed the link
             return
         if self._options.dialect.has_pings:
-            self._ask(self.newer, self._settle, or_else=self._end)  # keys are kept where nothing is certain
+            self._ask(self.newer, self._begun, or_else=self._end)  # keys are kept where nothing is certain
         else:
             self._alarm.set(self._options.overlap, self._settle)
 
@@ -160,6 +164,13 @@ class Handover:
         for operation in self.operations:
             if operation.coming is not None:
                 operation.switch()
+
+    def _begun(self) -> None:
+        """The newer socket has the operations, or will have them soon."""
+        if self.may_have_gap and self._options.overlap:
+            self._alarm.set(self._options.overlap, self._settle)
+        else:
+            self._settle()
 
     def _settle(self) -> None:
         """Nothing can come on the newer socket any more that came on the older one."""

@@ -21,20 +21,21 @@ class Keys:
         operation: Whose they are.
     """
 
-    __slots__ = ("_key_of", "_operation", "_seen")
+    __slots__ = ("_key_of", "_older", "_operation", "_seen")
 
     def __init__(self, key_of: Callable[[FetchResult], Hashable] | None, operation: Operation) -> None:
         self._key_of = key_of
         self._operation = operation
         self._seen: set[Hashable] | None = None
+        self._older: set[Hashable] = set()
 
     def keep(self) -> None:
-        """Keep keys from now on, beside those that are kept."""
-        self._seen = set(self._seen or ())
+        """Keep keys from now on, beside those of the overlap before, if they are still kept."""
+        self._older, self._seen = self._seen or set(), set()
 
     def forget(self) -> None:
         """Keep none."""
-        self._seen = None
+        self._seen, self._older = None, set()
 
     def has(self, result: FetchResult, *, is_noted: bool) -> bool:
         """Tell whether a result with this key has come before; note the key of one that has not.
@@ -47,7 +48,7 @@ class Keys:
             key = self._key_of(result)
             if key is None:
                 return False
-            if key in self._seen:
+            if key in self._seen or key in self._older:
                 return True
             if is_noted:
                 self._seen.add(key)

@@ -66,6 +66,8 @@ class Opening:
 
     def masked(self, words: str) -> str:
         """Blot out of a server's words what was sent to it and may be secret."""
-        secrets = None if self._target is None else secrets_of(self._target)
+        secrets = [] if self._target is None else secrets_of(self._target)
+        if self._tokens is not None:
+            secrets += self._tokens.secrets()
         params: Any = json.loads(self.params or "null")
         return masked(words, params, self._options.headers, secrets)

@@ -170,8 +170,13 @@ class LiveOperation:
 
     @property
     def goes_on(self) -> bool:
-        """Whether it runs, or has come to its own end: not where it has failed, or its subscriber has left."""
-        return not self.is_over or self.completed_on is not None
+        """Whether it runs, or has come to its own end: not where it waits or has failed, or its subscriber has left."""
+        return self.completed_on is not None if self.is_over else not self.waits
+
+    @property
+    def waits(self) -> bool:
+        """Whether it has no socket."""
+        return self.leg is None
 
     @property
     def streams(self) -> bool:

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-__all__ = ["Pongs", "Questions"]
+__all__ = ["PongHabits", "Pongs", "Questions"]
 
 NUMBER: Final = "rxlink"
 """What the number of a ping is called in its payload."""
@@ -15,20 +15,37 @@ MOST_WAITING: Final = 100
 MOST_CHARACTERS: Final = 1024 * 1024
 
 
+class PongHabits:
+    """What is known of a server's pongs, from all sockets to it.
+
+    Attributes:
+        are_bare: Whether one without a number may be the answer to a question; not where the server was seen to say
+            the number, or to send such a pong without being asked.
+    """
+
+    __slots__ = ("are_bare",)
+
+    def __init__(self) -> None:
+        self.are_bare = True
+
+
 class Questions:
     """Pings that the server has not answered yet.
 
     What answers is a pong with the number of a ping. Many servers leave out what came with a ping, so that a pong with
-    nothing answers the oldest one; but not where the server was seen to say the number, or to send such a pong without
-    being asked. Until either was seen, one that nobody has asked for cannot be told apart.
+    nothing answers the oldest one, unless its habits are others. Until they are known, one that nobody has asked for
+    cannot be told apart.
+
+    Args:
+        habits: What is known of its pongs.
     """
 
-    __slots__ = ("_count", "_is_bare_enough", "_waiting")
+    __slots__ = ("_count", "_habits", "_waiting")
 
-    def __init__(self) -> None:
+    def __init__(self, habits: PongHabits) -> None:
         self._waiting: deque[tuple[int | None, Callable[[], None]]] = deque()
         self._count = 0
-        self._is_bare_enough = True
+        self._habits = habits
 
     def add(self, then: Callable[[], None]) -> Mapping[str, Any]:
         """Take note of a question; return what its ping carries."""
@@ -52,12 +69,12 @@ class Questions:
             number: Any = payload.get(NUMBER)
             if number is None or number not in numbers:
                 return 0
-            self._is_bare_enough = False  # it says the number where there is one
+            self._habits.are_bare = False  # it says the number where there is one
             return numbers.index(number) + 1
         if not numbers:
-            self._is_bare_enough = False  # it says so without being asked
+            self._habits.are_bare = False  # it says so without being asked
             return 0
-        return 1 if self._is_bare_enough or numbers[0] is None else 0
+        return 1 if self._habits.are_bare or numbers[0] is None else 0
 
 
 class Pongs:

@@ -109,15 +109,15 @@ class Placement:
     # -- where they run -----------------------------------------------------------------------------------------------
 
     def place_waiting(self) -> None:
-        """Run what waits on the current socket, and tell of what ran before."""
+        """Run what waits on the newest socket, and tell of what ran before."""
         waiting = self.waiting()
         again = [operation for operation in waiting if operation.was_sent]
         for operation in waiting:
             if not operation.is_over:
                 self._place(operation)
-        current = self._sockets.current
-        if current is not None:
-            self._resumption.begin([operation for operation in again if operation.runs_on(current)], current)
+        newest = self._sockets.newest
+        if newest is not None:
+            self._resumption.begin([operation for operation in again if operation.runs_on(newest)], newest)
 
     def lose(self, socket: Socket, error: Exception) -> None:
         """A socket is gone: what ran there waits for another one, or ends with the error."""
@@ -128,7 +128,7 @@ class Placement:
             if not operation.goes_again(retries_mutations=self._options.retries_mutations):
                 operation.fail(error, is_shared=True)
         self._resumption.leave(socket)
-        if self._sockets.current is not None:
+        if self._sockets.newest is not None:
             self.place_waiting()
 
     def part_with_logins_before(self, epoch: int) -> None:
@@ -174,21 +174,21 @@ class Placement:
         self._retrying.served()
 
     def _place(self, operation: LiveOperation) -> None:
-        """Run an operation on the current socket, or have one opened for it."""
-        current, tokens = self._sockets.current, self._tokens
+        """Run an operation on the newest socket, or have one opened for it."""
+        newest, tokens = self._sockets.newest, self._tokens
         if tokens is not None and operation.epoch not in {None, tokens.epoch}:
             self._part_with(operation)
-        elif current is None or not current.is_ready or not self._suits(current):
+        elif newest is None or not newest.is_ready or not self._suits(newest):
             self._owner.open()
-        elif current.ticket.epoch is not None and operation.epoch not in {None, current.ticket.epoch}:
+        elif newest.ticket.epoch is not None and operation.epoch not in {None, newest.ticket.epoch}:
             self._part_with(operation)
         else:
-            operation.epoch = current.ticket.epoch
+            operation.epoch = newest.ticket.epoch
             operation.denial = None
-            operation.ride(current)
+            operation.ride(newest)
 
     def _suits(self, socket: Socket) -> bool:
-        """Tell whether operations may begin on the current socket: not where its token was refused, say."""
+        """Tell whether operations may begin on the newest socket: not where its token was refused, say."""
         if self._tokens is None:
             return True
         if self._owner.is_parting:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from enum import Enum
 
-from rxlink.auth.credential import Credential
 from rxlink.errors import OperationCancelled, SocketClosed
 from rxlink.transport._ws_closes import is_fatal
 from rxlink.transport._ws_options import WebSocketOptions
@@ -31,19 +31,28 @@ class Retrying:
 
     Attributes:
         is_retry: Whether the socket that is being opened stands for one that was lost.
-        refusal: How the server has refused the token, as long as that is not known to be cured.
     """
 
-    __slots__ = ("_attempts", "_options", "_refused", "_retries", "_tokens", "is_retry", "refusal")
+    __slots__ = ("_accepted_at", "_attempts", "_loop", "_options", "_refusal", "_retries", "_tokens", "is_retry")
 
-    def __init__(self, options: WebSocketOptions, tokens: SessionTokens | None) -> None:
+    def __init__(
+        self, options: WebSocketOptions, tokens: SessionTokens | None, loop: asyncio.AbstractEventLoop
+    ) -> None:
         self._options = options
         self._tokens = tokens
+        self._loop = loop
         self._retries = 0
         self._attempts = 0
-        self._refused: Credential | None = None
+        self._refusal: Exception | None = None
+        self._accepted_at: float | None = None
         self.is_retry = False
-        self.refusal: Exception | None = None
+
+    @property
+    def refusal(self) -> Exception | None:
+        """How the server has refused the token, unless it has taken a newer one a while ago."""
+        if self._accepted_at is not None and self._loop.time() - self._accepted_at >= PROBATION:
+            self._refusal = None
+        return self._refusal
 
     def connected(self) -> bool:
         """Let waits begin anew; tell whether this was another try.
@@ -51,6 +60,8 @@ class Retrying:
         The attempts go on counting: a server that takes everybody in and closes then would never be given up.
         """
         was_retry, self.is_retry, self._retries = self.is_retry, False, 0
+        if self._accepted_at is None:
+            self._accepted_at = self._loop.time()
         return was_retry
 
     def served(self) -> None:
@@ -67,24 +78,17 @@ class Retrying:
 
     def reset(self, *, keeps_refusal: bool = False) -> None:
         """Forget all, for nobody waits; but a refusal still counts where another socket stands, which may be lost."""
-        self.connected()
+        self.is_retry, self._retries = False, 0
         self.served()
         if not keeps_refusal:
-            self.refusal = None
+            self._refusal = None
 
-    def judge(self, socket: Socket, error: Exception, current: Socket | None) -> Verdict:
+    def judge(self, socket: Socket, error: Exception) -> Verdict:
         """Decide after a socket has closed, or could not be opened.
-
-        Args:
-            socket: Which.
-            error: Why.
-            current: On which operations begin, None for none.
 
         Raises:
             Exception: A user's function did.
         """
-        if current is not None and self._is_cured_on(current):
-            self.refusal = None
         if socket.age >= PROBATION:
             self.served()
         tokens, credential = self._tokens, socket.ticket.credential
@@ -92,24 +96,18 @@ class Retrying:
             if isinstance(error, TokenRefused):
                 return Verdict.FAIL
             if credential is not None and socket.age and tokens.has_had_its_time(credential, socket.age):
-                self.refusal = None
+                self._refusal = None
                 tokens.accept(credential)
             if tokens.is_refusal(error):
                 return self._judge_refusal(socket, error)
         return self._judge_loss(error)
-
-    def _is_cured_on(self, socket: Socket) -> bool:
-        """Tell whether a socket has stood for a while with a newer token than the one that was refused."""
-        credential, refused = socket.ticket.credential, self._refused
-        is_newer = credential is not None and (refused is None or credential.generation > refused.generation)
-        return is_newer and socket.age >= PROBATION
 
     def _judge_refusal(self, socket: Socket, error: Exception) -> Verdict:
         """A refused token is replaced once; nobody's, and a fresh one, is not (E91)."""
         tokens, credential = self._tokens, socket.ticket.credential
         if tokens is None or credential is None:
             return Verdict.FAIL
-        was_refused, self.refusal, self._refused = self.refusal is not None, error, credential
+        was_refused, self._refusal, self._accepted_at = self.refusal is not None, error, None
         if tokens.is_current(credential):
             tokens.refuse(credential)
             if was_refused:

@@ -21,7 +21,7 @@ from rxlink.transport._ws_handshake import CLOSING_TIME, protocol_problem, trans
 from rxlink.transport._ws_opening import Opening
 from rxlink.transport._ws_options import WebSocketOptions
 from rxlink.transport._ws_outbox import Outbox
-from rxlink.transport._ws_pings import Questions
+from rxlink.transport._ws_pings import PongHabits, Questions
 from rxlink.transport._ws_protocol import Conversation
 from rxlink.transport._ws_silence import Silence
 from rxlink.transport._ws_tokens import Pass, SessionTokens
@@ -39,7 +39,13 @@ logger = logging.getLogger("rxlink.transport.websocket")  # the public module th
 
 
 class SocketOwner(Protocol):
-    """Who is told what becomes of a socket."""
+    """Who is told what becomes of a socket.
+
+    Attributes:
+        pong_habits: What is known of the server's pongs.
+    """
+
+    pong_habits: PongHabits
 
     def on_opening(self, socket: Socket, /) -> None:
         """It begins to connect; a wait before is over."""
@@ -87,7 +93,7 @@ class Socket:
         self._retries = retries
         self._loop = loop
         self._outbox = Outbox()
-        self._questions = Questions()
+        self._questions = Questions(owner.pong_habits)
         self._ack_alarm = Alarm(loop)
         self._silence = Silence(
             options.keep_alive,

@@ -25,7 +25,7 @@ class Sockets:
         announcer: Who is told when one is closed.
 
     Attributes:
-        current: On which operations begin; None for none.
+        current: Which operations go over to; None for none.
         opening: Which will take its place; None for none.
         handover: From an older one to the current one, as long as it lasts.
     """
@@ -45,10 +45,13 @@ class Sockets:
         named = (self.opening, self.current)
         return [*(socket for socket in named if socket is not None), *self._retiring]
 
+    @property
+    def newest(self) -> Socket | None:
+        """The newest one that is ready: the current one, or one that waits until a handover to that is done."""
+        return self.opening if self.opening is not None and self.opening.is_ready else self.current
+
     def promote(self, socket: Socket) -> Socket | None:
         """Make the one that was opening the current one; return which was it before."""
-        if self.handover is not None:
-            self.handover.finish()
         older, self.current, self.opening = self.current, socket, None
         if older is not None:
             self._retiring[older] = None

@@ -127,6 +127,11 @@ class SessionTokens:
             raise InvariantTypeError(f"`auth_params` returned {kind_of(params)}; let it return a mapping")
         return params  # pyright: ignore[reportUnknownVariableType] - of a user's function
 
+    def secrets(self) -> list[str]:
+        """Return what of the tokens in use must not be shown."""
+        tokens = self.keeper.tokens
+        return [] if tokens is None else [text for text in (tokens.access_token, tokens.refresh_token) if text]
+
     def check_way(self, target: Target) -> None:
         """Refuse a way on which others could read the token.
 

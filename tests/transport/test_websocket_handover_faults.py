@@ -36,17 +36,16 @@ async def test_where_the_older_socket_is_cut_the_newer_one_takes_over_at_once(ti
         for _ in range(2):
             await both.new.expect("ping")
         await began(both.new, "q")
-        await both.new.expect("ping")
         await both.tell(both.new, 3)
         told = []
-        for _ in range(3):
+        for _ in range(2):
             told.append(both.resubscribed())
             await both.new.send({"type": "pong"})
             await settle()
 
         assert ticks(1, 2, 3) == both.seen
-        assert [[], [], [("A", True, False)]] == told
-        assert [("A", True, False), ("q", True, False)] == both.resubscribed()
+        assert [[], []] == told
+        assert [("A", True, False)] == both.resubscribed()  # a query is answered, and misses nothing
         assert 2 == len(both.bench.server.handshakes)
 
 
@@ -205,11 +204,11 @@ async def test_an_older_socket_that_answers_no_ping_is_left_all_the_same(time: V
 
 
 @virtual
-async def test_a_token_that_changes_meanwhile_is_gone_over_to_too(time: VirtualTime) -> None:
+async def test_a_token_that_changes_meanwhile_is_gone_over_to_afterwards(time: VirtualTime) -> None:
     async with overlap(time) as both:
         await both.session.refresh(force=True)
         await settle()
-        assert 3 == len(both.bench.server.handshakes)
+        assert 2 == len(both.bench.server.handshakes)
 
         await both.finish()
         third, _ = await both.bench.accept("A")
@@ -221,23 +220,6 @@ async def test_a_token_that_changes_meanwhile_is_gone_over_to_too(time: VirtualT
         assert "A2" == token_of(third)
         assert ticks(1, 2) == both.seen
         assert (1000, "Normal Closure") == await both.new.closed()
-        assert [("A", False, True)] * 2 == both.resubscribed()
-
-
-@virtual
-async def test_it_is_so_at_once_where_an_overlap_lasts_longer_than_the_token(time: VirtualTime) -> None:
-    async with overlap(time, overlap=1000.0, dedup_key=by_tick) as both:
-        await both.answer(both.new)
-        await both.session.refresh(force=True)
-        await both.tell(both.new, 1, 2)
-        await both.tell(both.old, 1)
-        third, _ = await both.bench.accept("A")
-
-        assert (1000, "Normal Closure") == await both.old.closed()
-        await both.tell(both.new, 3)
-        assert ticks(1, 2, 3) == both.seen
-        assert [("A", True, False)] == both.resubscribed()  # it was not certain yet
-        assert "A2" == token_of(third)
 
 
 @virtual

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from rxlink.testing.virtual_time import VirtualTime, virtual
-from rxlink.transport._ws_pings import Questions
+from rxlink.transport._ws_pings import PongHabits, Questions
 from tests.transport.websocket_bench import settle, ticks
 from tests.transport.websocket_overlap import Overlap, overlap
 from tests.transport.websocket_server import Connection
@@ -17,7 +17,7 @@ class Asked:
 
     def __init__(self) -> None:
         self.answered: list[str] = []
-        self.questions = Questions()
+        self.questions = Questions(PongHabits())
         self.first = self.questions.add(lambda: self.answered.append("first"))
         self.questions.add_unnumbered()
         self.second = self.questions.add(lambda: self.answered.append("second"))
@@ -80,7 +80,7 @@ class TestAPong:
 
     def test_that_nobody_has_asked_for_shows_that_the_next_ones_prove_nothing(self) -> None:
         answered: list[str] = []
-        questions = Questions()
+        questions = Questions(PongHabits())
         questions.answer(None)
         number = questions.add(lambda: answered.append("it"))
 
@@ -120,13 +120,14 @@ async def test_one_that_nobody_asked_for_does_not_end_an_overlap(time: VirtualTi
 
 @virtual
 async def test_where_pongs_prove_nothing_an_overlap_ends_in_time_and_tells_of_a_gap(time: VirtualTime) -> None:
-    async with overlap(time, keep_alive_timeout=3.0) as both:
-        await both.old.send({"type": "pong"})
-        await both.answer(both.new)
-        await both.old.send({"type": "pong"})
+    async with overlap(time, keep_alive=None, keep_alive_timeout=3.0) as both:
+        await both.old.send({"type": "pong"})  # also of the newer socket it is known then
         await settle()
+        for connection in (both.new, both.old, both.new):
+            await connection.send({"type": "pong"})
+            await settle()
+        await asyncio.sleep(8.9)
         before = both.resubscribed()
-        await asyncio.sleep(3.0)
-        await both.answer(both.new)
+        await asyncio.sleep(0.2)
 
         assert [[], [("A", True, True)]] == [before, both.resubscribed()]

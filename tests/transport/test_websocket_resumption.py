@@ -10,8 +10,15 @@ from contextlib import asynccontextmanager
 from rxlink import WebSocketLink
 from rxlink.testing.virtual_time import VirtualTime, virtual
 from rxlink.transport.websocket import Resubscribed
-from tests.transport.websocket_bench import Bench, bench, settle
-from tests.transport.websocket_overlap import overlap
+from tests.auth.scripted import Issuer
+from tests.transport.websocket_bench import (
+    UNAUTHENTICATED,
+    Bench,
+    bench,
+    session_with,
+    settle,
+    token_of,
+)
 from tests.transport.websocket_server import Connection
 
 TIMEOUT = 7.0
@@ -130,17 +137,72 @@ async def test_those_that_were_left_or_have_failed_are_not() -> None:
 
 
 @virtual
-async def test_those_that_come_later_are_told_of_behind_a_ping_of_their_own(time: VirtualTime) -> None:
-    async with overlap(time, "q", keep_alive=None, keep_alive_timeout=TIMEOUT) as both:
-        await both.answer(both.new)
-        await both.answer(both.old)
-        both.old.abort()  # where the query ran
+async def test_a_late_answer_tells_it_once_more(time: VirtualTime) -> None:
+    async with resubscribed("A") as (link, connection, _):
+        await asyncio.sleep(TIMEOUT + 1)
+        before = told(link)
+        await connection.send({"type": "pong"})
         await settle()
-        await both.answer(both.new)
-        before = [name for name, has_gap, _ in both.resubscribed() if has_gap]
-        await both.answer(both.new)
 
-        assert [[], ["q"]] == [before, [name for name, has_gap, _ in both.resubscribed() if has_gap]]
+        assert [["A"], ["A", "A"]] == [before, told(link)]
+
+
+@virtual
+async def test_another_socket_that_is_lost_meanwhile_changes_nothing(time: VirtualTime) -> None:
+    async with (
+        session_with(Issuer(), time) as session,
+        bench(auth=session, retry_wait=lambda _: 1, keep_alive=None, keep_alive_timeout=60) as link,
+    ):
+        link.start("A")
+        first, _ = await link.accept("A")
+        first.abort()
+        second, _ = await link.accept("A")
+        await session.refresh(force=True)
+        third, _ = await link.accept("A")
+        third.abort()
+        await settle()
+        before = told(link)
+        await second.send({"type": "pong"})
+        await settle()
+
+        assert [[], ["A"]] == [before, told(link)]
+
+
+@virtual
+async def test_sockets_that_cannot_be_opened_do_not_put_it_off(time: VirtualTime) -> None:
+    async with (
+        session_with(Issuer(), time) as session,
+        bench(auth=session, retry_wait=lambda _: 0.5, overlap=3.0, retry_attempts=None, keep_alive=None) as link,
+    ):
+        link.start("A")
+        first, _ = await link.accept("A")
+        first.abort()
+        second, _ = await link.accept("A")
+        link.server.refusal = 503
+        await session.refresh(force=True)
+        await second.send({"type": "pong"})
+        await asyncio.sleep(3.1)
+
+        assert ["A"] == told(link)
+
+
+@virtual
+async def test_those_that_wait_for_a_token_are_told_of_when_they_have_begun(time: VirtualTime) -> None:
+    async with session_with(Issuer(), time) as session, bench(auth=session, retry_wait=at_once) as link:
+        link.start("A")
+        first, ids = await link.accept("A")
+        first.abort()
+        second, _ = await link.accept("A")
+        link.server.answers_pings = True
+        await second.send({"id": ids["A"], "type": "error", "payload": [UNAUTHENTICATED]})
+        await second.send({"type": "pong"})
+        await settle()
+        before = told(link)
+        third, _ = await link.accept("A")
+        await settle()
+
+        assert [[], ["A"]] == [before, told(link)]
+        assert "A1" == token_of(third)
 
 
 @virtual
