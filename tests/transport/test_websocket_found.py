@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import asyncio
 
-from rxlink import SocketClosed
+from rxlink import GraphQLRequest, Operation, SocketClosed, TokenSet
 from rxlink.testing.virtual_time import VirtualTime, virtual
+from rxlink.transport._ws_keys import Keys
 from tests.auth.scripted import Issuer
-from tests.transport.websocket_bench import UNAUTHENTICATED, Bench, bench, session_with, settle, ticks, token_of
-from tests.transport.websocket_overlap import overlap
+from tests.transport.websocket_bench import (
+    UNAUTHENTICATED,
+    Bench,
+    began,
+    bench,
+    session_with,
+    settle,
+    tick,
+    ticks,
+    token_of,
+)
+from tests.transport.websocket_overlap import by_tick, overlap
 
 
 @virtual
@@ -68,3 +79,82 @@ async def test_e91_a_refusal_while_an_older_socket_stands_counts_when_that_is_lo
 
         assert [4401] == [error.code for error in seen if isinstance(error, SocketClosed)]
         assert (4, 3) == (len(link.server.handshakes), issuer.issued)
+
+
+@virtual
+async def test_nor_after_sockets_that_were_left_in_time(time: VirtualTime) -> None:
+    async with session_with(Issuer(), time) as session, bench(auth=session) as link:
+        link.server.answers_pings = True
+        seen = link.start("A").seen
+        await _refuse(link)
+        await link.accept("A")
+        await asyncio.sleep(20)
+        await session.refresh(force=True)
+        second, ids = await link.accept("A")
+        await second.deliver(ids["A"], tick=1)
+        await asyncio.sleep(5)
+
+        await second.close(4401, "no")
+        third, _ = await link.accept("A")
+
+        assert ("A3", ticks(1)) == (token_of(third), seen)
+
+
+@virtual
+async def test_a_socket_that_is_ready_in_the_midst_of_a_handover_takes_what_is_new_and_waits(time: VirtualTime) -> None:
+    async with overlap(time, dedup_key=by_tick) as both:
+        other = both.bench.start("C")
+        await both.new.expect("ping")
+        both.ids |= await began(both.new, "C")
+        await both.new.send({"id": both.ids["C"], "type": "error", "payload": [UNAUTHENTICATED]})
+        third, _ = await both.bench.accept("C")
+        await both.tell(third, 1, name="C")
+        before = (both.resubscribed(), both.old.is_closed, third.kinds.count("subscribe"))
+        await both.tell(both.new, 2, 3)
+        await both.tell(both.old, 1)
+        await both.new.send({"type": "pong"})
+        await both.answer(both.old)
+        await both.answer(both.new)
+
+        assert ([], False, 1) == before
+        assert (ticks(1, 2, 3), ticks(1)) == (both.seen, other.seen)
+        assert [("A", False, False)] == both.resubscribed()
+        assert 2 == third.kinds.count("subscribe")
+
+
+@virtual
+async def test_where_the_older_socket_is_lost_the_overlap_is_waited_for_all_the_same(time: VirtualTime) -> None:
+    async with overlap(time, overlap=3.0) as both:
+        both.old.abort()
+        await settle()
+        await both.new.send({"type": "pong"})
+        await both.new.send({"type": "pong"})
+        await asyncio.sleep(2.9)
+        before = both.resubscribed()
+        await asyncio.sleep(0.2)
+
+        assert [[], [("A", True, True)]] == [before, both.resubscribed()]
+
+
+def test_keys_are_kept_for_two_overlaps() -> None:
+    keys = Keys(by_tick, Operation(GraphQLRequest("subscription A { tick }")))
+    keys.keep()
+    keys.has(tick(1), is_noted=True)
+    kept = []
+    for _ in range(3):
+        keys.keep()
+        kept.append(keys.has(tick(1), is_noted=False))
+
+    assert [True, False, False] == kept
+
+
+@virtual
+async def test_p7_the_reason_of_a_close_is_masked_with_the_token_in_use_too(time: VirtualTime) -> None:
+    async with session_with(Issuer(), time, token="first-secret") as session, bench(auth=session) as link:
+        seen = link.start("A").seen
+        connection, _ = await link.accept("A")
+        await session.set_tokens(TokenSet("second-secret", refresh_token="third-secret"))
+        await connection.close(1011, "not first-secret but second-secret, third-secret")
+        await settle()
+
+    assert "secret" not in repr(link.events) + repr(seen)
