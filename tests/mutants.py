@@ -139,6 +139,7 @@ ALSO = {
     "transport/_ws_silence": SOCKETS,
     "transport/_ws_socket": SOCKETS,
     "transport/_ws_sockets": SOCKETS,
+    "transport/_ws_succession": SOCKETS,
     "transport/_ws_token_watch": SOCKETS,
     "transport/_ws_tokens": SOCKETS,
 }

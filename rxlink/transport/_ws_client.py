@@ -16,7 +16,7 @@ from typing import Any
 from rxlink.errors import ClientClosed, SocketClosed
 from rxlink.transport._sessions import Sessions
 from rxlink.transport._ws_alarm import Alarm
-from rxlink.transport._ws_closes import CLIENT_RESTART, NORMAL, as_error
+from rxlink.transport._ws_closes import NORMAL, as_error
 from rxlink.transport._ws_events import (
     Announcer,
     WebSocketClosed,
@@ -27,20 +27,16 @@ from rxlink.transport._ws_events import (
 )
 from rxlink.transport._ws_handover import Handover
 from rxlink.transport._ws_options import WebSocketOptions
-from rxlink.transport._ws_parting import Parting
 from rxlink.transport._ws_pings import PongHabits
 from rxlink.transport._ws_placement import Placement
 from rxlink.transport._ws_resumption import Resumption
 from rxlink.transport._ws_retrying import Retrying, Verdict
 from rxlink.transport._ws_socket import Socket
 from rxlink.transport._ws_sockets import Sockets
-from rxlink.transport._ws_token_watch import KEEP, TokenWatch
+from rxlink.transport._ws_succession import Succession
 from rxlink.transport._ws_tokens import SessionTokens, TokenRefused
 
 __all__ = ["SocketClient"]
-
-RECONNECT = "reconnect"
-"""The policy for a new token with which the older socket closes before the newer one opens."""
 
 
 class SocketClient:
@@ -54,6 +50,7 @@ class SocketClient:
         loop: The event loop.
 
     Attributes:
+        is_closed: Whether the link was closed.
         operations: What runs.
         pong_habits: What is known of the server's pongs.
     """
@@ -78,30 +75,29 @@ class SocketClient:
         self.operations = Placement(options, tokens, self._sockets, self._retrying, self._resumption, self)
         self._opening_state = WebSocketState.CONNECTING
         self._rest_alarm = Alarm(loop)
-        self._parting = Parting(loop, options.keep_alive_timeout, self._part)
-        self._watch = TokenWatch(tokens, options.on_new_token, loop, self._tokens_changed)
+        self._succession = Succession(options, tokens, self._sockets, self.operations, loop, self)
         self._next: tuple[Socket, Mapping[str, Any] | None] | None = None
         self._is_judging = False
-        self._is_closed = False
+        self.is_closed = False
 
     # -- for operations -----------------------------------------------------------------------------------------------
 
     @property
     def is_parting(self) -> bool:
         """Whether the current socket will close as soon as it owes no answers."""
-        return self._parting.is_under_way
+        return self._succession.is_parting
 
     def wake(self) -> None:
         """Have a socket open, or opened."""
         self._rest_alarm.stop()
-        self._watch.begin()
+        self._succession.begin()
         if self._sockets.current is None:
             self.open()
 
     def open(self, retries: int | None = None) -> None:
         """Have a socket opened, unless one is: now, or after the wait for so many tries."""
         sockets = self._sockets
-        if sockets.opening is None and not (self._is_closed or self._is_judging or self.is_parting):
+        if sockets.opening is None and not (self.is_closed or self._is_judging or self.is_parting):
             self._opening_state = WebSocketState.CONNECTING if retries is None else WebSocketState.RETRYING
             sockets.opening = Socket(self._options, self._sessions, self._tokens, self, retries, self._loop)
         if sockets.opening is not None and sockets.current is None:
@@ -110,8 +106,8 @@ class SocketClient:
     def rest_if_idle(self) -> None:
         """Close the sockets that nobody needs, the last one after the time that was asked for."""
         self._close_unneeded()
-        self._part_if_answered()
-        if self.operations or not self._options.is_lazy or self._is_closed or self._rest_alarm.is_set:
+        self._succession.part_if_answered()
+        if self.operations or not self._options.is_lazy or self.is_closed or self._rest_alarm.is_set:
             return
         # Not at once: whoever has waited for the last result may go on with the next operation.
         is_lost = self._sockets.current is None and self._retrying.is_retry
@@ -148,9 +144,8 @@ class SocketClient:
             self._sockets.handover = Handover(older, socket, moving, self._options, self._loop, self._handed_over)
             self._sockets.handover.begin()
         self.operations.place_waiting()
-        self._look_ahead()
-        if self._tokens is not None:
-            self._tokens_changed()
+        self._succession.look_ahead()
+        self._succession.look()
         self.rest_if_idle()
 
     def on_closed(self, socket: Socket, error: Exception) -> None:
@@ -164,7 +159,7 @@ class SocketClient:
             self.operations.lose(socket, error)
         finally:
             self._is_judging = False
-        if self._is_closed:
+        if self.is_closed:
             return
         if self._sockets.opening is None and not self.is_parting:
             self._decide(socket, error)
@@ -173,67 +168,7 @@ class SocketClient:
         self._go_on_with_next()
         self._close_unneeded()
 
-    # -- tokens -------------------------------------------------------------------------------------------------------
-
-    def _tokens_changed(self) -> None:
-        """Go over to the newer token, or part with the login before."""
-        tokens = self._tokens
-        if tokens is None or self._is_closed or self._loop.is_closed() or (epoch := tokens.epoch) is None:
-            return
-        self.operations.part_with_logins_before(epoch)
-        for socket in [socket for socket in self._sockets.all() if socket.ticket.epoch not in {None, epoch}]:
-            self._close(socket)
-        current = self._sockets.current
-        if current is None:
-            if self.operations or not self._options.is_lazy:
-                self.open()
-        elif self._is_outdated():
-            self._move(current)
-        self._look_ahead()
-
-    def _look_ahead(self) -> None:
-        """Look at the tokens when they are due, as long as a socket lives on them."""
-        if self._sockets.current is not None:
-            self._watch.look_ahead()
-        else:
-            self._watch.look_away()
-            self._parting.stop()
-
-    def _is_outdated(self) -> bool:
-        """Tell whether the current socket should make place for one with newer tokens."""
-        tokens, current = self._tokens, self._sockets.current
-        if (
-            tokens is None
-            or current is None
-            or self._sockets.handover is not None
-            or self._options.on_new_token == KEEP
-        ):
-            return False
-        return not tokens.is_current(current.ticket.credential)
-
-    def _move(self, older: Socket) -> None:
-        """Open a socket with the token that is in use now, in the place of the one that there is."""
-        if self._options.on_new_token != RECONNECT or self._sockets.opening is not None:
-            self.open()
-        elif not self.operations.owes_answers(older):
-            self._part()
-        else:
-            self._parting.begin()
-
-    def _part_if_answered(self) -> None:
-        """Go over to another socket when the current one has answered what it should answer first."""
-        is_kept = bool(self.operations) or not self._options.is_lazy  # else it closes soon anyway
-        current = self._sockets.current
-        if is_kept and self.is_parting and current is not None and not self.operations.owes_answers(current):
-            self._parting.end()
-
-    def _part(self) -> None:
-        """Close the current socket before there is another one."""
-        older = self._sockets.current
-        if older is not None:
-            self._close(older, CLIENT_RESTART, "Client Restart")
-            self.operations.lose(older, SocketClosed(CLIENT_RESTART, "Client Restart", retryable=True))
-            self.open()
+    # -- from one to the next -----------------------------------------------------------------------------------------
 
     def _handed_over(self, handover: Handover) -> None:
         """What could go over to the newer socket has done so."""
@@ -242,8 +177,7 @@ class SocketClient:
             self._announcer.tell(event)
         self._go_on_with_next()
         self.rest_if_idle()
-        if self._tokens is not None:
-            self._tokens_changed()
+        self._succession.look()
 
     def _go_on_with_next(self) -> None:
         """Go on with a socket that was ready before the handover to the current one was done."""
@@ -258,18 +192,21 @@ class SocketClient:
         failed = self._sockets.part_with(socket)
         if failed is not None:
             self._resumption.may_repeat |= failed.have_gone  # of that overlap nothing was told yet
-        self._look_ahead()
+        self._succession.look_ahead()
 
     def _close_unneeded(self) -> None:
         """Close the older sockets on which nothing is under way any more."""
         for socket in self._sockets.unneeded():
-            self._close(socket)
+            self.close_normally(socket)
 
-    def _close(self, socket: Socket, code: int = NORMAL, reason: str = "Normal Closure") -> None:
+    def close_normally(self, socket: Socket) -> None:
         """Close a socket that nobody needs."""
+        self.close(socket, NORMAL, "Normal Closure")
+
+    def close(self, socket: Socket, code: int, reason: str) -> None:
+        """Close a socket."""
         if socket is self._sockets.current:
-            self._watch.look_away()
-            self._parting.stop()
+            self._succession.look_away()
         self._sockets.close(socket, code, reason)
         self._resumption.leave(socket)
 
@@ -278,7 +215,7 @@ class SocketClient:
     def _decide(self, socket: Socket, error: Exception) -> None:
         """After a socket is gone: open another one, now or later, or tell those who wait."""
         is_kept = self._sockets.current is None and not self._options.is_lazy
-        if not (self.operations.waiting() or is_kept or self._is_outdated()):
+        if not (self.operations.waiting() or is_kept or self._succession.is_outdated()):
             if self._sockets.current is None:
                 self._retrying.reset(keeps_refusal=bool(self._sockets.all()))
                 if not self.operations:  # else they end on an older one
@@ -313,7 +250,7 @@ class SocketClient:
 
     async def aclose(self) -> None:
         """Close all; operations get ``ClientClosed``."""
-        self._is_closed = True
+        self.is_closed = True
         for operation in self.operations.all():
             operation.fail(ClientClosed(self._options.link))
         self._rest()
@@ -321,11 +258,11 @@ class SocketClient:
 
     def _rest(self) -> None:
         self._rest_alarm.stop()
-        if self.operations and not self._is_closed:
+        if self.operations and not self.is_closed:
             return
-        self._watch.end()
+        self._succession.end()
         self._retrying.reset()
         for socket in self._sockets.all():
-            self._close(socket)
+            self.close_normally(socket)
         if self._sockets.current is None and self._sockets.opening is None:  # else an observer has begun an operation
             self._announcer.stand(WebSocketState.IDLE)

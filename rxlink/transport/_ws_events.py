@@ -84,7 +84,9 @@ class WebSocketRetrying(WebSocketEvent):
 
 @dataclass(frozen=True, slots=True)
 class Resubscribed(WebSocketEvent):
-    """Operations go on, on another socket, where the server has begun them: who asks now misses nothing later.
+    """Subscriptions go on, on another socket, where the server has begun them: who asks now misses nothing later.
+
+    A server that does not answer in time whether it has begun them is not waited for; when it does, it is told again.
 
     Attributes:
         operations: Which; some may have come to their own end by now.

@@ -42,7 +42,7 @@ class WebSocketPromises(Ways):
         served = {op.name for peer in peers for op in peer.for_client.values()}
         # One that is stalled has not heard yet what began there.
         is_stalled = any(peer.is_stalled for peer in peers)
-        is_awaited = client._sockets.opening or client._parting.is_under_way or is_stalled
+        is_awaited = client._sockets.opening or client.is_parting or is_stalled
         for op in world.running:
             assert is_awaited or op.name in served, f"P2: {op.name} is nowhere"
             may_wait = op.name in served or is_stalled or world.life is not None

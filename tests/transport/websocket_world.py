@@ -251,7 +251,7 @@ class World:
         """Tell whether operations may be sent on a socket: nothing has gone wrong there, and its token is in use."""
         is_well = peer.is_open and peer.is_acknowledged and not peer.is_disturbed
         is_in_use = peer.token == self.token and f"r{self.token[1:]}" not in self.presented
-        return is_well and is_in_use and peer.token not in self.doubted and not self.client._parting.is_under_way
+        return is_well and is_in_use and peer.token not in self.doubted and not self.client.is_parting
 
     @property
     def token(self) -> str:
