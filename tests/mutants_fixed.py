@@ -372,8 +372,8 @@ MUTANTS: tuple[Fixed, ...] = (
     ),
     Fixed(
         "transport/websocket",
-        "        if not self._options.is_lazy and not self._is_closed:",
-        "        if self._options.is_lazy and not self._is_closed:",
+        "        if not self._options.is_lazy and not self._connections.is_closed:",
+        "        if self._options.is_lazy and not self._connections.is_closed:",
         "transport/test_websocket.py::TestAnEagerSocket::test_opens_by_itself_and_stays",
     ),
     Fixed(
