@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from rxlink.errors import SessionEnded, TokenStorageError
 from rxlink.testing.faulty_storage import FaultyTokenStorage, StorageFault
@@ -136,49 +139,55 @@ class TestASaveThatFailsDuringTheClosing:
         assert [] == wrong_of(happenings, hosts=1)
 
 
+@dataclass
+class Unkept:
+    """Somebody has signed in and out in one process, whose storage hangs; another shares it."""
+
+    fleet: Fleet
+    one: Host
+    other: Host
+    calls: list[asyncio.Task[None]]
+
+    async def tokens(self) -> list[str | None]:
+        return [await self.one.token(), await self.other.token()]
+
+
+@asynccontextmanager
+async def signed_in_and_out(time: VirtualTime) -> AsyncIterator[Unkept]:
+    fleet = Fleet(time, 0)
+    ours = FaultyTokenStorage(fleet.memory)
+    one, other = Host(ours, fleet.issuer, time), Host(fleet.memory, fleet.issuer, time)
+    await asyncio.gather(one.token(), other.token())
+    ours.faults.add(StorageFault.hang(), on="read", times=1)
+    signing_in = one.session.set_tokens(fleet.issuer.sign_in("bob"))
+    calls = [asyncio.create_task(call) for call in (signing_in, one.session.clear())]
+    await asyncio.sleep(0.1)
+    yield Unkept(fleet, one, other, calls)
+    for host in (one, other):
+        await host.session.aclose()
+
+
 class TestASignOutAfterASignInThatCouldNotBeKept:
     @virtual
     async def test_ends_the_login_that_is_kept(self, time: VirtualTime) -> None:
         """P8: it is meant for what was there before the sign-in, also where that was refreshed meanwhile."""
-        fleet = Fleet(time, 0)
-        ours = FaultyTokenStorage(fleet.memory)
-        one, other = Host(ours, fleet.issuer, time), Host(fleet.memory, fleet.issuer, time)
-        await asyncio.gather(one.token(), other.token())
-        ours.faults.add(StorageFault.hang(), on="read", times=1)
-        calls = [
-            asyncio.create_task(call)
-            for call in (one.session.set_tokens(fleet.issuer.sign_in("bob")), one.session.clear())
-        ]
-        await asyncio.sleep(0.1)
-        await other.session.refresh(force=True)
-        outcomes = await asyncio.gather(*calls, return_exceptions=True)
-        await asyncio.sleep(3)
+        async with signed_in_and_out(time) as it:
+            await it.other.session.refresh(force=True)
+            outcomes = await asyncio.gather(*it.calls, return_exceptions=True)
+            await asyncio.sleep(3)
 
-        assert [TokenStorageError] * 2 == [type(outcome) for outcome in outcomes]
-        assert (None, None, None) == (await one.token(), await other.token(), await fleet.memory.load())
-        for host in (one, other):
-            await host.session.aclose()
+            assert [TokenStorageError] * 2 == [type(outcome) for outcome in outcomes]
+            assert ([None, None], None) == (await it.tokens(), await it.fleet.memory.load())
 
     @virtual
     async def test_leaves_a_login_alone_that_has_come_since(self, time: VirtualTime) -> None:
         """P8: who was told that it was not kept goes on with what is."""
-        fleet = Fleet(time, 0)
-        ours = FaultyTokenStorage(fleet.memory)
-        one, other = Host(ours, fleet.issuer, time), Host(fleet.memory, fleet.issuer, time)
-        await asyncio.gather(one.token(), other.token())
-        ours.faults.add(StorageFault.hang(), on="read", times=1)
-        calls = [
-            asyncio.create_task(call)
-            for call in (one.session.set_tokens(fleet.issuer.sign_in("bob")), one.session.clear())
-        ]
-        await asyncio.sleep(0.1)
-        await other.session.set_tokens(fleet.issuer.sign_in("carol"))
-        await asyncio.gather(*calls, return_exceptions=True)
-        await asyncio.sleep(3)
+        async with signed_in_and_out(time) as it:
+            await it.other.session.set_tokens(it.fleet.issuer.sign_in("carol"))
+            await asyncio.gather(*it.calls, return_exceptions=True)
+            await asyncio.sleep(3)
 
-        assert ["A-carol"] * 2 == [await one.token(), await other.token()]
-        for host in (one, other):
-            await host.session.aclose()
+            assert ["A-carol"] * 2 == await it.tokens()
 
 
 class TestALeaseThatASignOutWaitsWith:
