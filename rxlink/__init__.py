@@ -47,7 +47,7 @@ from rxlink.core.documents import OperationType
 from rxlink.core.link import ApolloLink
 from rxlink.core.observables import from_error, from_future
 from rxlink.core.operation import GraphQLRequest, Operation
-from rxlink.core.result import FetchResult
+from rxlink.core.result import FetchResult, IncrementalResult
 from rxlink.errors import (
     AbortError,
     AuthError,
@@ -73,6 +73,8 @@ from rxlink.errors import (
     TokenStorageError,
     UploadError,
 )
+from rxlink.incremental.defer20220824 import Defer20220824Handler
+from rxlink.incremental.graphql17_alpha9 import GraphQL17Alpha9Handler
 from rxlink.links.batch import BatchHandler, BatchKey, BatchLink
 from rxlink.links.client_awareness import (
     ClientAwarenessLink,
@@ -90,6 +92,7 @@ from rxlink.transport.batch_http import BatchHttpLink
 from rxlink.transport.http import HttpLink
 from rxlink.transport.oauth2 import oauth2_refresh
 from rxlink.transport.schema import SchemaLink
+from rxlink.transport.sse import SseEvent, SseLink, SseResumed, SseRetrying
 from rxlink.transport.upload import Upload, has_files
 from rxlink.transport.websocket import (
     GraphQLWsLink,
@@ -131,6 +134,7 @@ __all__ = [
     "CombinedProtocolErrors",
     "CoolDownOptions",
     "DedupLink",
+    "Defer20220824Handler",
     "DelayOptions",
     "Ended",
     "EnhancedClientAwarenessOptions",
@@ -139,9 +143,11 @@ __all__ = [
     "ErrorResponse",
     "FetchResult",
     "FileTokenStorage",
+    "GraphQL17Alpha9Handler",
     "GraphQLRequest",
     "GraphQLWsLink",
     "HttpLink",
+    "IncrementalResult",
     "InvalidStoredTokens",
     "InvariantError",
     "InvariantTypeError",
@@ -180,6 +186,10 @@ __all__ = [
     "SharedTokenStorage",
     "SignedInAgain",
     "SocketClosed",
+    "SseEvent",
+    "SseLink",
+    "SseResumed",
+    "SseRetrying",
     "StoredTokens",
     "TokenLease",
     "TokenRefreshError",

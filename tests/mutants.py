@@ -47,7 +47,14 @@ SHARED = (
 )
 SESSION = ("auth/test_session*.py", "auth/test_vault.py", STORIES)
 SOCKETS = ("transport/test_ws*.py", "transport/test_websocket*.py")
+STREAMS = ("transport/test_streams*.py",)
+EVENTS = ("transport/test_sse*.py",)
 ALSO = {
+    "incremental/defer20220824": STREAMS,
+    "incremental/detecting": STREAMS,
+    "incremental/graphql17_alpha9": STREAMS,
+    "incremental/handlers": STREAMS,
+    "incremental/merging": STREAMS,
     "auth/adoption": SHARED,
     "auth/announcer": ("auth/test_session*.py", "auth/test_refresher.py", "auth/test_signals.py"),
     "auth/attempts": ("auth/test_link*.py", STORIES),
@@ -96,8 +103,10 @@ ALSO = {
     "transport/_batched": ("transport/test_batch_http.py",),
     "transport/_body": ("transport/test_fetch_options.py", "test_function_options.py", *UPLOADS),
     "transport/_execution": ("transport/test_schema*.py",),
+    "transport/_incremental": ("transport/test_schema_incremental*.py",),
     "transport/_files": UPLOADS,
     "transport/_guarding": ("transport/test_origins.py", "transport/test_redirected_tokens.py"),
+    "transport/_http_request": ("transport/test_request*.py", "transport/test_batch_http.py"),
     "transport/_headers": ("transport/test_request.py", "transport/test_http.py", "transport/test_secrets.py"),
     "transport/_multipart": UPLOADS,
     "transport/_request": (
@@ -113,6 +122,18 @@ ALSO = {
         "transport/test_secrets.py",
         *UPLOADS,
     ),
+    "transport/_json_end": ("transport/test_multipart_parts*.py",),
+    "transport/_multipart_answer": STREAMS,
+    "transport/_pieces": STREAMS,
+    "transport/_streaming": STREAMS,
+    "transport/_retry_wait": ("transport/test_sse.py", "transport/test_websocket_options.py"),
+    "transport/_sse_answer": EVENTS,
+    "transport/_sse_auth": EVENTS,
+    "transport/_sse_connection": EVENTS,
+    "transport/_sse_events": EVENTS,
+    "transport/_sse_operation": EVENTS,
+    "transport/_sse_sharing": EVENTS,
+    "transport/_streamed": ("transport/test_schema_incremental*.py",),
     "transport/_sessions": ("transport/test_request.py",),
     "transport/_token_requests": ("transport/test_oauth2*.py",),
     "transport/_uri": ("transport/test_request.py", "transport/test_http.py", "transport/test_secrets.py"),

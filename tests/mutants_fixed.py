@@ -305,10 +305,52 @@ MUTANTS: tuple[Fixed, ...] = (
         "transport/test_request.py::TestHeaders::test_start_from_apollos",
     ),
     Fixed(
+        "transport/_json_end",
+        r"""piece.replace(b"\\\\", b"").replace(b'\\"', b"")""",
+        r"""piece.replace(b'\\"', b"").replace(b"\\\\", b"")""",
+        "transport/test_multipart_parts.py::TestAtOnce::test_a_json_object_comes_with_its_last_bracket",
+    ),
+    Fixed(
+        "transport/_json_end",
+        "piece[: len(piece) - backslashes % 2]",
+        "piece",
+        "transport/test_multipart_parts.py::TestAtOnce::test_a_long_object_is_followed_in_steps_that_part_no_escape",
+    ),
+    Fixed(
         "transport/_multipart",
         "if not part.is_replayable:",
         "if part.is_replayable:",
         "transport/test_uploads_again.py::TestAfterARefresh::test_what_can_be_read_again_is_sent_whole",
+    ),
+    Fixed(
+        "transport/_multipart_parts",
+        "self._begin, self._searched = end, max(end, self._searched)",
+        "self._begin, self._searched = end, len(self._buffer)",
+        "transport/test_multipart_parts.py::TestAtOnce::test_a_delimiter_may_have_begun_with_the_object",
+    ),
+    Fixed(
+        "transport/_multipart_parts",
+        "self._begin = max(begin, end - 1)",
+        "self._begin = end",
+        "transport/test_multipart_parts.py::TestBroken::test_a_body_is_refused_with_the_place_and_nothing_of_it",
+    ),
+    Fixed(
+        "transport/_multipart_parts",
+        "is_last = end == len(self._buffer)",
+        "is_last = True",
+        "transport/test_multipart_parts.py::TestBroken::test_a_body_is_refused_with_the_place_and_nothing_of_it",
+    ),
+    Fixed(
+        "transport/_sse_parser",
+        r'self._is_after_cr = chunk.endswith(b"\r")',
+        "pass",
+        "transport/test_sse_parser.py::TestAtOnce::test_a_carriage_return_alone_ends_a_line",
+    ),
+    Fixed(
+        "transport/_sse_parser",
+        "        self.last_id = self._next_id\n        event",
+        "        event",
+        "transport/test_sse_parser.py::TestIds::test_are_the_parsers_when_their_event_has_ended",
     ),
     Fixed(
         "transport/_body",
@@ -335,12 +377,6 @@ MUTANTS: tuple[Fixed, ...] = (
         "transport/test_http.py::TestClosing",
     ),
     Fixed(
-        "transport/http",
-        "if operation.operation_type is OperationType.SUBSCRIPTION:",
-        "if operation.operation_type is not OperationType.SUBSCRIPTION:",
-        "transport/test_http.py::TestOneOperation",
-    ),
-    Fixed(
         "transport/oauth2",
         'if url.scheme == "http" and not is_insecure_allowed',
         'if url.scheme == "http" and is_insecure_allowed',
@@ -360,9 +396,45 @@ MUTANTS: tuple[Fixed, ...] = (
     ),
     Fixed(
         "transport/schema",
+        "is_divided = HAS_PIECES and document_of",
+        "is_divided = HAS_PIECES or document_of",
+        "transport/test_schema.py::TestErrors::test_of_graphql_core_itself_are_the_operations",
+    ),
+    Fixed(
+        "transport/_streamed",
+        "if not self._is_ending and not task.cancelling():",
+        "if not self._is_ending and task.cancelling():",
+        "transport/test_schema_incremental_streams.py::test_a_generator_that_is_cut_runs_to_its_own_end_in_its_task",
+    ),
+    Fixed(
+        "transport/_incremental",
+        "root.release()",
+        "pass",
+        "transport/test_schema_incremental.py::TestPieces::test_a_link_above_may_send_again_where_it_hears_of_the_end",
+    ),
+    Fixed(
+        "transport/schema",
         "        if callable(context):\n            try:",
         "        if not callable(context):\n            try:",
         "transport/test_schema.py::TestContext::test_is_made_for_each_attempt",
+    ),
+    Fixed(
+        "transport/sse",
+        "        if operation.was_lost:",
+        "        if not operation.was_lost:",
+        "transport/test_sse_resuming.py::TestSentAgain::test_where_its_stream_is_lost",
+    ),
+    Fixed(
+        "transport/sse",
+        "        if operation.operation_type is not OperationType.SUBSCRIPTION:",
+        "        if operation.operation_type is OperationType.SUBSCRIPTION:",
+        "transport/test_sse_resuming.py::TestNotSentAgain::test_are_queries_and_mutations",
+    ),
+    Fixed(
+        "transport/http",
+        "                root.spawn(self._sender.run, observer, operation, request, root, self._streaming)",
+        "                root.spawn(self._sender.run, observer, operation, request, root)",
+        "transport/test_streams.py::TestSubscription::test_gives_the_payloads_of_its_parts",
     ),
     Fixed(
         "transport/websocket",

@@ -52,7 +52,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "ErrorMeta": {"persisted_query_not_found": False, "persisted_query_not_supported": False},
     "FileTokenStorage": {"lease": 3},
     "GraphQLWsLink": OF_SOCKETS,
-    "HttpLink": {**OF_REQUESTS, "use_get_for_queries": False},
+    "HttpLink": {**OF_REQUESTS, "use_get_for_queries": False, "idle_timeout": 60},
     "KeyringTokenStorage": {"lease": 3},
     "MemoryTokenStorage": {"lease": 3},
     "NetworkTimeout": {"option": "timeout"},
@@ -64,6 +64,12 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "to_async_iterator": {"max_buffer": 1000, "overflow": "error"},
     "oauth2_refresh": {"grant_type": "refresh_token", "timeout": 10, "allow_insecure": False},
     "SocketClosed": {"reason": "", "meaning": "", "retryable": False},
+    "SseLink": {
+        "single_connection": False,
+        "retry_attempts": 5,
+        "idle_timeout": 60,
+        **{name: OF_REQUESTS[name] for name in OF_REQUESTS},
+    },
     "TokenRefreshLink": {"access_token_field": "access_token", "refresh_timeout": 30},
     "WebSocketLink": OF_SOCKETS,
 }

@@ -13,6 +13,7 @@ from functools import cached_property, lru_cache
 from weakref import ref
 
 from graphql import (
+    DirectiveNode,
     DocumentNode,
     GraphQLSyntaxError,
     ListTypeNode,
@@ -35,6 +36,7 @@ __all__ = ["Document", "DocumentNode", "OperationType", "document_of", "json_hea
 
 PARSED_TEXTS = 1000
 """How many query texts are remembered as parsed; a service has far fewer."""
+INCREMENTAL_DIRECTIVES = frozenset({"defer", "stream"})
 
 
 class OperationType(StrEnum):
@@ -83,6 +85,18 @@ class Document:
         collector = _UsedVariables()
         visit(self._held_node(), collector)
         return frozenset(collector.names)
+
+    @cached_property
+    def is_incremental(self) -> bool:
+        """Whether something in it is deferred or streamed, so that its result may arrive in pieces."""
+        finder = _IncrementalDirectives()
+        visit(self._held_node(), finder)
+        return finder.has_found
+
+    @cached_property
+    def may_come_in_pieces(self) -> bool:
+        """Whether an operation in it may have more than one result."""
+        return self.is_incremental or OperationType.SUBSCRIPTION in self.operations.values()
 
     @cached_property
     def variable_types(self) -> Mapping[str | None, Mapping[str, str]]:
@@ -145,6 +159,17 @@ class _UsedVariables(Visitor):
     def enter_variable(self, node: VariableNode, _key: object, parent: object, *_: object) -> None:
         if not isinstance(parent, VariableDefinitionNode):
             self.names.add(node.name.value)
+
+
+class _IncrementalDirectives(Visitor):
+    """Looks for what Apollo's handlers look for: ``@defer`` and ``@stream``, in fragments too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.has_found = False
+
+    def enter_directive(self, node: DirectiveNode, *_: object) -> None:
+        self.has_found = self.has_found or node.name.value in INCREMENTAL_DIRECTIVES
 
 
 def json_head(operation_name: str | None) -> str:

@@ -14,7 +14,7 @@ from reactivex import abc
 from rxlink.core.subscription import Cancellable
 from rxlink.errors import InvariantError, InvariantTypeError
 
-__all__ = ["Duration", "sleep", "start_timer", "to_seconds"]
+__all__ = ["Duration", "sleep", "start_timer", "to_seconds", "to_seconds_or_none"]
 
 Duration: TypeAlias = float | timedelta
 """A span of time: seconds, or a ``timedelta``."""
@@ -45,6 +45,21 @@ def to_seconds(name: str, value: Duration, *, may_be_zero: bool = True, or_else:
         least = "0 or more" if may_be_zero else "more than 0"
         raise InvariantError(f"`{name}` is {seconds!r}; give {least} seconds{or_else}")
     return float(seconds)
+
+
+def to_seconds_or_none(name: str, value: Duration | None, *, or_else: str = ", or None for ever") -> float | None:
+    """Return a duration above zero in seconds, and None for None.
+
+    Args:
+        name: The option it was given for, for the error message.
+        value: Seconds, a ``timedelta``, or None.
+        or_else: What None means, for the end of the message.
+
+    Raises:
+        InvariantTypeError: The value is none of these.
+        InvariantError: The value is not above 0, or not finite.
+    """
+    return None if value is None else to_seconds(name, value, may_be_zero=False, or_else=or_else)
 
 
 class _ScheduledTimer:

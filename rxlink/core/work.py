@@ -41,6 +41,10 @@ class Work:
         self._observer = observer
         self._awaits = awaits
 
+    def is_of(self, task: asyncio.Task[None]) -> bool:
+        """Tell whether this is the work of a task."""
+        return self._task is task
+
     def cancel(self) -> None:
         """Cancel the task."""
         self._task.cancel()

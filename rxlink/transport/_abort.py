@@ -59,7 +59,8 @@ class Abortable:
 
     def on_next(self, result: FetchResult) -> None:
         if not self._is_aborted:  # middleware of a given session may go on in spite of its cancellation
-            self._stop()
+            if not self._request.is_busy:  # nothing more will come
+                self._stop()
             self._observer.on_next(result)
 
     def on_error(self, error: Exception) -> None:

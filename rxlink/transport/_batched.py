@@ -13,7 +13,7 @@ from rxlink.core.operation import Operation
 from rxlink.core.result import FetchResult
 from rxlink.core.subscription import Observer, ResultObserver
 from rxlink.errors import ServerError
-from rxlink.transport._request import HttpRequest
+from rxlink.transport._http_request import HttpRequest
 from rxlink.transport._response import (
     JsonDecoder,
     decode_strictly,

@@ -60,8 +60,13 @@ class BodyWriter(NamedTuple):
     includes_unused_variables: bool
     link: str
 
-    def assemble(self, operation: Operation, parts: Parts) -> bytes | None:
+    def assemble(self, operation: Operation, parts: Parts, document: Document | None = None) -> bytes | None:
         """Return the usual body, with what is the same each time as it was encoded when its document was first sent.
+
+        Args:
+            operation: The operation.
+            parts: Which parts of it.
+            document: What is known of its document; None where that is still to be looked up.
 
         Returns:
             What ``write`` returns; None where the link has a printer or an encoder of its own, the query is not sent,
@@ -69,10 +74,10 @@ class BodyWriter(NamedTuple):
         """
         if self.print is not None or self.encode is not None or not parts.include_query:
             return None
-        document = document_of(operation.query)
         variables: Mapping[str, Any] = operation.variables
         extensions = operation.extensions if parts.include_extensions else None
         try:
+            document = document or document_of(operation.query)
             if variables and not (self.includes_unused_variables or variables.keys() <= document.used_variables):
                 variables = _used(variables, document)
             text = "{}" if variables == {} else _encode_compactly(variables)

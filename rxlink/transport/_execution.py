@@ -10,13 +10,24 @@ from typing import Any, cast
 import graphql
 from graphql import ExecutionResult, GraphQLSchema
 
+from rxlink.core.documents import INCREMENTAL_DIRECTIVES
 from rxlink.core.operation import Operation
 from rxlink.core.result import FetchResult
 
-__all__ = ["Execution", "response_of", "source_of_events"]
+__all__ = [
+    "HAS_PIECES",
+    "DeclaredExecution",
+    "Execution",
+    "close_unstarted",
+    "execution_type",
+    "response_of",
+    "source_of_events",
+]
 
 _graphql: Any = graphql
 """Untyped: its own types are partial, and what makes a subscription's source differs between the two versions."""
+HAS_PIECES = hasattr(graphql, "Executor")
+"""Whether graphql-core can give results in pieces: version 3.3 can, and 3.2 overlooks ``@defer`` and ``@stream``."""
 
 
 class Execution(Coroutine[Any, Any, ExecutionResult]):
@@ -42,9 +53,8 @@ class Execution(Coroutine[Any, Any, ExecutionResult]):
             Exception: graphql-core refuses to execute this at all.
         """
         try:
-            outcome = _graphql.execute(
-                *(schema, operation.query, root_value, context, operation.variables, operation.operation_name),
-                is_awaitable=self._is_awaitable,
+            outcome = self._call(
+                *(schema, operation.query, root_value, context, operation.variables, operation.operation_name)
             )
         except BaseException:
             self.close()
@@ -53,16 +63,15 @@ class Execution(Coroutine[Any, Any, ExecutionResult]):
             self.close()
             return outcome
         self._outcome = outcome
-        # What came out may be wrapped once more, around a coroutine that was not looked at.
-        wrapped = [outcome, *getcoroutinelocals(outcome).values()]
-        self._coroutines += [value for value in wrapped if isinstance(value, CoroutineType)]
+        if isinstance(outcome, CoroutineType):
+            # It may be wrapped once more, around a coroutine that was not looked at.
+            wrapped: list[Any] = [outcome, *getcoroutinelocals(cast("Any", outcome)).values()]
+            self._coroutines += [value for value in wrapped if isinstance(value, CoroutineType)]
         return None
 
     def close(self) -> None:
-        """Close the coroutines that have not been started."""
-        for coroutine in self._coroutines:
-            if getcoroutinestate(coroutine) == CORO_CREATED:
-                coroutine.close()
+        """Close the coroutines that have not been started, with those that they would have awaited."""
+        close_unstarted(self._coroutines)
 
     def send(self, value: Any) -> Any:
         """Go on, as a coroutine does."""
@@ -81,11 +90,40 @@ class Execution(Coroutine[Any, Any, ExecutionResult]):
         finally:
             self.close()
 
+    def _call(self, *request: Any) -> Any:
+        return _graphql.execute(*request, is_awaitable=self._is_awaitable)
+
     def _is_awaitable(self, value: Any) -> bool:
         is_one: bool = _graphql.pyutils.is_awaitable(value)
         if is_one and isinstance(value, CoroutineType):
             self._coroutines.append(cast("CoroutineType[Any, Any, Any]", value))
         return is_one
+
+
+class DeclaredExecution(Execution):
+    """One on a schema that declares ``@defer`` or ``@stream``, where graphql-core 3.3 has another function for it."""
+
+    __slots__ = ()
+
+    def _call(self, *request: Any) -> Any:
+        return _graphql.experimental_execute_incrementally(*request, is_awaitable=self._is_awaitable)
+
+
+def execution_type(schema: GraphQLSchema) -> type[Execution]:
+    """Return what executes on a schema the operations that defer and stream nothing."""
+    is_declared = any(schema.get_directive(name) for name in INCREMENTAL_DIRECTIVES)
+    return DeclaredExecution if HAS_PIECES and is_declared else Execution
+
+
+def close_unstarted(value: Any) -> None:
+    """Close a coroutine that was not started, and what it would have awaited: alone, or as the items of a list."""
+    if isinstance(value, list):
+        for item in cast("list[Any]", value):
+            close_unstarted(item)
+    elif isinstance(value, CoroutineType) and getcoroutinestate(cast("Any", value)) == CORO_CREATED:
+        inner = [*getcoroutinelocals(cast("Any", value)).values()]
+        cast("Any", value).close()
+        close_unstarted(inner)
 
 
 async def source_of_events(
@@ -94,7 +132,7 @@ async def source_of_events(
     """Call the resolver of a subscription; what is wrong with it or with the operation is an ``ExecutionResult``."""
     request: tuple[Any, ...]
     request = (schema, operation.query, root_value, context, operation.variables, operation.operation_name)
-    if hasattr(graphql, "Executor"):  # graphql-core 3.3
+    if HAS_PIECES:
         executor = _graphql.Executor.build(*request)
         if isinstance(executor, list):
             return ExecutionResult(None, cast("list[graphql.GraphQLError]", executor))

@@ -7,20 +7,20 @@ Ports: ``@apollo/client`` 4.3.8 ``src/link/http/selectHttpOptionsAndBody.ts``, `
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any, TypeAlias, cast, get_args
 
 from reactivex import Observable
 
 from rxlink.auth.origins import PROTECTED
-from rxlink.core.documents import OperationType
+from rxlink.core.documents import Document, DocumentNode, OperationType, document_of
 from rxlink.core.operation import Context, Operation
 from rxlink.core.options import checked_function, kind_of, name_of
 from rxlink.core.refreshes import is_inside_a_refresh, refreshes_here
 from rxlink.errors import InvariantError, InvariantTypeError, SerializationError
 from rxlink.transport._body import BodyWriter, Parts
-from rxlink.transport._fetch_options import FetchOptions, Method, fetch_options_over
+from rxlink.transport._fetch_options import FetchOptions, fetch_options_over
 from rxlink.transport._files import Files
 from rxlink.transport._guarding import OriginGuard
 from rxlink.transport._headers import (
@@ -30,11 +30,12 @@ from rxlink.transport._headers import (
     unique_headers,
     with_headers,
 )
+from rxlink.transport._http_request import HttpRequest
 from rxlink.transport._multipart import MultipartBody
 from rxlink.transport._sessions import Credentials
 from rxlink.transport._uri import Target, parse_uri, with_parameters
 
-__all__ = ["HttpOptions", "HttpRequest", "RequestBuilder", "UriFunction"]
+__all__ = ["Accepts", "HttpOptions", "RequestBuilder", "UriFunction"]
 
 UriFunction: TypeAlias = Callable[[Operation], str]
 
@@ -62,44 +63,34 @@ class HttpOptions(Parts):
     accept: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
-class HttpRequest:
-    """One request; as text it says what was sent where, without what may be secret.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepts:
+    """Which media types are asked for before others, where an answer may come in pieces.
 
     Attributes:
-        operation_name: The operation that it sends, None if it is anonymous.
-        target: Where it goes; with GET, the query's parts are in its address.
-        headers: Its headers.
-        body: Its body; with GET or with files, empty.
-        credentials: What is to happen with cookies, None where nobody said.
-        method: How it is sent.
-        signal: What may abort it.
-        files: Its body where it has files.
-        guarded: Names of headers that a redirect to another origin must not take along, beside those that aiohttp
-            leaves behind by itself.
-        is_of_refresh: Whether a token refresh sends it: its body may hold a refresh token, and follows no redirect.
+        subscription: Of a subscription.
+        incremental: Of another operation whose document defers or streams something.
     """
 
-    operation_name: str | None
-    target: Target
-    headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(repr=False)
-    credentials: Credentials | None
-    method: Method
-    signal: Observable[Any] | None = None
-    files: MultipartBody | None = None
-    guarded: tuple[str, ...] = ()
-    is_of_refresh: bool = False
+    subscription: Sequence[str]
+    incremental: Sequence[str]
 
-    def __str__(self) -> str:
-        return f"operation {self.operation_name or '(anonymous)'} to {self.target}"
+    def over(self, http: HttpOptions, operation: Operation, document: Document | None) -> HttpOptions:
+        """Return options with those before the others that an operation asks for."""
+        if operation.operation_type is OperationType.SUBSCRIPTION:
+            types = self.subscription  # alone: Strawberry reads all types as one
+        elif document is not None and document.is_incremental:
+            types = self.incremental
+        else:
+            return http
+        return replace(http, accept=(*types, *http.accept))
 
 
 class RequestBuilder:
     """Makes the requests of a link: its options, and over them those of each context."""
 
-    __slots__ = ("_body", "_credentials", "_fetch", "_guard", "_headers", "_http", "_only_target", "_plain_headers",
-                 "_takes_files", "_uri", "_uses_get_for_queries")  # fmt: skip
+    __slots__ = ("_accepts", "_body", "_credentials", "_fetch", "_guard", "_headers", "_http", "_only_target",
+                 "_plain_headers", "_takes_files", "_uri", "_uses_get_for_queries")  # fmt: skip
 
     def __init__(
         self,
@@ -112,6 +103,7 @@ class RequestBuilder:
         fetch: FetchOptions = POST,
         uses_get_for_queries: bool = False,
         takes_files: bool = False,
+        accepts: Accepts | None = None,
     ) -> None:
         self._uri = _checked_function(uri, body.link) if callable(uri) else parse_uri(uri, f"`uri` of {body.link}")
         self._only_target = self._uri if isinstance(self._uri, Target) else None
@@ -123,6 +115,7 @@ class RequestBuilder:
         self._fetch = fetch
         self._uses_get_for_queries = uses_get_for_queries
         self._takes_files = takes_files
+        self._accepts = accepts
         self._plain_headers = _merged(self._headers, http)
 
     @property
@@ -130,6 +123,14 @@ class RequestBuilder:
         """Where requests go, without secrets, or the name of the function that says it."""
         uri = self._uri
         return str(uri) if isinstance(uri, Target) else name_of(uri)
+
+    def signal_of(self, operation: Operation) -> Observable[Any] | None:
+        """Return what may abort an operation, however often it is sent.
+
+        Raises:
+            InvariantError: The context asks for what cannot work; an InvariantTypeError where a type is wrong.
+        """
+        return fetch_options_over(self._fetch, operation.get_context().get("fetch_options"), "the context").signal
 
     def build(self, operation: Operation) -> HttpRequest:
         """Decide everything about the request of an operation.
@@ -144,10 +145,11 @@ class RequestBuilder:
         context = operation.get_context()
         target, http, credentials, fetch = self._only_target, self._http, self._credentials, self._fetch
         if target is None or not OVERRIDES.isdisjoint(context):
-            target = self._target(operation, context)
-            http = _http_of(context, http)
-            credentials = _checked_credentials(context.get("credentials"), "the context") or credentials
-            fetch = fetch_options_over(fetch, context.get("fetch_options"), "the context")
+            target, http, credentials, fetch = self._overridden(operation, context)
+        # A link may have put text in the place of the document.
+        document = document_of(operation.query) if operation.query.__class__ is DocumentNode else None
+        if self._accepts is not None and (document is None or document.may_come_in_pieces):
+            http = self._accepts.over(http, operation, document)
         own = context.get("headers") or NO_HEADERS
         if http is self._http and target.authorization is None and not http.preserve_header_case:
             headers = with_headers(self._plain_headers, own, "the context")
@@ -157,16 +159,29 @@ class RequestBuilder:
         # What was cleared once for the link's own address is cleared for good.
         if PROTECTED in context and (context[PROTECTED] is not self._guard.cleared or target is not self._only_target):
             guarded = self._guard.check(operation, target, own)
-        is_get = self._uses_get_for_queries and operation.operation_type is OperationType.QUERY
+        is_get = self._uses_get_for_queries and operation.operation_type is not OperationType.MUTATION
         method = "GET" if is_get else fetch.method
-        body = self._body.assemble(operation, http) if method == "POST" else None
-        request = HttpRequest(operation.operation_name, target, headers, body or b"", credentials, method, fetch.signal)
-        request.guarded = guarded
+        body = self._body.assemble(operation, http, document) if method == "POST" else None
+        request = HttpRequest(
+            operation.operation_name, target, headers, body or b"", credentials, method, fetch.signal, guarded,
+            operation.operation_type is OperationType.SUBSCRIPTION,
+        )  # fmt: skip
         if refreshes_here.get():
             request.is_of_refresh = is_inside_a_refresh()
         if body is None:
             self._look_closely(request, operation, http, fetch)
         return request
+
+    def _overridden(
+        self, operation: Operation, context: Context
+    ) -> tuple[Target, HttpOptions, Credentials | None, FetchOptions]:
+        """Return where an operation goes and how, with what its context says over what the link says."""
+        return (
+            self._target(operation, context),
+            _http_of(context, self._http),
+            _checked_credentials(context.get("credentials"), "the context") or self._credentials,
+            fetch_options_over(self._fetch, context.get("fetch_options"), "the context"),
+        )
 
     def _look_closely(self, request: HttpRequest, operation: Operation, parts: Parts, fetch: FetchOptions) -> None:
         """Give the request its body, or the parameters in its place, where that is not the usual one."""

@@ -23,12 +23,27 @@ from rxlink.errors import (
     ServerParseError,
 )
 
-__all__ = ["JsonDecoder", "checked_size", "decode_strictly", "read_body", "result_of"]
+__all__ = [
+    "FIRST_UNSUCCESSFUL_STATUS",
+    "JsonDecoder",
+    "checked_size",
+    "decode_strictly",
+    "parse_error",
+    "read_body",
+    "result_of",
+    "server_error",
+]
 
 JsonDecoder: TypeAlias = Callable[[bytes], Any]
 
 GRAPHQL_RESPONSE = "application/graphql-response+json"
+OK = 200
 FIRST_UNSUCCESSFUL_STATUS = 300
+READ_ELSEWHERE = {
+    "multipart/mixed": "in parts (multipart/mixed): send it to HttpLink, by itself and in no batch, with `split`",
+    "text/event-stream": "with server-sent events (text/event-stream): send it to SseLink with `split`",
+}
+"""What is said of answers that are not read as a whole, by their media type."""
 REFUSALS = (401, 403)
 """The statuses that may ask for scopes (RFC 6750 section 3.1)."""
 IN_UTF8 = frozenset({
@@ -67,12 +82,12 @@ async def read_body(
 
     Raises:
         ResponseTooLarge: The body is larger.
-        ServerError: The body comes in parts, which this cannot read.
+        ServerError: The body comes in pieces, which another link reads.
     """
     try:
-        if response.headers.get("content-type", "").lower().startswith("multipart/mixed"):
-            message = f"{what} was answered in parts (multipart/mixed), which rxlink does not read yet"
-            raise _server_error(response, b"", operation, f"{message}; leave out @defer and @stream")
+        media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media_type in READ_ELSEWHERE and response.status == OK:
+            raise server_error(response, b"", operation, f"{what} was answered {READ_ELSEWHERE[media_type]}")
         if limit is None:
             return await response.read()
         announced = None if "content-encoding" in response.headers else response.content_length
@@ -127,15 +142,16 @@ def result_of(
         elif failure is None:
             message = f"Server response was malformed for query '{name}'."
         else:
-            raise _parse_error(response, body, operation, failure)
-        raise _server_error(response, body, operation, message, cast("object", result))
+            raise parse_error(response, body, operation, failure)
+        raise server_error(response, body, operation, message, cast("object", result))
     finally:
         del failure  # its traceback leads to this frame: no cycles
 
 
-def _server_error(
+def server_error(
     response: aiohttp.ClientResponse, body: bytes, operation: Operation, message: str, result: object = None
 ) -> ServerError:
+    """Return what an operation gets for an answer, or a part of one, that is no GraphQL response."""
     headers = _headers(response)
     challenges = parse_challenges(headers.get("www-authenticate")) if response.status in REFUSALS else ()
     return ServerError(
@@ -149,12 +165,13 @@ def _server_error(
     )
 
 
-def _parse_error(
-    response: aiohttp.ClientResponse, body: bytes, operation: Operation, failure: Exception
+def parse_error(
+    response: aiohttp.ClientResponse, body: bytes, operation: Operation, failure: Exception, what: str = "the answer"
 ) -> ServerParseError:
+    """Return what an operation gets for an answer, or a part of one, that is no JSON."""
     reason = str(failure) if isinstance(failure, json.JSONDecodeError) else type(failure).__name__
     error = ServerParseError(
-        f"the answer to operation {operation.operation_name or '(anonymous)'} (status {response.status}) "
+        f"{what} to operation {operation.operation_name or '(anonymous)'} (status {response.status}) "
         f"is no JSON: {reason}",
         status_code=response.status,
         headers=_headers(response),

@@ -8,17 +8,57 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Callable
 from enum import Enum
+from functools import partial
 from typing import Any
 
-__all__ = ["Ended", "Running"]
+__all__ = ["Ended", "IdleTimer", "Running"]
 
 
 class Ended(Enum):
     """Who cancelled a request."""
 
     BY_TIMEOUT = "timeout"
+    BY_SILENCE = "silence"
     BY_CLOSING = "closing"
+
+
+class IdleTimer:
+    """Tells when nothing has been heard for a while.
+
+    Args:
+        loop: Whose time it is.
+        seconds: How long; None for ever.
+        on_idle: Called once, then.
+    """
+
+    __slots__ = ("_heard_at", "_loop", "_on_idle", "_seconds", "_timer")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float | None, on_idle: Callable[[], None]) -> None:
+        self._loop = loop
+        self._seconds = math.inf if seconds is None else seconds
+        self._on_idle = on_idle
+        self._heard_at = loop.time()
+        self._timer = None if seconds is None else loop.call_later(seconds, self._look)
+
+    def heard(self) -> None:
+        """Begin anew."""
+        self._heard_at = self._loop.time()
+
+    def stop(self) -> None:
+        """Tell nothing more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _look(self) -> None:
+        due = self._heard_at + self._seconds
+        if due > self._loop.time():
+            self._timer = self._loop.call_at(due, self._look)
+        else:
+            self._timer = None
+            self._on_idle()
 
 
 class Running:
@@ -29,17 +69,18 @@ class Running:
         timeout: Seconds; None for any time.
     """
 
-    __slots__ = ("_due", "_ended", "_loop", "_timeout", "_timer")
+    __slots__ = ("_due", "_ended", "_loop", "_streams", "_timeout", "_timer")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, timeout: float | None) -> None:
         self._loop = loop
         self._timeout = math.inf if timeout is None else timeout
         self._due: dict[asyncio.Task[Any], float] = {}
+        self._streams: dict[asyncio.Task[Any], IdleTimer] = {}
         self._ended: dict[asyncio.Task[Any], Ended] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
-        return len(self._due)
+        return len(self._due) + len(self._streams)
 
     def enter(self, task: asyncio.Task[Any]) -> None:
         """Note a request that begins now."""
@@ -56,6 +97,16 @@ class Running:
             self._timer.cancel()
             self._timer = None
 
+    def enter_stream(self, task: asyncio.Task[Any], idle: float | None) -> IdleTimer:
+        """Note a request whose answer comes in pieces, with so many seconds at most between two of them."""
+        timer = self._streams[task] = IdleTimer(self._loop, idle, partial(self._end, task, Ended.BY_SILENCE))
+        return timer
+
+    def leave_stream(self, task: asyncio.Task[Any]) -> None:
+        """Forget one that is over."""
+        self._streams.pop(task).stop()
+        self._ended.pop(task, None)
+
     def why_cancelled(self, task: asyncio.Task[Any]) -> Ended | None:
         """Tell who cancelled a request, None where somebody else did, or somebody else as well."""
         ended = self._ended.get(task)
@@ -63,7 +114,7 @@ class Running:
 
     async def close(self) -> None:
         """End all that run, and wait until they have ended."""
-        tasks = list(self._due)
+        tasks = [*self._due, *self._streams]
         for task in tasks:
             self._end(task, Ended.BY_CLOSING)
         if tasks:

@@ -15,17 +15,20 @@ from rxlink.core.operation import Operation
 from rxlink.core.result import FetchResult
 from rxlink.core.subscription import ResultObserver, Subscription
 from rxlink.core.work import report_callback_error
-from rxlink.errors import ClientClosed, NetworkTimeout, RxlinkError, ServerError
-from rxlink.transport._failures import network_error
+from rxlink.errors import ClientClosed, NetworkTimeout, ServerError
+from rxlink.transport._failures import final, network_error
 from rxlink.transport._guarding import REDIRECTS, HeaderKeeper
 from rxlink.transport._headers import described
-from rxlink.transport._request import HttpRequest
+from rxlink.transport._http_request import HttpRequest
+from rxlink.transport._pieces import Answer
 from rxlink.transport._response import JsonDecoder, decode_strictly, read_body, result_of
 from rxlink.transport._running import Ended, Running
 from rxlink.transport._sessions import NOT_FOLLOWED, Sessions
+from rxlink.transport._streaming import Streaming, StreamReader
 
 __all__ = ["HttpResponse", "Sender"]
 
+ACCEPTED: Final = 202  # the answer comes elsewhere
 LARGE_BODY: Final = 2**20  # bytes; above, aiohttp wants a file, so that writing gives way to others
 NO_TIMEOUTS: Final = aiohttp.ClientTimeout()
 AS_USUAL: Final[Mapping[str, Any]] = {}
@@ -74,20 +77,35 @@ class Sender:
         self.sessions = sessions
         self.running: dict[asyncio.AbstractEventLoop, Running] = {}
 
-    async def run(  # noqa: PLR0915 - a coroutine for a part of it costs a step at each turn
-        self, observer: ResultObserver, operation: Operation, request: HttpRequest, root: Subscription
+    async def run(  # noqa: C901, PLR0915 - a coroutine for a part of it costs a step at each turn
+        self,
+        observer: ResultObserver,
+        operation: Operation,
+        request: HttpRequest,
+        root: Subscription,
+        streaming: Streaming | None = None,
     ) -> None:
-        """Send a request, and tell the observer its result or its error."""
+        """Send a request, and tell the observer its results or its error.
+
+        Args:
+            observer: Whom to tell.
+            operation: What is sent.
+            request: As what.
+            root: What this runs in.
+            streaming: Knows whether the answer comes in pieces; None: it comes as a whole.
+        """
         task = asyncio.current_task()
         assert task is not None, "this runs in a task of its own"
         loop = task.get_loop()
         running = self.running[loop] if loop in self.running else self._running_on(loop)
         running.enter(task)
-        outcome: FetchResult | Exception
+        outcome: FetchResult | Exception | StreamReader
+        answer, stream = b"", None
         try:
             if self.is_closed:  # meanwhile
                 raise ClientClosed(self._link)
-            session = self.sessions.opened(request.credentials) or await self.sessions.open(request.credentials)
+            kind = request.credentials, request.is_endless
+            session = self.sessions.opened(*kind) or await self.sessions.open(*kind)
             body = request.body if len(request.body) <= LARGE_BODY else io.BytesIO(request.body)
             is_logged = logger.isEnabledFor(logging.DEBUG)
             if is_logged:
@@ -106,21 +124,24 @@ class Sender:
             operation.set_context({"response": HttpResponse(response.status, response.headers)})
             limit, content = self._max_response_size, response.content
             content_type = response.headers.get("content-type", "")
-            is_single = content_type[:12] == "application/"  # and not in parts
+            is_single = content_type[:12] == "application/" and response.status != ACCEPTED  # and not in pieces
             if is_single and content.is_eof() and (limit is None or content.total_bytes <= limit):
                 answer = await response.read()  # which has come with its head, as most do
-            else:
+            elif is_single or (stream := self._stream_of(streaming, response, operation, request)) is None:
                 answer = await read_body(response, operation, limit=limit, what=request)
             if is_logged:
-                _log_response(request, response, answer)
-            outcome = result_of(response, content_type, answer, operation, self._decode)
+                _log_response(request, response, None if stream is not None else answer)
+            outcome = stream or result_of(response, content_type, answer, operation, self._decode)
             del answer, body, content, response  # the callbacks may take long, and these may be large
         except BaseException as error:  # noqa: BLE001 - middleware of a given session may raise anything
             if task.get_loop().is_closed():  # it is being collected: nobody is called from there
                 return
-            outcome = _final(self._failure(error, request, running, task), operation)
+            outcome = final(self._failure(error, request, running, task), operation)
         finally:
             running.leave(task)
+        if isinstance(outcome, StreamReader):
+            await outcome.relay(task, observer, root)
+            return
         work = root.finish()
         try:
             _deliver(outcome, observer)
@@ -136,6 +157,15 @@ class Sender:
         if running is not None:
             await running.close()
         await self.sessions.aclose()
+
+    def _stream_of(
+        self, streaming: Streaming | None, response: aiohttp.ClientResponse, operation: Operation, request: HttpRequest
+    ) -> StreamReader | None:
+        """Return who reads an answer in pieces, None where it is not one."""
+        if streaming is None:
+            return None
+        answer = Answer(response, operation, request, self._decode, self._max_response_size, streaming.handler)
+        return streaming.reader_of(answer, self.running[asyncio.get_running_loop()], self._link)
 
     def _failure(
         self, error: BaseException, request: HttpRequest, running: Running, task: asyncio.Task[None]
@@ -208,13 +238,6 @@ def _log_request(request: HttpRequest) -> None:
     logger.debug(">>> %s: %s, %s bytes; %s", request, request.method, size, described(request.headers))
 
 
-def _log_response(request: HttpRequest, response: aiohttp.ClientResponse, answer: bytes) -> None:
-    headers = described(response.headers)
-    logger.debug("<<< %s: %d, %d bytes; %s", request, response.status, len(answer), headers)
-
-
-def _final(failure: Exception, operation: Operation) -> Exception:
-    """Say of the failure of an operation that cannot be sent again that trying again makes no sense."""
-    if operation.is_spent and isinstance(failure, RxlinkError):
-        failure.retryable = False
-    return failure
+def _log_response(request: HttpRequest, response: aiohttp.ClientResponse, answer: bytes | None) -> None:
+    size = "in pieces" if answer is None else f"{len(answer)} bytes"
+    logger.debug("<<< %s: %d, %s; %s", request, response.status, size, described(response.headers))

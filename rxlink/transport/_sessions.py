@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Final, Literal, TypeAlias, cast
 
 import aiohttp
+from aiohttp.abc import AbstractCookieJar
 
 from rxlink.core.options import kind_of
 from rxlink.errors import ClientClosed, InvariantError, InvariantTypeError
@@ -28,12 +29,16 @@ NOT_FOLLOWED: Final[Mapping[str, Any]] = {"allow_redirects": False}
 
 
 class OwnSessions:
-    """Sessions by loop, and by whether they keep cookies; each opens when it is first asked for."""
+    """Sessions by loop, by whether they keep cookies, and by whether they are for answers without an end.
+
+    Each opens when it is first asked for. Those without an end have as many connections as it takes: in a pool with a
+    limit (aiohttp's is 100) they would keep all that comes later waiting.
+    """
 
     __slots__ = ("_open",)
 
     def __init__(self) -> None:
-        self._open: dict[tuple[asyncio.AbstractEventLoop, bool], _Held] = {}
+        self._open: dict[tuple[asyncio.AbstractEventLoop, bool, bool], _Held] = {}
 
     def check(self, credentials: Credentials | None) -> None:
         """Accept any choice about cookies."""
@@ -42,18 +47,29 @@ class OwnSessions:
         """Return with which arguments a request is sent that needs a middleware of its own."""
         return {"middlewares": (keeper,)}
 
-    def opened(self, credentials: Credentials | None) -> aiohttp.ClientSession | None:
-        """Return the session of the running loop for a choice about cookies, None before it is open."""
-        held = self._open.get((asyncio.get_running_loop(), credentials in KEEPING))
+    def opened(self, credentials: Credentials | None, is_endless: bool = False) -> aiohttp.ClientSession | None:  # noqa: FBT001, FBT002 - a keyword costs at each request
+        """Return the session of the running loop for a choice about cookies, None before it is open.
+
+        Args:
+            credentials: The choice.
+            is_endless: Whether the answer may have no end.
+        """
+        held = self._open.get((asyncio.get_running_loop(), credentials in KEEPING, is_endless))
         return None if held is None or held[0].closed else held[0]
 
-    async def open(self, credentials: Credentials | None) -> aiohttp.ClientSession:
-        """Open it."""
+    async def open(
+        self,
+        credentials: Credentials | None,
+        is_endless: bool = False,  # noqa: FBT001, FBT002 - as above
+    ) -> aiohttp.ClientSession:
+        """Open it; the two of a choice share their cookies."""
         keeps_cookies = credentials in KEEPING
-        key = (asyncio.get_running_loop(), keeps_cookies)
+        key = (asyncio.get_running_loop(), keeps_cookies, is_endless)
         for stale in [key for key in self._open if key[0].is_closed()]:
             del self._open[stale]
-        holder = _hold_session(keeps_cookies=keeps_cookies)
+        other = self._open.get((key[0], keeps_cookies, not is_endless))
+        jar = _new_jar(keeps_cookies=keeps_cookies) if other is None else other[0].cookie_jar
+        holder = _hold_session(jar, is_endless=is_endless)
         # This does not give way to others, so nobody opens the same session meanwhile.
         session = await anext(holder)
         self._open[key] = (session, holder)
@@ -109,11 +125,15 @@ class GivenSession:
         """
         return NOT_FOLLOWED
 
-    def opened(self, credentials: Credentials | None) -> aiohttp.ClientSession | None:
+    def opened(self, credentials: Credentials | None, is_endless: bool = False) -> aiohttp.ClientSession | None:  # noqa: FBT001, FBT002 - as above
         """Return it, None where its owner has closed it."""
         return None if self._session.closed else self._session
 
-    async def open(self, credentials: Credentials | None) -> aiohttp.ClientSession:
+    async def open(
+        self,
+        credentials: Credentials | None,
+        is_endless: bool = False,  # noqa: FBT001, FBT002 - as above
+    ) -> aiohttp.ClientSession:
         """Refuse: it is not the link's to open.
 
         Raises:
@@ -129,10 +149,14 @@ Sessions: TypeAlias = OwnSessions | GivenSession
 _Held: TypeAlias = tuple[aiohttp.ClientSession, AsyncGenerator[aiohttp.ClientSession]]
 
 
-async def _hold_session(*, keeps_cookies: bool) -> AsyncGenerator[aiohttp.ClientSession]:
+def _new_jar(*, keeps_cookies: bool) -> AbstractCookieJar:
     # `unsafe` is aiohttp's word for keeping cookies of a host that is an IP address, as fetch does.
-    jar = aiohttp.CookieJar(unsafe=True) if keeps_cookies else aiohttp.DummyCookieJar()
-    session = aiohttp.ClientSession(cookie_jar=jar)
+    return aiohttp.CookieJar(unsafe=True) if keeps_cookies else aiohttp.DummyCookieJar()
+
+
+async def _hold_session(jar: AbstractCookieJar, *, is_endless: bool) -> AsyncGenerator[aiohttp.ClientSession]:
+    options: dict[str, Any] = {"connector": aiohttp.TCPConnector(limit=0)} if is_endless else {}
+    session = aiohttp.ClientSession(cookie_jar=jar, **options)
     try:
         yield session
     finally:

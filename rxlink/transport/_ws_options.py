@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from asyncio import CancelledError
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass
@@ -15,12 +14,13 @@ from rxlink.core.observables import resolve
 from rxlink.core.operation import Operation
 from rxlink.core.options import checked_flag, checked_function, kind_of, name_of
 from rxlink.core.result import FetchResult
-from rxlink.core.timing import Duration, sleep, to_seconds
+from rxlink.core.timing import Duration, sleep, to_seconds, to_seconds_or_none
 from rxlink.core.work import close_unawaited, report_callback_error
 from rxlink.errors import InvariantError, InvariantTypeError
 from rxlink.transport._body import NOT_AWAITED, BodyWriter, JsonEncoder, Parts, Printer, checked_functions
 from rxlink.transport._headers import checked_headers
 from rxlink.transport._response import JsonDecoder, decode_strictly
+from rxlink.transport._retry_wait import NO_END, default_retry_wait, whole_number
 from rxlink.transport._uri import Target, parse_uri
 from rxlink.transport._ws_events import report_given_up
 from rxlink.transport._ws_protocol import Dialect
@@ -33,7 +33,6 @@ __all__ = [
     "UrlFunction",
     "WebSocketOptions",
     "checked_options",
-    "default_retry_wait",
 ]
 
 UrlFunction: TypeAlias = Callable[[], str | Awaitable[str]]
@@ -48,10 +47,6 @@ MissingSubprotocol: TypeAlias = Literal["refuse", "accept"]
 F = TypeVar("F")
 
 ALL: Final = Parts()
-SHORTEST_JITTER: Final = 0.3  # seconds
-LONGEST_JITTER: Final = 3.0  # seconds
-LARGEST_EXPONENT: Final = 6  # of 2 seconds: waits grow to 64 s
-NO_END: Final = ", or None for tries without end"
 NEVER: Final = ", or None for never"
 FOR_EVER: Final = ", or None for ever"
 UNCALLED: Final = ", or the function itself, without calling it: it is asked at each connect"
@@ -165,14 +160,6 @@ class WebSocketOptions:
             await sleep(to_seconds("retry_wait", waiting))
 
 
-def default_retry_wait(retries: int) -> float:
-    """Return 1, 2, 4 ... 64 seconds, and at random 0.3 to 3 s more, so that not all clients come back at once.
-
-    From the seventh wait on it stays 64 s: a link that tries without end comes back soon after its server.
-    """
-    return 2.0 ** min(retries, LARGEST_EXPONENT) + random.uniform(SHORTEST_JITTER, LONGEST_JITTER)  # noqa: S311 - no secret
-
-
 def checked_options(
     link: str,
     dialect: Dialect,
@@ -217,10 +204,10 @@ def checked_options(
         on_non_lazy_error=_checked(link, "on_non_lazy_error", on_non_lazy_error, "error") or report_given_up,
         is_lazy=checked_flag("lazy", lazy),
         lazy_close_timeout=to_seconds("lazy_close_timeout", lazy_close_timeout),
-        keep_alive=_optional_seconds("keep_alive", keep_alive, NEVER),
+        keep_alive=to_seconds_or_none("keep_alive", keep_alive, or_else=NEVER),
         keep_alive_timeout=to_seconds("keep_alive_timeout", keep_alive_timeout, may_be_zero=False),
-        ack_timeout=_optional_seconds("connection_ack_wait_timeout", connection_ack_wait_timeout, FOR_EVER),
-        retry_attempts=None if retry_attempts is None else _whole_number("retry_attempts", retry_attempts, NO_END),
+        ack_timeout=to_seconds_or_none("connection_ack_wait_timeout", connection_ack_wait_timeout, or_else=FOR_EVER),
+        retry_attempts=None if retry_attempts is None else whole_number("retry_attempts", retry_attempts, NO_END),
         retry_wait=_checked(link, "retry_wait", retry_wait, "retries", is_awaited=True) or default_retry_wait,
         should_retry=_checked(link, "should_retry", should_retry, "error"),
         is_fatal=_checked(link, "is_fatal_connection_problem", is_fatal_connection_problem, "error"),
@@ -228,7 +215,7 @@ def checked_options(
         generate_id=_checked(link, "generate_id", generate_id, "payload"),
         accepts_missing_subprotocol=_checked_word("missing_subprotocol", missing_subprotocol, MissingSubprotocol)
         == "accept",
-        max_msg_size=_whole_number("max_msg_size", max_msg_size),
+        max_msg_size=whole_number("max_msg_size", max_msg_size),
         body=BodyWriter(print, encode, includes_unused_variables=False, link=link),
         decode=decode or decode_strictly,
         overlap=to_seconds("overlap", overlap if overlap is not None else dialect.usual_overlap),
@@ -283,16 +270,4 @@ def _checked_word(name: str, value: object, choices: Any) -> Any:
     words = get_args(choices)
     if value not in words:
         raise InvariantError(f"`{name}` is {value!r}; give one of {', '.join(map(repr, words))}")
-    return value
-
-
-def _optional_seconds(name: str, value: Duration | None, or_else: str) -> float | None:
-    return None if value is None else to_seconds(name, value, may_be_zero=False, or_else=or_else)
-
-
-def _whole_number(name: str, value: object, or_else: str = "") -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise InvariantTypeError(f"`{name}` is {value!r}; give a whole number{or_else}")
-    if value < 0:
-        raise InvariantError(f"`{name}` is {value}; give 0 or more{or_else}")
     return value

@@ -8,10 +8,11 @@ one whose place in the answer holds no result (there that is passed on). A ``sig
 first one's ends all, and the others' are ignored). Operations to different addresses, or with different
 ``authorization`` or ``cookie`` headers, different tokens of AuthLink in any header, or different ``credentials``, never
 share a request, whatever ``batch_key`` says (there the first one's go with all). Without ``batch_key`` the requests
-themselves are compared (there the text of the context). GET is refused when the link is made. An answer that is no list
-of the right length is a ``ServerError`` (there a plain error). A ``batch_interval`` of 0 is one turn of the loop, and a
-``batch_max`` of 0 no limit (there 0 is the default). ``encode`` gets the body of one operation at a time. Files do not
-go in batches: `split` sends them to HttpLink.
+themselves are compared (there the text of the context). GET is refused when the link is made. An answer in parts is
+an error at its head (there at its end, as no JSON). An answer that is no list of the right length is a ``ServerError``
+(there a plain error). A ``batch_interval`` of 0 is one turn of the loop, and a ``batch_max`` of 0 no limit (there 0 is
+the default). ``encode`` gets the body of one operation at a time. Files do not go in batches: `split` sends them to
+HttpLink.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from rxlink.core.link import ApolloLink, Forward, ForwardFunction
 from rxlink.core.operation import Operation
 from rxlink.core.options import checked_flag
 from rxlink.core.subscription import Connect, Observer, ResultObserver, Subscription
-from rxlink.core.timing import Duration, to_seconds
+from rxlink.core.timing import Duration, to_seconds_or_none
 from rxlink.errors import InvariantError
 from rxlink.links.batch import DEFAULT_INTERVAL, BatchKey, BatchLink, checked_batch_key, checked_key
 from rxlink.links.client_awareness import (
@@ -41,7 +42,8 @@ from rxlink.transport._abort import Abortable
 from rxlink.transport._batched import AnswerReader, AtTheEnd, BatchedOperation, BatchedRequest, batch_decoder
 from rxlink.transport._body import BodyWriter, JsonEncoder, Printer, checked_functions
 from rxlink.transport._fetch_options import FetchOptions, fetch_options_over
-from rxlink.transport._request import HttpOptions, HttpRequest, RequestBuilder, UriFunction
+from rxlink.transport._http_request import HttpRequest
+from rxlink.transport._request import HttpOptions, RequestBuilder, UriFunction
 from rxlink.transport._response import JsonDecoder, checked_size
 from rxlink.transport._sending import Sender
 from rxlink.transport._sessions import Credentials, GivenSession, OwnSessions
@@ -50,8 +52,6 @@ from rxlink.transport.http import DEFAULT_MAX_RESPONSE_SIZE, DEFAULT_TIMEOUT
 __all__ = ["BatchHttpLink"]
 
 DEFAULT_BATCH_MAX: Final = 10
-IDENTITY: Final = frozenset({"authorization", "cookie", "proxy-authorization"})
-"""Headers that say whose request it is."""
 
 
 class BatchHttpLink(ApolloLink):
@@ -175,7 +175,7 @@ class BatchHttpLink(ApolloLink):
         self._sender = Sender(
             repr(self),
             sessions=OwnSessions() if session is None else GivenSession(session, link),
-            timeout=None if timeout is None else to_seconds("timeout", timeout, may_be_zero=False),
+            timeout=to_seconds_or_none("timeout", timeout),
             decode=batch_decoder(decode),
             max_response_size=checked_size(max_response_size),
         )
@@ -260,8 +260,7 @@ class _RequestKey:
         request = operation.request
         headers = sorted(request.headers.items())
         if self._key is not None:
-            identity = IDENTITY.union(request.guarded)
-            headers = [(name.lower(), value) for name, value in headers if name.lower() in identity]
+            headers = sorted(request.identity.items())
             rest: object = checked_key(self._key(operation.original), self._key)
         else:
             rest = None if self._is_hybrid else _shape(operation)

@@ -16,8 +16,12 @@ another, and each later one gets an ``AbortError``; with GET it has each paramet
 error, not ignored. A signal that has come before the request is obeyed (Apollo sends all the same).
 A token of AuthLink goes to no other origin, whatever its header, and not over plain http (fetch
 keeps back ``authorization`` alone, and only in redirects).
-Files in variables are sent as forms, for which Apollo users take ``apollo-upload-client``. Not here
-yet, and errors: multipart answers, subscriptions.
+Files in variables are sent as forms, for which Apollo users take ``apollo-upload-client``.
+Results that arrive in pieces are merged here, in whichever format they come (there by the client,
+in the one format of its ``incrementalHandler``), and a subscription asks for its own media type
+alone, also where it defers something. An answer in pieces may not fall silent, and is an error
+where it ends too soon or makes no sense; its fatal errors are one too (there a result, and then
+the stream completes).
 """
 
 from __future__ import annotations
@@ -27,13 +31,13 @@ from typing import Any, Final
 
 import aiohttp
 
-from rxlink.core.documents import OperationType
 from rxlink.core.link import ApolloLink, Forward
 from rxlink.core.operation import Operation
 from rxlink.core.options import checked_flag
 from rxlink.core.subscription import Connect, ResultObserver, Subscription
-from rxlink.core.timing import Duration, to_seconds
-from rxlink.errors import ClientClosed, InvariantError
+from rxlink.core.timing import Duration, to_seconds_or_none
+from rxlink.errors import ClientClosed
+from rxlink.incremental.handlers import IncrementalHandler
 from rxlink.links.client_awareness import (
     Awareness,
     ClientAwarenessOptions,
@@ -42,10 +46,12 @@ from rxlink.links.client_awareness import (
 from rxlink.transport._abort import Abortable
 from rxlink.transport._body import BodyWriter, JsonEncoder, Printer, checked_functions
 from rxlink.transport._fetch_options import FetchOptions, fetch_options_over
-from rxlink.transport._request import HttpOptions, RequestBuilder, UriFunction
+from rxlink.transport._multipart_answer import MULTIPART, MultipartPieces
+from rxlink.transport._request import Accepts, HttpOptions, RequestBuilder, UriFunction
 from rxlink.transport._response import JsonDecoder, checked_size
 from rxlink.transport._sending import HttpResponse, Sender
 from rxlink.transport._sessions import Credentials, GivenSession, OwnSessions
+from rxlink.transport._streaming import MediaTypeStreaming, checked_handler
 
 __all__ = [
     "Credentials",
@@ -58,7 +64,10 @@ __all__ = [
 ]
 
 DEFAULT_TIMEOUT: Final = 30.0  # seconds
+DEFAULT_IDLE_TIMEOUT: Final = 60.0  # seconds
 DEFAULT_MAX_RESPONSE_SIZE: Final = 32 * 1024 * 1024  # bytes
+SUBSCRIPTION_TYPES: Final = ("multipart/mixed;boundary=graphql;subscriptionSpec=1.0",)
+"""What a subscription asks for (Apollo Router, "HTTP callback and multipart protocols")."""
 
 
 class HttpLink(ApolloLink):
@@ -81,6 +90,11 @@ class HttpLink(ApolloLink):
     ``authorization`` and ``cookie`` only; with the token in another header it follows no redirect,
     which is then a ``ServerError``. Headers given to the link are sent wherever it sends.
 
+    A subscription is asked for as parts of ``multipart/mixed``, and each result is handed on as soon as
+    its part is complete. So is each piece of a result that a query defers or streams: it arrives as an
+    :class:`~rxlink.core.result.IncrementalResult`, merged with what has come before. Nothing is sent
+    again once a result was handed on: an answer that breaks off is an error, and what has come stays.
+
     Variables may hold files (:class:`~rxlink.transport.upload.Upload`): paths, bytes, open files and
     asynchronous generators. Such an operation is sent as a multipart form.
 
@@ -92,9 +106,11 @@ class HttpLink(ApolloLink):
     ``response``.
 
     Errors:
-        :class:`~rxlink.errors.NetworkError`, :class:`~rxlink.errors.NetworkTimeout`: no answer.
+        :class:`~rxlink.errors.NetworkError`, :class:`~rxlink.errors.NetworkTimeout`: no answer, or one
+        in pieces that broke off or fell silent.
         :class:`~rxlink.errors.ServerError`, :class:`~rxlink.errors.ServerParseError`,
         :class:`~rxlink.errors.ResponseTooLarge`: an answer that is of no use.
+        :class:`~rxlink.errors.CombinedProtocolErrors`: the server has ended a subscription.
         :class:`~rxlink.errors.SerializationError`: variables that JSON cannot carry; nothing was
         sent.
         :class:`~rxlink.errors.UploadError`: a file that could not be read, or not again.
@@ -136,6 +152,8 @@ class HttpLink(ApolloLink):
         decode: JsonDecoder | None = None,
         session: aiohttp.ClientSession | None = None,
         max_response_size: int | None = DEFAULT_MAX_RESPONSE_SIZE,
+        idle_timeout: Duration | None = DEFAULT_IDLE_TIMEOUT,
+        incremental_handler: IncrementalHandler | None = None,
     ) -> None:
         """Make the link; it connects to nothing yet.
 
@@ -152,8 +170,9 @@ class HttpLink(ApolloLink):
             fetch_options: ``method``: ``"POST"`` or ``"GET"``. ``signal``: an Observable whose
                 first value ends the operation with an ``AbortError``, or with that value if it is
                 an exception.
-            timeout: Seconds, or a timedelta, until the whole answer has arrived, with redirects and
-                the wait for a free connection; default 30. None waits for ever.
+            timeout: Seconds, or a timedelta, until the whole answer has arrived (of one in pieces: its
+                head), with redirects and the wait for a free connection; default 30. None waits for
+                ever.
             include_extensions: Whether an operation's extensions are sent, if it has any; None is
                 True.
             include_unused_variables: Whether variables are sent that the document does not use.
@@ -168,8 +187,13 @@ class HttpLink(ApolloLink):
                 ``json.loads``.
             session: Used instead of sessions of the link's own, and never closed; its timeouts do
                 not count.
-            max_response_size: The largest body of a response in bytes, after decompression;
-                default 32 MiB. None: any.
+            max_response_size: The largest body of a response in bytes, after decompression; of a
+                subscription, the largest of its parts; default 32 MiB. None: any.
+            idle_timeout: Seconds, or a timedelta, that may pass in the midst of an answer in pieces
+                without anything arriving; a heartbeat counts. Default 60. None waits for ever, for
+                servers that send no heartbeats.
+            incremental_handler: Which format of ``@defer`` and ``@stream`` to ask for and to take. None:
+                both, and each piece shows which it is in.
 
         Raises:
             InvariantError: The uri is no http(s) address; an option is out of its range;
@@ -180,6 +204,7 @@ class HttpLink(ApolloLink):
         super().__init__()
         link = type(self).__name__
         checked_functions(link, print=print, encode=encode, decode=decode)
+        handler = checked_handler(incremental_handler, link)
         self._requests = RequestBuilder(
             uri,
             headers=headers,
@@ -192,14 +217,21 @@ class HttpLink(ApolloLink):
             fetch=fetch_options_over(FetchOptions(), fetch_options, link),
             uses_get_for_queries=checked_flag("use_get_for_queries", use_get_for_queries),
             takes_files=True,
+            accepts=Accepts(subscription=SUBSCRIPTION_TYPES, incremental=handler.accept),
         )
         self._awareness = Awareness(client_awareness, enhanced_client_awareness)
         self._sender = Sender(
             repr(self),
             sessions=OwnSessions() if session is None else GivenSession(session, link),
-            timeout=None if timeout is None else to_seconds("timeout", timeout, may_be_zero=False),
+            timeout=to_seconds_or_none("timeout", timeout),
             decode=decode,
             max_response_size=checked_size(max_response_size),
+        )
+        self._streaming = MediaTypeStreaming(
+            media_type=MULTIPART,
+            make=MultipartPieces,
+            handler=handler,
+            idle_timeout=to_seconds_or_none("idle_timeout", idle_timeout),
         )
         if credentials is not None:
             self._sender.sessions.check(credentials)
@@ -222,21 +254,18 @@ class HttpLink(ApolloLink):
         try:
             if self._sender.is_closed:
                 raise ClientClosed(repr(self))
-            if operation.operation_type is OperationType.SUBSCRIPTION:
-                raise InvariantError(
-                    f"{operation!r} came to {self!r}, which cannot carry subscriptions; "
-                    "send them to another transport with `split`"
-                )
             self._awareness.add_to(operation)
             request = self._requests.build(operation)
             if request.credentials is not None:
                 self._sender.sessions.check(request.credentials)
             if request.signal is None:
-                root.spawn(self._sender.run, observer, operation, request, root)
+                root.spawn(self._sender.run, observer, operation, request, root, self._streaming)
             else:
                 Abortable(request, observer, root).start(
                     request.signal,
-                    lambda observer, scope: scope.spawn(self._sender.run, observer, operation, request, scope),
+                    lambda observer, scope: scope.spawn(
+                        self._sender.run, observer, operation, request, scope, self._streaming
+                    ),
                 )
         except Exception as error:  # noqa: BLE001 - users' functions run here
             observer.on_error(error)

@@ -6,7 +6,8 @@ the context nor a resolver waits, the answer arrives before ``subscribe`` return
 leaving cancels the resolvers that still run (there they go on); results are the wire's dicts, so of what a resolver
 raised the message, the ``path`` and the ``extensions`` remain (no ``locations``: documents are parsed without them);
 an operation type that the schema does not have is a request error,
-without ``data`` (there with ``data: null``); a schema that is not valid is refused when the link is made.
+without ``data`` (there with ``data: null``); a schema that is not valid is refused when the link is made; what
+``@defer`` and ``@stream`` put off comes in pieces (there, as with graphql-core 3.2, in one whole result).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any, TypeAlias
 from graphql import ExecutionResult, GraphQLSchema, validate_schema
 from graphql import validate as validate_document
 
-from rxlink.core.documents import OperationType
+from rxlink.core.documents import OperationType, document_of
 from rxlink.core.link import ApolloLink, Forward
 from rxlink.core.observables import own
 from rxlink.core.operation import Operation
@@ -26,7 +27,8 @@ from rxlink.core.options import checked_flag, checked_function, kind_of
 from rxlink.core.result import FetchResult
 from rxlink.core.subscription import Connect, ResultObserver, Subscription
 from rxlink.errors import InvariantError, InvariantTypeError
-from rxlink.transport._execution import Execution, response_of, source_of_events
+from rxlink.transport._execution import HAS_PIECES, Execution, execution_type, response_of, source_of_events
+from rxlink.transport._incremental import IncrementalExecution, UndividedExecution, relay
 
 __all__ = ["ResolverContextFunction", "SchemaLink"]
 
@@ -39,6 +41,10 @@ class SchemaLink(ApolloLink):
 
     Resolvers may be plain or coroutine functions. They run in the ``contextvars`` context of the subscription, and
     those that still run when the subscriber leaves are cancelled; so is the iterator behind a subscription.
+
+    With graphql-core 3.3, what ``@defer`` and ``@stream`` put off comes in pieces, each an
+    :class:`~rxlink.core.result.IncrementalResult`: the result so far. Where no event loop runs, the result is whole.
+    A subscription cannot put anything off: graphql-core makes an error of it in each event.
 
     Attributes:
         schema: The schema.
@@ -100,25 +106,34 @@ class SchemaLink(ApolloLink):
         self.root_value = root_value
         self.context = context
         self.validate = validate
+        self._execution_type = execution_type(schema)
 
     def connect(self, forward: Forward) -> Connect:
         """Prepare to run operations; see :meth:`ApolloLink.connect`."""
         return self._start
 
     def _start(self, operation: Operation, observer: ResultObserver, root: Subscription) -> None:
-        _SchemaWorker(self, operation, observer, root).start()
+        _SchemaWorker(self, operation, observer, root, self._execution_type).start()
 
 
 class _SchemaWorker:
     """One operation on a schema: its context first, then one result or a stream of them."""
 
-    __slots__ = ("_link", "_observer", "_operation", "_root")
+    __slots__ = ("_execution_type", "_link", "_observer", "_operation", "_root")
 
-    def __init__(self, link: SchemaLink, operation: Operation, observer: ResultObserver, root: Subscription) -> None:
+    def __init__(
+        self,
+        link: SchemaLink,
+        operation: Operation,
+        observer: ResultObserver,
+        root: Subscription,
+        execution_type: type[Execution],
+    ) -> None:
         self._link = link
         self._operation = operation
         self._observer = observer
         self._root = root
+        self._execution_type = execution_type
 
     def start(self) -> None:
         context: Any = self._link.context
@@ -158,16 +173,27 @@ class _SchemaWorker:
             self._execute(context)
 
     def _execute(self, context: Any) -> None:
-        execution = Execution()
+        is_divided = HAS_PIECES and document_of(self._operation.query).is_incremental
+        execution = self._divided() if is_divided else self._execution_type()
         try:
             outcome = execution.begin(self._link.schema, self._operation, self._link.root_value, context)
         except Exception as error:  # noqa: BLE001 - graphql-core refuses such operations
             self._observer.on_error(error)
             return
-        if outcome is None:
-            self._root.spawn(self._wait_for_outcome, self._observer, execution, awaits=execution)
-        else:
+        if outcome is not None:
             self._answer(response_of(outcome))
+        elif isinstance(execution, IncrementalExecution):
+            self._root.spawn(relay, self._observer, execution, self._root, awaits=execution)
+        else:
+            self._root.spawn(self._wait_for_outcome, self._observer, execution, awaits=execution)
+
+    def _divided(self) -> Execution:
+        """Return what executes a document that defers or streams something."""
+        try:
+            self._root.event_loop()
+        except InvariantError:  # nothing can come later
+            return UndividedExecution()
+        return IncrementalExecution()
 
     async def _wait_for_outcome(self, observer: ResultObserver, execution: Execution) -> None:
         try:
@@ -224,7 +250,7 @@ class _SchemaWorker:
 
     async def _execute_event(self, event: Any, context: Any) -> ExecutionResult:
         """Execute the operation with an event in the place of the root value."""
-        execution = Execution()
+        execution = self._execution_type()
         outcome = execution.begin(self._link.schema, self._operation, event, context)
         return await execution if outcome is None else outcome
 

@@ -21,7 +21,7 @@ TABLE = (DOCS / "porting-table.md").read_text(encoding="utf-8")
 PAGES = TABLE + (DOCS / "porting-from-apollo.md").read_text(encoding="utf-8")
 SECTION = re.compile(r"^## (.*?)$(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
-CODE = re.compile(r"`([^`]+)`")
+CODE = re.compile(r"(?<!`)`([^`]+)`(?!`)")  # GraphQL's own tag stands in two of them
 CALL = re.compile(r"([A-Za-z_][\w.]*)(?:\(([\w, ]*)\))?")
 
 EXPORTS = {

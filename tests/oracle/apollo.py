@@ -1,19 +1,33 @@
-"""Apollo Client in a Node process: a scenario in, its trace out."""
+"""Apollo Client in a Node process: a scenario in, its trace out; or chunks in, and what a handler makes of them."""
 
 from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tests.oracle.scenario import Scenario, Trace
 
-__all__ = ["FOLDER", "Apollo", "running_apollo"]
+__all__ = ["FOLDER", "Apollo", "Merged", "running_apollo"]
 
 FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What a handler of incremental results made of some chunks.
+
+    Attributes:
+        results: The merged result after each chunk, up to the one it failed on.
+        error: The message with which it failed, None where it did not.
+    """
+
+    results: list[Any]
+    error: str | None = None
 
 
 class Apollo:
@@ -27,14 +41,25 @@ class Apollo:
         self.begin(scenario)
         return self.trace()
 
+    def merge(self, handler: str, chunks: Sequence[Any]) -> Merged:
+        """Return what a handler (`"defer20220824"` or `"graphql17Alpha9"`) makes of the chunks of one delivery."""
+        self._ask({"merge": {"handler": handler, "chunks": list(chunks)}})
+        return Merged(**self._answer())
+
     def begin(self, scenario: Scenario) -> None:
         """Let the worker play a scenario, and go on meanwhile."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(scenario).encode() + b"\n")
-        self._process.stdin.flush()
+        self._ask(scenario)
 
     def trace(self) -> Trace:
         """Return the trace of the scenario that was begun."""
+        return self._answer()["trace"]
+
+    def _ask(self, line: Mapping[str, Any]) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(line).encode() + b"\n")
+        self._process.stdin.flush()
+
+    def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
@@ -43,7 +68,7 @@ class Apollo:
         answer: dict[str, Any] = json.loads(line)
         if "broken" in answer:
             raise RuntimeError(f"the worker could not play the scenario: {answer['broken']}")
-        return answer["trace"]
+        return answer
 
 
 @contextmanager

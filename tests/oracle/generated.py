@@ -37,9 +37,23 @@ CONTENTS: list[Json] = [
 ]
 TIMES: list[Json] = [{"after": 0}, {"after": 3}, {"after": 5}, {"after": 10}, {"after": 5, "bodyAfter": 5}]
 BROKEN: list[Json] = [{"after": 5, "bodyAfter": 5, "cut": True}]
+PARTS: list[list[Json]] = [
+    [{"data": {"a": 1}}, {}, {"data": {"a": 2}}],
+    [{"payload": {"data": {"a": 1}}}, {"payload": {"data": {"a": None}, "errors": [{"message": "partly"}]}}],
+    [{"payload": {"data": {"a": 1}}}, {"payload": None}, {"payload": {"data": {"a": 2}}}],
+    [{"data": {"a": 1}, "hasNext": True}, {"incremental": [{"path": [], "data": {"b": 1}}], "hasNext": False}],
+]
+STREAMS: list[Json] = [
+    {"after": after, "parts": [[gap, part] for part in parts], **end}
+    for parts in PARTS
+    for after, gap in [(0, 0), (5, 0), (3, 5)]
+    for end in ({}, {"cut": True})
+]
 # One draw for an answer and not one for each part of it: drawing takes longer than playing.
 ANSWERS = st.lists(
-    st.sampled_from([{**content, **time} for content in CONTENTS for time in TIMES] + BROKEN), min_size=1, max_size=3
+    st.sampled_from([{**content, **time} for content in CONTENTS for time in TIMES] + BROKEN + STREAMS),
+    min_size=1,
+    max_size=3,
 )
 
 
@@ -57,9 +71,10 @@ def scenarios() -> st.SearchStrategy[Json]:
 def _scenario(middle: list[Json], end: Json, operations: list[tuple[Json, list[Json]]], others: list[Json]) -> Json:
     chain = _answering_once([*_with_one_of_a_kind(middle), end])
     is_batch = end["link"].startswith("batch")
+    others = [answer for answer in others if not is_batch or _may_answer_a_batch(answer)]
     scenario: Json = {
         "chain": [_for_batches(link) for link in chain] if is_batch else chain,
-        "server": {"*": [answer for answer in others if not is_batch or _may_answer_a_batch(answer)] or [{}]},
+        "server": {"*": _for_chain(others, chain)},
         "operations": [],
         "until": 2000,
     }
@@ -72,7 +87,7 @@ def _scenario(middle: list[Json], end: Json, operations: list[tuple[Json, list[J
             left_out.add("take")
         known = {word: operation[word] for word in operation if word not in left_out}
         scenario["operations"].append({**known, "id": name})
-        scenario["server"][name] = answers
+        scenario["server"][name] = _for_chain(answers, chain)
     return scenario
 
 
@@ -94,9 +109,7 @@ def _answering_once(chain: list[Json]) -> list[Json]:
 
     In Apollo the rest of the stream changes the answer; hand-written scenarios show that.
     """
-    answers = [
-        index for index, link in enumerate(chain) if any(rule["do"] != "pass" for rule in link.get("handler", []))
-    ]
+    answers = [index for index, link in enumerate(chain) if _answers_errors([link])]
     if not answers:
         return chain
     start = answers[0] + 1
@@ -128,9 +141,32 @@ def _may_answer_at_once(chain: list[Json]) -> bool:
     return waits_there and is_ready
 
 
+def _for_chain(answers: list[Json], chain: list[Json]) -> list[Json]:
+    """Leave out answers in pieces where nobody reads them, or where an error link would answer one of several results.
+
+    A link that has no handler gives increments as they come there, and merges them here.
+    """
+    end = chain[-1]
+    is_read = end["link"] in ("http", "base-http") and not _answers_errors(chain)
+    return [
+        answer
+        for answer in answers
+        if "parts" not in answer or (is_read and ("incremental" in end or "hasNext" not in str(answer)))
+    ] or [{}]
+
+
+def _answers_errors(chain: list[Json]) -> bool:
+    return any(rule["do"] != "pass" for link in chain for rule in link.get("handler", []))
+
+
 def _may_answer_a_batch(answer: Json) -> bool:
-    """Tell whether persisted queries leave a single response alone, whose error has a body here and none there."""
-    return "PersistedQuery" not in str(answer.get("body"))
+    """Leave out single responses whose error is another one here.
+
+    Persisted queries leave a single response alone, whose error has a body here and none there; one with a status that
+    says more than its length has that status here.
+    """
+    is_read_whatever_its_status = "headers" in answer and answer.get("status", 200) != 200
+    return "PersistedQuery" not in str(answer.get("body")) and not is_read_whatever_its_status
 
 
 def _for_batches(link: Json) -> Json:

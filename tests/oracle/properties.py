@@ -9,20 +9,26 @@ from typing import Any
 from tests.oracle.scenario import Scenario, links_of
 
 __all__ = [
+    "answers_have",
     "both",
     "error_handler_does",
     "handler_does",
     "has",
     "has_default_attempts",
+    "has_handler",
     "has_no_end",
     "has_signal",
     "is_subscribed_again",
+    "merges",
     "parameters_of",
+    "payloads_of",
+    "pieces_of",
     "sends_several",
     "server_knows_no_hashes",
     "server_says",
     "sockets_have",
     "sockets_say",
+    "text_of_pieces",
     "thrown_by_batch_handlers",
     "waits_for_a_promise",
 ]
@@ -66,13 +72,47 @@ def server_says(test: Callable[[Any], bool]) -> Callable[[Scenario], bool]:
     """Some answer's body passes a test."""
 
     def says(scenario: Scenario) -> bool:
-        answers = [answer for answers in (scenario.get("server") or {}).values() for answer in answers]
         bodies = [
-            json.loads(answer["text"]) if answer.get("text") == "null" else answer.get("body", {}) for answer in answers
+            json.loads(answer["text"]) if answer.get("text") == "null" else answer.get("body", {})
+            for answer in _answers(scenario)
         ]
         return any(test(body) for body in bodies)
 
     return says
+
+
+def answers_have(*names: str) -> Callable[[Scenario], bool]:
+    """Some answer has one of these."""
+    return lambda scenario: any(name in answer for answer in _answers(scenario) for name in names)
+
+
+def has_handler(*words: str) -> Callable[[Scenario], bool]:
+    """Some link asks for increments in one of these formats."""
+    return lambda scenario: any(link.get("incremental") in words for link in links_of(scenario))
+
+
+def merges(scenario: Scenario) -> bool:
+    """Some link merges increments, and an answer comes in pieces."""
+    return has_handler("defer20220824", "graphql17Alpha9")(scenario) and bool(pieces_of(scenario))
+
+
+def pieces_of(scenario: Scenario) -> list[Any]:
+    """Return the answers that come in pieces."""
+    return [answer for answer in _answers(scenario) if "pieces" in answer or "parts" in answer]
+
+
+def payloads_of(scenario: Scenario) -> list[Any]:
+    """Return the JSON of all `parts`."""
+    return [value for answer in pieces_of(scenario) for _, value in answer.get("parts", [])]
+
+
+def text_of_pieces(scenario: Scenario) -> str:
+    """Return all that comes in pieces, one after the other, without the JSON of `parts`."""
+    return "".join(str(piece) for answer in pieces_of(scenario) for _, piece in answer.get("pieces", []))
+
+
+def _answers(scenario: Scenario) -> list[Any]:
+    return [answer for answers in (scenario.get("server") or {}).values() for answer in answers]
 
 
 def has_signal(scenario: Scenario) -> bool:

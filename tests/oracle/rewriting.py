@@ -5,6 +5,7 @@ Each function returns the events as rxlink has them, or None where it has nothin
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import Any
 
 from tests.oracle.pair import Pair, class_of, event_at, last_of
@@ -106,7 +107,8 @@ def who_has_left_is_not_sent(pair: Pair) -> Trace | None:
     if place is None:
         return None
     left = pair.apollo[place]["at"]
-    leaving = [event for event in pair.apollo[place + 1 :] if event["at"] == left and _is_torn_down(event)]
+    before_sending = takewhile(lambda event: event["event"] != "request", pair.apollo[place + 1 :])
+    leaving = [event for event in before_sending if event["at"] == left and _is_torn_down(event)]
     return [*pair.apollo[: place + 1], *leaving]
 
 

@@ -48,8 +48,11 @@ def subscriptions_abort_alone(pair: Pair) -> Trace | None:
             if min(left, default=theirs["at"] + 1) <= theirs["at"]
             else None
         )
-    if theirs["event"] == "unsubscribe" and pair.rxlink[-1:] == [{**theirs, "event": "abort"}]:
-        return [*pair.apollo, pair.rxlink[-1]]
+    # A stream goes on for nobody there; it may still come to an end at which Apollo leaves it by itself.
+    events = pair.apollo[:-1] if theirs["event"] == "abort" else pair.apollo
+    left = last_of(events)
+    if left["event"] == "unsubscribe" and pair.rxlink[-1:] == [{**left, "event": "abort"}]:
+        return [*events, pair.rxlink[-1]]
     return None
 
 

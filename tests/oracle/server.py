@@ -17,6 +17,7 @@ import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ClientRequest
 
+from tests.oracle.bodies import Answer, Pieces, body_at_once, headers_of, pieces_of
 from tests.oracle.scenario import Scenario
 from tests.oracle.sockets import Sockets
 from tests.oracle.world import Owner, World
@@ -24,8 +25,8 @@ from tests.oracle.world import Owner, World
 __all__ = ["Server"]
 
 BLANK_LINE = b"\r\n\r\n"
+LAST_CHUNK = b"0\r\n\r\n"
 WITHOUT_BODY = {204, 205, 304}
-JSON = {"content-type": "application/json"}
 
 
 class Server:
@@ -49,8 +50,8 @@ class Server:
         session._retry_connection = False  # as aiohttp's own TestClient does: one request here is one request there
         return session
 
-    def take(self, request: Mapping[str, Any], send: Callable[[Mapping[str, Any], str], None]) -> list[Owner]:
-        """Note a request, and let its answer and the answer's text be sent; return whose it is."""
+    def take(self, request: Mapping[str, Any]) -> tuple[list[Owner], Answer]:
+        """Note a request; return whose it is, and its answer."""
         owners = self._owners(request["body"])
         for owner in owners:
             self._world.note_for(owner, "request", **request)
@@ -58,8 +59,7 @@ class Server:
         answers = self._answers.get(key) or self._answers.get("*") or [{}]
         answer = answers[min(self._asked[key], len(answers) - 1)]
         self._asked[key] += 1
-        send(answer, _text(answer, owners, is_batch=isinstance(request["body"], list)))
-        return owners
+        return owners, answer
 
     def note(self, owners: list[Owner], event: str) -> None:
         """Note something about a request."""
@@ -101,38 +101,57 @@ class _Connection(asyncio.Transport):
         self._is_closing = False
         self._timer: asyncio.TimerHandle | None = None
         self._owners: list[Owner] | None = None
+        self._is_batch = False
         self._is_answered = False
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self._received += data
         request = None if self._owners is not None else _parsed(self._received, self._scheme)
-        if request is not None:
-            self._owners = []
-            self._owners = self._server.take(request, self._plan)
-
-    def _plan(self, answer: Mapping[str, Any], text: str) -> None:
+        if request is None:
+            return
+        self._owners, answer = self._server.take(request)
+        self._is_batch = isinstance(request["body"], list)
         if not answer.get("never"):
-            self._timer = self._loop.call_later(answer.get("after", 0) / 1000, self._send_head, answer, text)
+            self._later(answer.get("after", 0), lambda: self._answer(answer))
 
-    def _send_head(self, answer: Mapping[str, Any], text: str) -> None:
+    def _answer(self, answer: Answer) -> None:
         if answer.get("fail"):
             self._hang_up()
             return
+        owners, is_batch = self._owners or [], self._is_batch
         status = answer.get("status", 200)
-        body = b"" if status in WITHOUT_BODY else text.encode()
-        headers = {**answer.get("headers", JSON), "content-length": str(len(body))}
-        lines = [
-            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
-            *(f"{name}: {value}" for name, value in headers.items()),
-        ]
-        head = "\r\n".join(lines).encode() + BLANK_LINE
-        delay = answer.get("bodyAfter")
-        if delay and status not in WITHOUT_BODY:
-            self._protocol.data_received(head)
-            send = self._hang_up if answer.get("cut") else lambda: self._finish(body)
-            self._timer = self._loop.call_later(delay / 1000, send)
-        else:
-            self._finish(head + body)
+        headers = headers_of(answer, owners, is_batch=is_batch)
+        if status in WITHOUT_BODY:
+            self._finish(_head(status, {**headers, "content-length": "0"}))
+            return
+        head = _head(status, headers)
+        pieces = pieces_of(answer, owners, is_batch=is_batch)
+        if pieces is None:
+            self._finish(head + body_at_once(answer, owners, is_batch=is_batch))
+            return
+        self._protocol.data_received(head)
+        self._send(pieces, is_cut=answer.get("cut", False), is_chunked="transfer-encoding" in headers)
+
+    def _send(self, pieces: Pieces, *, is_cut: bool, is_chunked: bool) -> None:
+        (after, piece), *rest = pieces
+
+        def send() -> None:
+            data = _chunk(piece) if is_chunked and piece else piece
+            if not rest and not is_cut:
+                self._finish(data + (LAST_CHUNK if is_chunked else b""))
+                return
+            if data:
+                self._protocol.data_received(data)
+            if rest:
+                self._send(rest, is_cut=is_cut, is_chunked=is_chunked)
+            else:
+                self._later(0, self._hang_up)  # a body that breaks forgets what nobody has read yet
+
+        self._later(after, send)
+
+    def _later(self, delay: float, action: Callable[[], None]) -> None:
+        if not self._is_closing:
+            self._timer = self._loop.call_later(delay / 1000, action)
 
     def _finish(self, data: bytes) -> None:
         self._is_answered = True
@@ -195,10 +214,13 @@ def _json(text: str) -> Any:
         return text
 
 
-def _text(answer: Mapping[str, Any], owners: list[Owner], *, is_batch: bool) -> str:
-    if "text" in answer:
-        return answer["text"]
-    if "body" in answer:
-        return json.dumps(answer["body"], separators=(",", ":"), ensure_ascii=False)
-    echoes = [{"data": {"echo": owner.operation}} for owner in owners]
-    return json.dumps(echoes if is_batch else echoes[0], separators=(",", ":"))
+def _head(status: int, headers: Mapping[str, str]) -> bytes:
+    lines = [
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
+        *(f"{name}: {value}" for name, value in headers.items()),
+    ]
+    return "\r\n".join(lines).encode() + BLANK_LINE
+
+
+def _chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)

@@ -67,6 +67,29 @@ def test_leaving_a_request_closes_its_connection() -> None:
     assert [(0, "request"), (15, "unsubscribe"), (15, "abort")] == seen
 
 
+def test_a_body_in_parts_comes_part_by_part_and_leaving_between_them_closes_its_connection() -> None:
+    parts = [[5, {"data": {"a": number}}] for number in range(3)]
+    scenario = {
+        "chain": [{"link": "http"}],
+        "server": {"*": [{"after": 3, "parts": parts}]},
+        "operations": [{"id": "A", "unsubscribe": 14}],
+    }
+
+    seen = events_of(scenario, "next", "unsubscribe", "abort")
+
+    assert [(8, "next"), (13, "next"), (14, "unsubscribe"), (14, "abort")] == seen
+
+
+def test_what_came_before_a_cut_is_read() -> None:
+    scenario = {
+        "chain": [{"link": "http"}],
+        "server": {"*": [{"parts": [[5, {"data": {"a": 1}}]], "cut": True}]},
+        "operations": [{"id": "A"}],
+    }
+
+    assert [(5, "next"), (5, "error")] == events_of(scenario, "next", "error", "complete")
+
+
 def test_the_request_in_the_trace_is_the_one_on_the_wire() -> None:
     scenario = {"chain": [{"link": "http", "headers": {"x-own": "1"}}], "operations": [{"id": "A"}]}
 

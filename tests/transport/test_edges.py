@@ -177,14 +177,16 @@ def test_a_request_that_a_loop_left_behind_is_collected_in_silence() -> None:
 
 class TestAnswers:
     @pytest.mark.parametrize("comes_with_its_head", [True, False])
-    async def test_in_parts_are_refused_however_they_arrive(self, server: ScriptedServer, comes_with_its_head: bool):
+    async def test_in_parts_to_a_batch_are_refused_however_they_arrive(
+        self, server: ScriptedServer, comes_with_its_head: bool
+    ):
         content_type = "multipart/mixed; boundary=-"
         body = b'{"data": {"a": 1}}'
         whole = answer_text(body, content_type=content_type)
         server.answer = whole if comes_with_its_head else answer_in_chunks(body, content_type=content_type)
 
-        async with HttpLink(server.uri) as link:
-            with pytest.raises(ServerError, match=r"Viewer to http://.* was answered in parts"):
+        async with BatchHttpLink(server.uri, batch_max=1) as link:
+            with pytest.raises(ServerError, match=r"to http://.* was answered in parts"):
                 await execute(link, QUERY)
 
     async def test_may_have_any_size_where_there_is_no_limit(self, server: ScriptedServer):

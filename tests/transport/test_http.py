@@ -191,13 +191,6 @@ class TestOneOperation:
 
         assert ["a", "a", "b", "b", "c", "c"] == sorted(seen)
 
-    async def test_of_subscription_type_is_refused(self, server: ScriptedServer):
-        async with HttpLink(server.uri) as link:
-            with pytest.raises(InvariantError, match=r"subscription Ticks.*split"):
-                await execute(link, GraphQLRequest("subscription Ticks { tick }"))
-
-        assert [] == server.requests
-
     def test_needs_a_loop_and_says_so(self):
         errors = []
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rxlink.transport._request import HttpRequest
+from rxlink.transport._http_request import HttpRequest
 from rxlink.transport._uri import parse_uri
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import re
 import zlib
 
 import aiohttp
@@ -19,7 +20,9 @@ from rxlink.errors import (
     ServerParseError,
 )
 from rxlink.transport._response import checked_size
+from rxlink.transport.batch_http import BatchHttpLink
 from rxlink.transport.http import HttpLink
+from rxlink.transport.sse import SseLink
 from tests.transport.scripted_server import ScriptedServer, answer_in_chunks, answer_never, answer_text
 
 QUERY = GraphQLRequest("query Q { a }")
@@ -156,21 +159,52 @@ async def test_parse_error_has_no_cause_that_shows_the_body(server: ScriptedServ
     assert '{"data": "s3cret\ufffd"}' == caught.value.body_text
 
 
-@pytest.mark.parametrize("status", [200, 401, 503])
-async def test_multipart_answer_is_refused_and_its_connection_dropped(server: ScriptedServer, status: int):
+async def test_multipart_answer_to_a_batch_is_refused_and_its_connection_dropped(server: ScriptedServer):
     server.answer = answer_in_chunks(
-        b"--graphql\r\n",
-        then=asyncio.Event(),
-        status=status,
-        content_type='Multipart/Mixed; boundary="graphql"',
+        b"--graphql\r\n", then=asyncio.Event(), content_type='Multipart/Mixed; boundary="graphql"'
     )
 
-    async with HttpLink(server.uri) as link:
-        with pytest.raises(ServerError, match=r"multipart/mixed.*@defer") as refused:
+    async with BatchHttpLink(server.uri, batch_max=1) as link:
+        with pytest.raises(ServerError, match=r"in parts \(multipart/mixed\): send it to HttpLink") as refused:
             await execute(link, QUERY)
         await server.aborted.wait()
 
-    assert (status, "") == (refused.value.status_code, refused.value.body_text)
+    assert (200, "") == (refused.value.status_code, refused.value.body_text)
+
+
+@pytest.mark.parametrize("status", [401, 503])
+@pytest.mark.parametrize(
+    ("kind", "media_type"),
+    [(BatchHttpLink, "multipart/mixed; boundary=-"), (HttpLink, "text/event-stream"), (SseLink, "text/event-stream")],
+)
+async def test_the_status_of_an_answer_that_another_link_could_read_counts_first(
+    server: ScriptedServer, kind: type[BatchHttpLink | HttpLink | SseLink], media_type: str, status: int
+):
+    server.answer = answer_text("not for you", status=status, content_type=media_type)
+
+    async with kind(server.uri) as link:
+        with pytest.raises(ServerError, match=f"Received status code {status}") as refused:
+            await execute(link, QUERY)
+
+    assert (status, "not for you") == (refused.value.status_code, refused.value.body_text)
+
+
+@pytest.mark.parametrize(
+    ("kind", "media_type", "cure"),
+    [
+        (HttpLink, "text/event-stream; charset=utf-8", "server-sent events (text/event-stream): send it to SseLink"),
+        (SseLink, "Multipart/Mixed;boundary=-", "in parts (multipart/mixed): send it to HttpLink"),
+    ],
+)
+async def test_pieces_that_another_link_reads_are_refused_at_their_head(
+    server: ScriptedServer, kind: type[HttpLink | SseLink], media_type: str, cure: str
+):
+    server.answer = answer_in_chunks(b":", then=asyncio.Event(), content_type=media_type)
+
+    async with kind(server.uri) as link:
+        with pytest.raises(ServerError, match=re.escape(cure)):
+            await execute(link, QUERY)
+        await server.aborted.wait()
 
 
 class TestCharset:

@@ -43,6 +43,20 @@ async def test_differs_by_whether_cookies_are_kept():
     assert all(session.closed for session in opened)
 
 
+async def test_of_answers_without_an_end_has_as_many_connections_as_it_takes():
+    sessions = OwnSessions()
+
+    kinds = [("include", False), ("include", True), (None, True), ("include", True)]
+    opened = [sessions.opened(*kind) or await sessions.open(*kind) for kind in kinds]
+
+    assert [100, 0, 0, 0] == [session.connector.limit for session in opened]
+    assert opened[1] is opened[3]
+    assert opened[0].cookie_jar is opened[1].cookie_jar
+    assert opened[1].cookie_jar is not opened[2].cookie_jar
+    await sessions.aclose()
+    assert all(session.closed for session in opened)
+
+
 async def test_is_opened_anew_after_somebody_closed_it():
     sessions = OwnSessions()
     first = await _get(sessions, None)

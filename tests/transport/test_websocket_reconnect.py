@@ -19,7 +19,7 @@ NO_CODE = b"\x88\x00"
 A_QUARTER = 0.25
 """Seconds that chance adds to each wait here."""
 
-no_chance = patch("rxlink.transport._ws_options.random.uniform", return_value=A_QUARTER)
+no_chance = patch("rxlink.transport._retry_wait.random.uniform", return_value=A_QUARTER)
 
 
 def nowhere() -> str:

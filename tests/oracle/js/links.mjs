@@ -15,8 +15,9 @@ import { RetryLink } from "@apollo/client/link/retry";
 import { SchemaLink } from "@apollo/client/link/schema";
 import { buildSchema, print } from "graphql";
 import { EMPTY, NEVER, Observable, concat, concatMap, defer, from, map, merge, mergeMap, of, throwError, timer } from "rxjs";
+import { merging } from "./incremental.mjs";
 import { graphqlWs } from "./subscriptions.mjs";
-import { asker, counter, describeError, later, numbered } from "./vocabulary.mjs";
+import { asker, counter, describeError, describeResult, later, numbered } from "./vocabulary.mjs";
 
 const defaultUri = "http://server.test/graphql";
 
@@ -52,7 +53,10 @@ const builders = {
   handler: (options) => handling(options),
   error: ({ handler }, world) => new ErrorLink(answering(handler, world)),
   context: (options, world) => contextLink(options, world),
-  http: (options, world) => new HttpLink(httpOptions(options, world)),
+  http: ({ incremental, ...options }, world) => {
+    const link = new HttpLink(httpOptions(options, world));
+    return incremental ? merging(incremental, link) : link;
+  },
   "base-http": (options, world) => new BaseHttpLink(httpOptions(options, world)),
   retry: ({ delay: wait, attempts }) => new RetryLink({ delay: waitOf(wait), attempts: attemptsOf(attempts) }),
   batch: ({ batchKey, batchHandler, ...options }, world) =>
@@ -90,7 +94,7 @@ function observing({ label, shows = [] }, world) {
       note("start", shows.length ? { shown: shown(operation) } : {});
       const subscription = forward(operation).subscribe({
         next: (value) => {
-          note("next", { value });
+          note("next", describeResult(value));
           observer.next(value);
         },
         error: (error) => {

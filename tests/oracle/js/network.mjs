@@ -1,6 +1,7 @@
 // A scripted fetch: answers at virtual times, and honours AbortSignal.
 
-const encoder = new TextEncoder();
+import { bytesAtOnce, headersOf, piecesOf } from "./bodies.mjs";
+
 const withoutBody = new Set([204, 205, 304]);
 
 export class Network {
@@ -17,54 +18,7 @@ export class Network {
     const key = owners.map((owner) => owner.operation).join("+");
     const note = (event, fields) => owners.forEach((owner) => this.world.noteFor(owner, event, fields));
     note("request", { method: options.method ?? "GET", url, headers: { ...options.headers }, body });
-    const answer = this.answerTo(key);
-    const { signal } = options;
-    return new Promise((resolve, reject) => {
-      let isOver = false;
-      let stream;
-      const abort = () => {
-        if (!isOver) {
-          isOver = true;
-          note("abort", {});
-          (stream ? (reason) => stream.error(reason) : reject)(signal.reason);
-        }
-      };
-      if (signal?.aborted) {
-        return abort();
-      }
-      signal?.addEventListener("abort", abort, { once: true });
-      if (answer.never) {
-        return;
-      }
-      setTimeout(() => {
-        if (isOver) {
-          return;
-        }
-        if (answer.fail) {
-          isOver = true;
-          return reject(new TypeError("fetch failed"));
-        }
-        const { status = 200, headers = { "content-type": "application/json" } } = answer;
-        const bytes = withoutBody.has(status) ? null : encoder.encode(textOf(answer, owners));
-        if (!answer.bodyAfter || bytes === null) {
-          isOver = true;
-          return resolve(new Response(bytes, { status, headers }));
-        }
-        const source = new ReadableStream({ start: (controller) => void (stream = controller) });
-        setTimeout(() => {
-          if (isOver) {
-            return;
-          }
-          isOver = true;
-          if (answer.cut) {
-            return stream.error(new TypeError("fetch failed"));
-          }
-          stream.enqueue(bytes);
-          stream.close();
-        }, answer.bodyAfter);
-        resolve(new Response(source, { status, headers }));
-      }, answer.after ?? 0);
-    });
+    return new Exchange(this.answerTo(key), owners, () => note("abort", {})).run(options.signal);
   }
 
   // The answers to an operation are taken one after the other; the last one stays.
@@ -76,21 +30,92 @@ export class Network {
   }
 }
 
+// One request and its answer.
+class Exchange {
+  constructor(answer, owners, noteAbort) {
+    this.answer = answer;
+    this.owners = owners;
+    this.noteAbort = noteAbort;
+    this.isOver = false;
+    this.stream = undefined;
+  }
+
+  run(signal) {
+    return new Promise((resolve, reject) => {
+      const abort = () => this.leave(() => (this.stream ? this.stream.error(signal.reason) : reject(signal.reason)));
+      if (signal?.aborted) {
+        return abort();
+      }
+      signal?.addEventListener("abort", abort, { once: true });
+      if (!this.answer.never) {
+        this.later(this.answer.after ?? 0, () => this.answerWith(resolve, reject));
+      }
+    });
+  }
+
+  answerWith(resolve, reject) {
+    const { fail, status = 200 } = this.answer;
+    if (fail) {
+      return this.end(() => reject(new TypeError("fetch failed")));
+    }
+    const head = { status, headers: headersOf(this.answer) };
+    if (withoutBody.has(status)) {
+      return this.end(() => resolve(new Response(null, head)));
+    }
+    const pieces = piecesOf(this.answer, this.owners);
+    if (pieces === null) {
+      return this.end(() => resolve(new Response(bytesAtOnce(this.answer, this.owners), head)));
+    }
+    const start = (controller) => void (this.stream = controller);
+    // The client may also leave by leaving the body, as at the end of a multipart stream.
+    const source = new ReadableStream({ start, cancel: () => this.leave(() => {}) });
+    this.send(pieces);
+    resolve(new Response(source, head));
+  }
+
+  send([[after, bytes], ...rest]) {
+    this.later(after, () => {
+      if (bytes.length > 0) {
+        this.stream.enqueue(bytes);
+      }
+      if (rest.length > 0) {
+        this.send(rest);
+      } else if (this.answer.cut) {
+        // A stream that breaks forgets what nobody has read yet.
+        this.later(0, () => this.end(() => this.stream.error(new TypeError("fetch failed"))));
+      } else {
+        this.end(() => this.stream.close());
+      }
+    });
+  }
+
+  later(delay, action) {
+    setTimeout(() => {
+      if (!this.isOver) {
+        action();
+      }
+    }, delay);
+  }
+
+  leave(action) {
+    if (!this.isOver) {
+      this.end(() => {
+        this.noteAbort();
+        action();
+      });
+    }
+  }
+
+  end(action) {
+    this.isOver = true;
+    action();
+  }
+}
+
 function parsed(text) {
   try {
     return JSON.parse(text);
   } catch {
     return text;
   }
-}
-
-function textOf(answer, owners) {
-  if ("text" in answer) {
-    return answer.text;
-  }
-  if ("body" in answer) {
-    return JSON.stringify(answer.body);
-  }
-  const echoes = owners.map((owner) => ({ data: { echo: owner.operation } }));
-  return JSON.stringify(owners.isBatch ? echoes : echoes[0]);
 }

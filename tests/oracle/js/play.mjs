@@ -3,15 +3,20 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { clock, settle } from "./clock.mjs";
 import { ApolloClient, ApolloLink, InMemoryCache, gql } from "@apollo/client";
+import { clientsHandler, snapshot } from "./incremental.mjs";
 import { chainOf } from "./links.mjs";
 import { Network } from "./network.mjs";
 import { Sockets } from "./sockets.mjs";
-import { describeError } from "./vocabulary.mjs";
+import { describeError, describeResult } from "./vocabulary.mjs";
 
 const defaultLimit = 10_000; // virtual milliseconds
 const storage = new AsyncLocalStorage();
 // Links ask the client of an operation for its version and its options.
-const client = new ApolloClient({ link: ApolloLink.empty(), cache: new InMemoryCache() });
+const client = new ApolloClient({
+  link: ApolloLink.empty(),
+  cache: new InMemoryCache(),
+  incrementalHandler: clientsHandler,
+});
 
 let current;
 process.on("unhandledRejection", (reason) => current?.noteUnhandled(reason));
@@ -49,7 +54,7 @@ class World {
 
   noteFor({ operation, attempt }, event, fields) {
     if (!this.isOver) {
-      this.trace.push({ at: Math.round(clock.now * 1000) / 1000, operation, attempt, event, ...fields });
+      this.trace.push({ at: Math.round(clock.now * 1000) / 1000, operation, attempt, event, ...snapshot(fields ?? {}) });
     }
   }
 
@@ -152,7 +157,7 @@ class Recorder {
       if (this.isOver) {
         return;
       }
-      note("next", { value: value === undefined ? null : value });
+      note("next", describeResult(value));
       this.left -= 1;
       if (this.left === 0) {
         this.leave();

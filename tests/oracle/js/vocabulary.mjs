@@ -1,5 +1,7 @@
 // The small fixed vocabulary of callbacks; tests/oracle/vocabulary.py says the same in Python.
 
+import { PROTOCOL_ERRORS_SYMBOL } from "@apollo/client/errors";
+
 // A predicate is a list, its word first. `calls` counts how often it has been asked about this operation, from 1.
 export function holds(predicate, { error, operation, calls }) {
   const [word, ...values] = predicate;
@@ -82,6 +84,12 @@ export function numbered(value, n) {
     return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, numbered(item, n)]));
   }
   return value;
+}
+
+// A result, and beside it the fatal errors of a multipart subscription that Apollo hides in it.
+export function describeResult(value) {
+  const hidden = value?.extensions?.[PROTOCOL_ERRORS_SYMBOL];
+  return { value: value === undefined ? null : value, ...(hidden && { protocolErrors: hidden.errors }) };
 }
 
 export function describeError(error) {

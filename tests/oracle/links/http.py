@@ -8,16 +8,22 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from rxlink import ApolloLink, HttpLink
+from rxlink import ApolloLink, Defer20220824Handler, GraphQL17Alpha9Handler, HttpLink
 from rxlink.core.operation import Operation
+from rxlink.incremental.handlers import IncrementalHandler
 from tests.oracle.registry import Builder, Options
 from tests.oracle.spelling import snake_keys
 from tests.oracle.world import World
 
-__all__ = ["BUILDERS", "ENDS", "UNAWARE", "http_options", "uri_of"]
+__all__ = ["BUILDERS", "ENDS", "HANDLERS", "UNAWARE", "http_options", "uri_of"]
 
 UNAWARE = {"clientAwareness": {"transport": False}, "enhancedClientAwareness": {"transport": False}}
 """The options with which HttpLink is Apollo's BaseHttpLink."""
+HANDLERS: dict[str, IncrementalHandler] = {
+    "defer20220824": Defer20220824Handler(),
+    "graphql17Alpha9": GraphQL17Alpha9Handler(),
+}
+"""The handlers of incremental results by the words of a scenario, in which they have Apollo's names."""
 DEFAULT_URI = "http://server.test/graphql"
 
 
@@ -42,7 +48,9 @@ def http_options(options: Options, world: World) -> dict[str, Any]:
 
 
 def _http(options: Options, world: World) -> ApolloLink:
-    return HttpLink(uri_of(options), **http_options(options, world))
+    named = http_options({name: value for name, value in options.items() if name != "incremental"}, world)
+    handler = HANDLERS[options["incremental"]] if "incremental" in options else None
+    return HttpLink(uri_of(options), **named, idle_timeout=None, incremental_handler=handler)
 
 
 def _base_http(options: Options, world: World) -> ApolloLink:
@@ -52,6 +60,8 @@ def _base_http(options: Options, world: World) -> ApolloLink:
 BUILDERS: dict[str, Builder] = {"http": _http, "base-http": _base_http}
 
 ENDS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
-    "http": st.sampled_from([{}, {"headers": {"X-Link": "1"}}, {"includeExtensions": False}]),
+    "http": st.sampled_from(
+        [{}, {"headers": {"X-Link": "1"}}, {"includeExtensions": False}, {"incremental": "defer20220824"}]
+    ),
     "base-http": st.just({}),
 }

@@ -6,11 +6,11 @@ from unittest.mock import patch
 import pytest
 
 from rxlink.testing.virtual_time import VirtualTime, virtual
-from rxlink.transport._ws_options import default_retry_wait
+from rxlink.transport._retry_wait import default_retry_wait
 from tests.transport.test_websocket_reconnect import nowhere, times_of_tries
 from tests.transport.websocket_bench import bench
 
-no_chance = patch("rxlink.transport._ws_options.random.uniform", return_value=0.5)
+no_chance = patch("rxlink.transport._retry_wait.random.uniform", return_value=0.5)
 
 
 class TestDefaultRetryWait:
