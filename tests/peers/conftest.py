@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.oracle.apollo import FOLDER as ORACLE
+from tests.oracle.apollo import Apollo, running_apollo
 from tests.oracle.node import CannotInstall, node_in, skip_or_fail
 from tests.peers.peer import FOLDER, INSTALLATION_LIMIT, PEERS, Peer, Wire, python_of_servers, running, watched
 from tests.peers.sockets import NODE, PYTHON, Pair, Servers, ports_for
+from tests.peers.streams import StreamServers, Way
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -28,7 +31,7 @@ def node_peers() -> Iterator[dict[str, Peer]]:
 
 @pytest.fixture(scope="session")
 def python() -> Path:
-    """A Python with Strawberry and Ariadne; skips where they cannot be installed, or fails in CI."""
+    """A Python with Strawberry, Ariadne and gql; skips where they cannot be installed, or fails in CI."""
     try:
         return python_of_servers()
     except CannotInstall as reason:
@@ -67,6 +70,41 @@ def python_sockets(python: Path) -> Iterator[Servers]:
 def servers(request: pytest.FixtureRequest, pair: Pair) -> Servers:
     """The servers that the one of `pair` is among."""
     return request.getfixturevalue("python_sockets" if pair.name in PYTHON else "node_sockets")
+
+
+@pytest.fixture(scope="session")
+def node_streams() -> Iterator[StreamServers]:
+    """GraphQL Yoga and graphql-sse; skips without Node, or fails in CI."""
+    with running([node_in(FOLDER), "stream_servers.mjs"]) as peers:
+        yield StreamServers(peers)
+
+
+@pytest.fixture(scope="session")
+def apollo_streams() -> Iterator[StreamServers]:
+    """Apollo Server on a newer `graphql`; skips without Node, or fails in CI."""
+    with running([node_in(FOLDER / "graphql17"), "graphql17/stream_servers.mjs"]) as peers:
+        yield StreamServers(peers)
+
+
+@pytest.fixture(scope="session")
+def python_streams(python: Path) -> Iterator[StreamServers]:
+    """Strawberry, answering in pieces."""
+    with running([python, "stream_servers.py"]) as peers:
+        yield StreamServers(peers)
+
+
+@pytest.fixture(scope="session")
+def handlers() -> Iterator[Apollo]:
+    """Apollo Client's handlers of incremental delivery, in a Node process; skips without Node, or fails in CI."""
+    with running_apollo(node_in(ORACLE)) as apollo:
+        yield apollo
+
+
+@pytest.fixture
+def streams(request: pytest.FixtureRequest, way: Way) -> StreamServers:
+    """The servers that the one of `way` is among."""
+    where = {"apollo": "apollo_streams", "strawberry": "python_streams"}
+    return request.getfixturevalue(where.get(way.name, "node_streams"))
 
 
 @pytest.fixture

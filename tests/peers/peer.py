@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +21,24 @@ import aiohttp
 from rxlink import AuthSession, GraphQLRequest, HttpLink, TokenSet, execute
 from tests.oracle.node import CannotInstall, one_at_a_time
 
-__all__ = ["FOLDER", "PEERS", "Exchange", "Peer", "Wire", "python_of_servers", "running", "session_of", "watched"]
+__all__ = [
+    "FOLDER",
+    "PEERS",
+    "Exchange",
+    "Peer",
+    "Wire",
+    "asked",
+    "python_of_servers",
+    "running",
+    "session_of",
+    "until",
+    "watched",
+]
 
 FOLDER = Path(__file__).parent
 PEERS = ("yoga", "apollo", "strawberry")
 INSTALLATION_LIMIT = 300  # seconds
+PATIENCE = 10  # seconds
 REFRESH = "mutation Refresh($account: String!) { refresh(account: $account) }"
 REFRESHES = "query Refreshes($account: String!) { refreshes(account: $account) }"
 
@@ -73,8 +87,22 @@ def running(command: Sequence[str | Path]) -> Iterator[dict[str, Peer]]:
             process.wait()
 
 
+async def asked(peers: Mapping[str, Peer], what: str, **parameters: str) -> Any:
+    """Ask the control of a process of servers."""
+    url = f"{peers['control'].address}/{what}"
+    async with aiohttp.ClientSession() as session, session.get(url, params=parameters) as response:
+        return json.loads(await response.read())
+
+
+async def until(is_so: Callable[[], bool | Awaitable[bool]]) -> None:
+    """Wait for what no event tells."""
+    async with asyncio.timeout(PATIENCE):
+        while not (answer if isinstance(answer := is_so(), bool) else await answer):  # noqa: ASYNC110 - a server's
+            await asyncio.sleep(0.002)
+
+
 def python_of_servers() -> Path:
-    """Return a Python that has Strawberry and Ariadne; its environment is made where `requirements.txt` has changed.
+    """Return a Python that has Strawberry, Ariadne and gql; its environment is made if `requirements.txt` has changed.
 
     Raises:
         CannotInstall: There is no way to the packages.
@@ -96,9 +124,11 @@ def _run(command: Sequence[str | Path]) -> None:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALLATION_LIMIT, check=False)
     except subprocess.TimeoutExpired:
-        raise CannotInstall(f"installing Strawberry and Ariadne took more than {INSTALLATION_LIMIT} s") from None
+        raise CannotInstall(f"installing Strawberry, Ariadne and gql took more than {INSTALLATION_LIMIT} s") from None
     if done.returncode:
-        raise CannotInstall(f"Strawberry and Ariadne cannot be installed: {(done.stdout + done.stderr).strip()[-500:]}")
+        raise CannotInstall(
+            f"Strawberry, Ariadne and gql cannot be installed: {(done.stdout + done.stderr).strip()[-500:]}"
+        )
 
 
 def session_of(peer: Peer, account: str, token: str = "stale") -> AuthSession:

@@ -11,7 +11,8 @@ import express from "express";
 import GraphQLUpload from "graphql-upload/GraphQLUpload.mjs";
 import graphqlUploadExpress from "graphql-upload/graphqlUploadExpress.mjs";
 import { createSchema, createYoga } from "graphql-yoga";
-import { Accounts, makeResolvers } from "./resolvers.mjs";
+import { Accounts } from "./accounts.mjs";
+import { makeResolvers } from "./resolvers.mjs";
 
 const typeDefs = readFileSync(new URL("./schema.graphql", import.meta.url), "utf8");
 

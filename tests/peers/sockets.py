@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import random
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -14,15 +13,14 @@ from typing import Any
 import aiohttp
 
 from rxlink import GraphQLRequest, GraphQLWsLink, WebSocketClosed, WebSocketConnected, WebSocketLink, execute
-from tests.peers.peer import Peer
+from tests.peers.peer import Peer, asked
 from tests.recording import Recorder, subscribed
 
-__all__ = ["LEGACY", "NEW", "NODE", "PAIRS", "PYTHON", "Line", "Pair", "Servers", "line_to", "ports_for", "until"]
+__all__ = ["LEGACY", "NEW", "NODE", "PAIRS", "PYTHON", "Line", "Pair", "Servers", "line_to", "ports_for"]
 
 NEW, LEGACY = "graphql-transport-ws", "graphql-ws"
 NODE = ("graphql-ws", "subscriptions-transport-ws", "mercurius")
 PYTHON = ("strawberry", "ariadne")
-PATIENCE = 10  # seconds
 UNUSED = range(20_000, 32_000)  # ports that no system hands out by itself
 
 
@@ -56,24 +54,19 @@ class Servers:
 
     async def listeners(self, key: str) -> int:
         """Return how many subscriptions to `ticks` with a key the servers know."""
-        return await self._ask("listeners", key=key)
+        return await asked(self.peers, "listeners", key=key)
 
     async def restart(self, name: str, down: float) -> None:
         """Stop a server, and start it again on its port after so many seconds."""
-        await self._ask("restart", name=name, down=str(down * 1000))
+        await asked(self.peers, "restart", name=name, down=str(down * 1000))
 
     async def die(self) -> None:
         """Let the process end as by a crash."""
         try:
-            await self._ask("die")
+            await asked(self.peers, "die")
         except aiohttp.ClientError:
             return
         raise AssertionError("it lives")
-
-    async def _ask(self, what: str, **parameters: str) -> Any:
-        url = f"{self.peers['control'].address}/{what}"
-        async with aiohttp.ClientSession() as session, session.get(url, params=parameters) as response:
-            return json.loads(await response.read())
 
 
 def ports_for(names: Iterable[str]) -> str:
@@ -119,10 +112,3 @@ async def line_to(servers: Servers, pair: Pair, **options: Any) -> AsyncIterator
         events = subscribed(link.events)
         yield Line(link, events)
         events.subscription.dispose()
-
-
-async def until(is_so: Callable[[], bool | Awaitable[bool]]) -> None:
-    """Wait for what no event tells."""
-    async with asyncio.timeout(PATIENCE):
-        while not (answer if isinstance(answer := is_so(), bool) else await answer):  # noqa: ASYNC110 - a server's
-            await asyncio.sleep(0.002)

@@ -9,36 +9,18 @@ import asyncio
 import hashlib
 import json
 import logging
-import re
 import sys
-from collections import Counter
 from enum import Enum
 from typing import Any
 
 import strawberry
+from accounts import Accounts
 from aiohttp import web
 from graphql import GraphQLError
 from strawberry.aiohttp.views import GraphQLView
 from strawberry.file_uploads import Upload
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import Info
-
-
-class Accounts:
-    """Tokens are `account.generation`; a refresh begins the next generation, and only that is accepted."""
-
-    def __init__(self) -> None:
-        self.refreshes: Counter[str] = Counter()
-
-    def refresh(self, account: str) -> str:
-        self.refreshes[account] += 1
-        return f"{account}.{self.refreshes[account]}"
-
-    def account(self, authorization: str | None) -> str | None:
-        """Return the account of an `authorization` header, or None."""
-        found = re.fullmatch(r"Bearer (\w+)\.(\d+)", authorization or "")
-        return found[1] if found and int(found[2]) == self.refreshes[found[1]] else None
-
 
 ACCOUNTS = Accounts()
 

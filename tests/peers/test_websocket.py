@@ -15,8 +15,8 @@ import pytest
 
 from rxlink import AuthSession, CombinedGraphQLErrors, SocketClosed, TokenSet
 from tests.oracle.node import node_in
-from tests.peers.peer import FOLDER, Peer, running
-from tests.peers.sockets import LEGACY, NEW, NODE, PAIRS, PYTHON, Line, Pair, Servers, line_to, ports_for, until
+from tests.peers.peer import FOLDER, Peer, running, until
+from tests.peers.sockets import LEGACY, NEW, NODE, PAIRS, PYTHON, Line, Pair, Servers, line_to, ports_for
 from tests.recording import END, Recorder
 from tests.tables import PROPERTY, read
 
