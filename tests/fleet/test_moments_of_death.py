@@ -28,7 +28,9 @@ pytestmark = [
 ]
 
 LEASE = 0.5
-"""Seconds, of Valkey's: what the survivor waits for; a file's lock is free at once."""
+"""Seconds, of Valkey's: what the survivor waits for; a file's lock is free at once.
+
+The dying process alone has it: survivors that a loaded machine holds up for so long would lose theirs."""
 OPERATIONS = 5
 """That the survivor starts, all at once."""
 TOKEN_REQUEST = b"grant_type"
@@ -117,8 +119,7 @@ async def opened(started: Children, place: Place, *options: object) -> AsyncIter
     pair = await server.ask(do="sign_in")
     await server.ask(do="revoke_access")  # so that the ledger knows why a refresh came early
     await place.storage.save(ended(pair))
-    place = replace(place, lease=LEASE)
-    scene = Scene(started, server, addresses, place, Fleet(started, addresses, place.arguments))
+    scene = Scene(started, server, addresses, replace(place, lease=LEASE), Fleet(started, addresses, place.arguments))
     async with scene.open:
         yield scene
 
