@@ -335,6 +335,14 @@ PROMISES = (
         "_saved_of_the_refresh_any_more",
     ),
     Break(
+        "P9",
+        "others refresh while the end of the session is still to be saved",
+        "auth/vault.py",
+        "                loop.call_soon(self._give_back)",
+        "                self._give_back()",
+        "auth/test_shared_found.py::TestTheEndOfASession::test_is_saved_before_another_may_refresh",
+    ),
+    Break(
         "P10",
         "the lease is not given back",
         "auth/vault.py",

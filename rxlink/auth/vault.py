@@ -208,10 +208,16 @@ class Vault:
         self._awaited_turn = turn
 
     def refresh_is_over(self, refresh: object) -> None:
-        """Let the others refresh, unless something is still to be saved: what is kept may be used up."""
+        """Let the others refresh, unless something is still to be saved: what is kept may be used up.
+
+        That is known a moment later: where the refresh has failed for good, the session's end is what is to be saved.
+        """
         if self.permit is not None:
             self.permit.keep_for_saving(refresh)
-            self._give_back()
+            if (loop := loop_here()) is None:
+                self._give_back()
+            else:
+                loop.call_soon(self._give_back)
 
     def _give_back(self) -> None:
         if not (self.is_saving or self._unsaved.is_pending):

@@ -212,3 +212,23 @@ class TestALeaseThatASignOutWaitsWith:
         assert (None, None, None) == (await one.token(), await other.token(), await fleet.memory.load())
         for host in (one, other):
             await host.session.aclose()
+
+
+class TestTheEndOfASession:
+    def test_is_saved_before_another_may_refresh(self) -> None:
+        """P1, P9: the refresh token is dead; whoever has the lease next must find that out from the storage."""
+
+        def happenings(world: World) -> None:
+            one, other = world.slots
+            one.start()
+            world.advance_to(LIFE + 1)
+            one.start()
+            world.advance(0.1)
+            other.start()
+            one.storage.faults.add(StorageFault.hang(), on="replace")
+            world.decide(world.issuer.undecided[0], "invalid grant")
+            world.advance(10)
+            world.settle()
+            assert [one] == [request.host for request in world.issuer.requests]
+
+        assert [] == wrong_of(happenings)
