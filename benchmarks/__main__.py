@@ -1,4 +1,4 @@
-"""The command: ``python -m benchmarks [question ...] [--json FILE] [--quick]``."""
+"""The command: ``python -m benchmarks [question ...] [--json FILE] [--svg FILE] [--quick]``."""
 
 import argparse
 import asyncio
@@ -6,11 +6,16 @@ import dataclasses
 import importlib
 import json
 import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
-from benchmarks.harness import NORMAL, QUICK, Effort, Table, environment, format_table
+from benchmarks._headline import draw, headline
+from benchmarks.harness import NORMAL, QUICK, Effort, Table, Verdict, environment, format_table
 
 QUESTIONS = ("chain", "http", "storm", "guard", "fleet")
+ON_UVLOOP = frozenset({"http"})
+"""Those that are asked once more on uvloop, where that is installed."""
 HUGE_WAVE = 100_000
 HUGE_FLEET = 100_000
 
@@ -20,12 +25,28 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     print(", ".join(f"{name} {value}" for name, value in environment().items()))
     answers: dict[str, list[Table]] = {}
-    for name in options.questions or QUESTIONS:
-        answers[name] = asyncio.run(answer(name, _effort(options)))
-        print(*map(format_table, answers[name]), sep="\n", flush=True)
+    for name, question, loop in _asked(options.questions or QUESTIONS):
+        with asyncio.Runner(loop_factory=loop) as runner:
+            answers[name] = runner.run(answer(question, _effort(options)))
+        print(f"\n== {name}", *map(format_table, answers[name]), sep="\n", flush=True)
+    if judged := [verdict for verdict in _verdicts(answers) if verdict.is_headline]:
+        print(format_table(headline(judged)))
+        if options.svg:
+            options.svg.write_text(draw(judged))
     if options.json:
         options.json.write_text(json.dumps(_report(answers), indent=2) + "\n")
     return _exit_code(answers)
+
+
+def _asked(questions: Sequence[str]) -> Iterator[tuple[str, str, Callable[[], asyncio.AbstractEventLoop] | None]]:
+    """Give each question with what its section is called, and what makes its event loop (None: asyncio)."""
+    for question in questions:
+        yield question, question, None
+        if question in ON_UVLOOP:
+            if find_spec("uvloop") is None:
+                print(f"\n== {question} on uvloop: not installed")
+            else:
+                yield f"{question} on uvloop", question, importlib.import_module("uvloop").new_event_loop
 
 
 async def answer(question: str, effort: Effort) -> list[Table]:
@@ -37,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("questions", nargs="*", metavar="question", help=", ".join(QUESTIONS))
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="draw the headline table there")
     parser.add_argument("--quick", action="store_true", help="fewer rounds, wider spread")
     parser.add_argument("--full", action="store_true", help="a storm of 100,000 too, and a fleet of 100,000")
     parser.add_argument("--clients", type=int, metavar="N", help="the size of the fleet")
@@ -51,7 +73,7 @@ def _effort(options: argparse.Namespace) -> Effort:
     return dataclasses.replace(effort, clients=options.clients or effort.clients, plot=options.plot)
 
 
-def _report(answers: dict[str, list[Table]]) -> dict[str, object]:
+def _report(answers: Mapping[str, Sequence[Table]]) -> dict[str, object]:
     return {
         "environment": environment(),
         "answers": {name: [_plain(table) for table in tables] for name, tables in answers.items()},
@@ -63,14 +85,12 @@ def _plain(table: Table) -> dict[str, object]:
     return {"title": table.title, "rows": list(table.rows), "verdicts": verdicts}
 
 
-def _exit_code(answers: dict[str, list[Table]]) -> int:
-    missed = [
-        verdict
-        for tables in answers.values()
-        for table in tables
-        for verdict in table.verdicts
-        if verdict.is_exact and not verdict.is_kept
-    ]
+def _verdicts(answers: Mapping[str, Sequence[Table]]) -> list[Verdict]:
+    return [verdict for tables in answers.values() for table in tables for verdict in table.verdicts]
+
+
+def _exit_code(answers: Mapping[str, Sequence[Table]]) -> int:
+    missed = [verdict for verdict in _verdicts(answers) if verdict.is_exact and not verdict.is_kept]
     for verdict in missed:
         print(f"guard: {verdict}", file=sys.stderr)
     return 1 if missed else 0

@@ -28,6 +28,7 @@ __all__ = [
     "Times",
     "Variant",
     "Verdict",
+    "as_text",
     "cpu_clock",
     "drive",
     "environment",
@@ -100,27 +101,44 @@ class Verdict:
     Attributes:
         subject: What was measured.
         measured: What came out.
-        bound: The budget.
+        bound: What must be.
+        aim: What is wanted; None: the same.
         is_floor: Whether the budget is a least value; it is a greatest value otherwise.
         is_exact: Whether the value is a count, the same in each run. Only then a missed budget
             makes the command fail.
+        is_headline: Whether it stands in the table at the end.
     """
 
     subject: str
     measured: float
     bound: float
+    aim: float | None = None
     is_floor: bool = False
     is_exact: bool = False
+    is_headline: bool = False
 
     @property
     def is_kept(self) -> bool:
         """Whether the measured value is within the budget."""
-        return self.measured >= self.bound if self.is_floor else self.measured <= self.bound
+        return self._is_within(self.bound)
+
+    @property
+    def reaches_aim(self) -> bool:
+        """Whether it is what is wanted."""
+        return self._is_within(self.bound if self.aim is None else self.aim)
 
     def __str__(self) -> str:
         word = "kept" if self.is_kept else "MISSED"
-        side = "at least" if self.is_floor else "at most"
-        return f"{word}: {self.subject}: {_text(self.measured)}, budget {side} {_text(self.bound)}"
+        aim = "" if self.aim is None else f", aim {as_text(self.aim)}"
+        return f"{word}: {self.subject}: {as_text(self.measured)}, must be {self.side} {as_text(self.bound)}{aim}"
+
+    @property
+    def side(self) -> str:
+        """On which side of the bound it must be, in words."""
+        return "at least" if self.is_floor else "at most"
+
+    def _is_within(self, bound: float) -> bool:
+        return self.measured >= bound if self.is_floor else self.measured <= bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +253,7 @@ def format_table(table: Table) -> str:
     """Return a table as text: the first column to the left, numbers to the right."""
     head, *body = [
         list(table.rows[0]),
-        *([_text(cell) for cell in row.values()] for row in table.rows),
+        *([as_text(cell) for cell in row.values()] for row in table.rows),
     ]
     widths = [max(map(len, column)) for column in zip(head, *body, strict=True)]
     lines = [_line(cells, widths) for cells in (head, ["-" * width for width in widths], *body)]
@@ -247,7 +265,8 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     return "  ".join(["", first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)])
 
 
-def _text(value: str | float) -> str:
+def as_text(value: str | float) -> str:
+    """Return a cell as text."""
     if isinstance(value, str):
         return value
     return f"{value:,}" if isinstance(value, int) else f"{value:.2f}"

@@ -114,7 +114,7 @@ def test_only_a_missed_count_makes_the_command_fail(monkeypatch, capsys, is_exac
     # then
     printed = capsys.readouterr()
     assert code == given
-    assert "MISSED: calls of a chain: 9, budget at most 8" in printed.out
+    assert "MISSED: calls of a chain: 9, must be at most 8" in printed.out
     assert is_exact == ("calls of a chain" in printed.err)
 
 
