@@ -215,3 +215,14 @@ killed, although there is a reason why not:
   rxlink/links/new.py:2: constant: 'U' -> 'XXU'
       the name of a type variable is for type checkers
 """ == capsys.readouterr().out.split("\n\n", 1)[1]
+
+
+def test_the_line_of_each_break_and_of_each_fixed_mutant_is_there_once(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(TESTS)
+    breaks, fixed = importlib.import_module("breaks"), importlib.import_module("mutants_fixed")
+    places = [(broken.file, broken.old) for broken in breaks.BREAKS]
+    places += [(f"{mutant.module}.py", mutant.old) for mutant in fixed.MUTANTS]
+
+    counts = {place: (ROOT / "rxlink" / place[0]).read_text().count(place[1]) for place in places}
+
+    assert {} == {place: count for place, count in counts.items() if count != 1}
