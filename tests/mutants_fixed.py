@@ -366,8 +366,8 @@ MUTANTS: tuple[Fixed, ...] = (
     ),
     Fixed(
         "transport/batch_http",
-        "if name.lower() in identity]",
-        "if name.lower() not in identity]",
+        "headers = sorted(request.identity.items())",
+        "headers = sorted(request.identity)",
         "transport/test_batch_http.py::TestSharing",
     ),
     Fixed(
