@@ -308,9 +308,10 @@ class TestSharing:
             context = {"uri": server.origin + context["uri"]}
 
         async with BatchHttpLink(server.uri, batch_key=lambda _: "all", preserve_header_case=True) as link:
-            await outcomes(link, query("A"), query("B", **context))
+            third = query("C", headers={"Authorization": "Bearer third"})
+            await outcomes(link, query("A"), query("B", **context), third)
 
-        assert [["A"], ["B"]] == names(server)
+        assert [["A"], ["B"], ["C"]] == names(server)
 
     async def test_goes_on_through_a_refresh_with_the_new_token_for_all(self, server: ScriptedServer):
         refreshes = []
