@@ -158,18 +158,18 @@ PROMISES = (
         "P6",
         "the first to leave takes the places of all",
         "auth/pending.py",
-        "self._places.pop(self, None)",
-        "self._places.clear()",
+        "self.places.pop(self, None)",
+        "self.places.clear()",
         "TestP6LeavingIsAPrivateMatter::test_p6_leaving_never_cancels_the_refresh_of_others",
     ),
     Break(
         "P6",
         "the refresh is cancelled when its last waiter leaves",
         "auth/pending.py",
-        "        self._places.pop(self, None)",
-        "        self._places.pop(self, None)\n"
+        "        self.places.pop(self, None)",
+        "        self.places.pop(self, None)\n"
         "        # as ref_count of RxPY does, through the task of its from_future\n"
-        "        [task.cancel() for task in asyncio.all_tasks() if not self._places and '_relay' in repr(task)]",
+        "        [task.cancel() for task in asyncio.all_tasks() if not self.places and '_relay' in repr(task)]",
         "TestP6LeavingIsAPrivateMatter::test_p6_a_refresh_goes_on_when_its_last_waiter_has_left",
     ),
     Break(

@@ -5,7 +5,7 @@ The recipe's line
     fromPromise(getNewToken()).filter(Boolean).flatMap(() => forward(operation))
 
 is here: ``keeper.gate.wave()`` hands out the pending-request subject of the refresh that is under way
-(:mod:`rxlink.auth.single_flight`), the operation waits on it, and ``_go_again`` is its ``forward(operation)``.
+(:mod:`rxlink.auth.single_flight`), the operation waits on it, and ``go_again`` is its ``forward(operation)``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from rxlink.auth.authorization import Authorization
 from rxlink.auth.credential import Credential
 from rxlink.auth.events import OperationQueued, OperationRetried
 from rxlink.auth.failures import own_error
-from rxlink.auth.pending import PendingRequests
+from rxlink.auth.pending import PendingRequests, Place
 from rxlink.core.operation import Operation
 from rxlink.core.result import FetchResult
 from rxlink.core.subscription import Connect, ResultObserver, Subscription
@@ -87,15 +87,15 @@ class FirstAttempt:
             if not keeper.is_loaded:
                 keeper.emit(OperationQueued, operation.operation_name)
             # The wait for a load says nothing about a refresh.
-            wave.wait(self._root, lambda _: self._admit_loaded(has_waited=has_waited), partial(self.fail, None))
+            wave.wait(_ForLoad(self._root, self, has_waited=has_waited))
             return
         keeper.emit(OperationQueued, operation.operation_name)
         self._is_bound = True
         if keeper.wallet.credential is not None:
             operation.set_context({self._authorization.login: self._epoch})
-        wave.wait(self._root, lambda _: self.admit(has_waited=True), partial(self.fail, None))
+        wave.wait(_ForToken(self._root, self))
 
-    def _admit_loaded(self, *, has_waited: bool) -> None:
+    def admit_loaded(self, *, has_waited: bool) -> None:
         """Go on after a look at the storage: an operation that begins now is of whoever is signed in now."""
         if not self._is_bound:
             self._epoch = self._authorization.keeper.wallet.epoch
@@ -160,14 +160,14 @@ class FirstAttempt:
         if wave is not None:
             self._turn_away()
             keeper.emit(OperationQueued, self._operation.operation_name)
-            wave.wait(self._root, partial(self._go_again, answer), partial(self.fail, answer))
+            wave.wait(_ForRetry(self._root, self, answer))
         elif not goes_again or keeper.wallet.credential is sent:
             # As it is; also where fresh tokens keep being rejected, and no refresh would help now.
             self._answered = True
             deliver()
         else:
             self._turn_away()
-            self._go_again(answer, None)
+            self.go_again(answer)
 
     def _reject(self, sent: Credential | None) -> PendingRequests[Any] | None:
         """Tell the session what was refused, and return whom to wait with."""
@@ -191,7 +191,7 @@ class FirstAttempt:
         self._is_deaf = True
         self._root.cancel_resource()
 
-    def _go_again(self, answer: FetchResult | Exception, _: object) -> None:
+    def go_again(self, answer: FetchResult | Exception) -> None:
         """The recipe's ``flatMap(() => forward(operation))``: the second attempt, which is the last."""
         keeper = self._authorization.keeper
         try:
@@ -201,7 +201,7 @@ class FirstAttempt:
             self.fail(answer, error)
             return
         if wave is not None:
-            wave.wait(self._root, partial(self._go_again, answer), partial(self.fail, answer))
+            wave.wait(_ForRetry(self._root, self, answer))
             return
         credential = keeper.wallet.credential
         try:
@@ -225,6 +225,56 @@ class FirstAttempt:
     def fail(self, answer: FetchResult | Exception | None, error: Exception) -> None:
         """End the operation with an error of our own, and with what the server had answered."""
         self._observer.on_error(own_error(error, self._operation.operation_name, answer))
+
+
+class _ForToken(Place[Any]):
+    """The place of an operation that waits for a token to go with."""
+
+    __slots__ = ("_attempt",)
+
+    def __init__(self, root: Subscription, attempt: FirstAttempt) -> None:
+        self.root = root  # written out: very many may wait
+        self._attempt = attempt
+
+    def on_next(self, value: object) -> None:
+        self._attempt.admit(has_waited=True)
+
+    def on_error(self, error: Exception) -> None:
+        self._attempt.fail(None, error)
+
+
+class _ForLoad(Place[Any]):
+    """The place of an operation that waits until the tokens are loaded."""
+
+    __slots__ = ("_attempt", "_has_waited")
+
+    def __init__(self, root: Subscription, attempt: FirstAttempt, *, has_waited: bool) -> None:
+        self.root = root
+        self._attempt = attempt
+        self._has_waited = has_waited
+
+    def on_next(self, value: object) -> None:
+        self._attempt.admit_loaded(has_waited=self._has_waited)
+
+    def on_error(self, error: Exception) -> None:
+        self._attempt.fail(None, error)
+
+
+class _ForRetry(Place[Any]):
+    """The place of an operation that was refused, with what the server had answered."""
+
+    __slots__ = ("_answer", "_attempt")
+
+    def __init__(self, root: Subscription, attempt: FirstAttempt, answer: FetchResult | Exception) -> None:
+        self.root = root
+        self._attempt = attempt
+        self._answer = answer
+
+    def on_next(self, value: object) -> None:
+        self._attempt.go_again(self._answer)
+
+    def on_error(self, error: Exception) -> None:
+        self._attempt.fail(self._answer, error)
 
 
 class _SecondAttempt:

@@ -25,7 +25,7 @@ from reactivex.internal.exceptions import SequenceContainsNoElementsError
 from rxlink.core.subscription import Subscription
 from rxlink.core.work import report_callback_error
 
-__all__ = ["PendingRequests"]
+__all__ = ["Callbacks", "PendingRequests", "Place"]
 
 T = TypeVar("T")
 
@@ -38,8 +38,8 @@ class PendingRequests(Subject[T]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._places: dict[_Place[T], None] = {}
-        self._queue: list[_Place[T]] = []
+        self._places: dict[Place[T], None] = {}
+        self._queue: list[Place[T]] = []
         self._released = 0
         self._values: tuple[T, ...] = ()
 
@@ -48,15 +48,16 @@ class PendingRequests(Subject[T]):
         """How many wait."""
         return len(self._places)
 
-    def wait(self, root: Subscription, on_next: Callable[[T], None], on_error: Callable[[Exception], None]) -> None:
-        """Let an operation wait, as the resource in its slot: one of the callbacks is called, or it leaves first.
-
-        Args:
-            root: The operation's subscription.
-            on_next: Called with the value; the slot is empty by then.
-            on_error: Called with the error, likewise.
-        """
-        self._add(_Place(self._places, root, on_next, on_error, lambda: on_error(SequenceContainsNoElementsError())))
+    def wait(self, place: Place[T]) -> None:
+        """Let an operation wait, in the slot of its subscription; it is told one thing, or leaves first."""
+        if self.is_stopped and not self._places:
+            self._settle(place)
+            return
+        place.places = self._places
+        self._places[place] = None
+        place.root.hold(place)
+        if self.is_stopped:
+            self._queue.append(place)
 
     def _subscribe_core(
         self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
@@ -68,17 +69,8 @@ class PendingRequests(Subject[T]):
             root.on_next(value)
             root.on_completed()
 
-        self._add(_Place(self._places, root, on_next, root.on_error, root.on_completed))
+        self.wait(_Subscriber(root, on_next, root.on_error))
         return root
-
-    def _add(self, place: _Place[T]) -> None:
-        if self.is_stopped and not self._places:
-            self._settle(place)
-            return
-        self._places[place] = None
-        place.root.hold(place)
-        if self.is_stopped:
-            self._queue.append(place)
 
     def _on_next_core(self, value: T) -> None:
         self._values = (value,)
@@ -114,7 +106,7 @@ class PendingRequests(Subject[T]):
                 self._settle(place)
         return self._released >= len(self._queue)
 
-    def _settle(self, place: _Place[T]) -> None:
+    def _settle(self, place: Place[T]) -> None:
         try:
             if self.exception is not None:
                 place.root.resume(place.on_error, self.exception)
@@ -126,24 +118,70 @@ class PendingRequests(Subject[T]):
             report_callback_error(error)
 
 
-class _Place(Generic[T]):
-    """One operation in the queue; in the slot of its subscription, so that leaving takes it out."""
+class Place(Generic[T]):
+    """One operation in the queue, and in the slot of its subscription, so that leaving takes it out.
 
-    __slots__ = ("_places", "on_empty", "on_error", "on_next", "root")
+    Very many may wait, so a subclass says with methods how its operation goes on, and holds nothing that it can do
+    without. By the time that one of them is called, the slot is empty.
 
-    def __init__(
-        self,
-        places: dict[_Place[T], None],
-        root: Subscription,
-        on_next: Callable[[T], None],
-        on_error: Callable[[Exception], None],
-        on_empty: Callable[[], None],
-    ) -> None:
-        self._places = places
+    Attributes:
+        root: The operation's subscription.
+        places: All that wait with it, once it waits.
+    """
+
+    __slots__ = ("places", "root")
+
+    places: dict[Place[T], None]
+
+    def __init__(self, root: Subscription) -> None:
         self.root = root
-        self.on_empty = on_empty
-        self.on_next = on_next
-        self.on_error = on_error
+
+    def on_next(self, value: T) -> None:
+        """Go on with the value."""
+        raise NotImplementedError
+
+    def on_error(self, error: Exception) -> None:
+        """End with the error."""
+        raise NotImplementedError
+
+    def on_empty(self) -> None:
+        """End: there was no value, and no error."""
+        self.on_error(SequenceContainsNoElementsError())
 
     def cancel(self) -> None:
-        self._places.pop(self, None)
+        """Leave."""
+        self.places.pop(self, None)
+
+
+class Callbacks(Place[T]):
+    """A place whose operation goes on in functions.
+
+    Args:
+        root: The operation's subscription.
+        on_next: Called with the value.
+        on_error: Called with the error.
+    """
+
+    __slots__ = ("_on_error", "_on_next")
+
+    def __init__(self, root: Subscription, on_next: Callable[[T], None], on_error: Callable[[Exception], None]) -> None:
+        super().__init__(root)
+        self._on_next = on_next
+        self._on_error = on_error
+
+    def on_next(self, value: T) -> None:
+        """Go on with the value."""
+        self._on_next(value)
+
+    def on_error(self, error: Exception) -> None:
+        """End with the error."""
+        self._on_error(error)
+
+
+class _Subscriber(Callbacks[T]):
+    """The place of one who has subscribed as to any Subject."""
+
+    __slots__ = ()
+
+    def on_empty(self) -> None:
+        self.root.on_completed()

@@ -32,6 +32,7 @@ from typing import Any, TypeAlias
 from reactivex import Observable, abc
 
 from rxlink.auth.failures import own_error
+from rxlink.auth.pending import Callbacks
 from rxlink.auth.token_renewal import (
     FetchAccessToken,
     HandleError,
@@ -226,7 +227,7 @@ class _Attempt:
         except Exception as error:  # noqa: BLE001 - whatever keeps the operation back is its error
             self._fail(error)
             return
-        wave.wait(self._root, self._go_on, self._fail)
+        wave.wait(Callbacks(self._root, self._go_on, self._fail))
 
     def _go_on(self, _: object = None) -> None:
         self._proceed(self._operation, self._observer, self._root)

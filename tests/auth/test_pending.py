@@ -14,7 +14,7 @@ from reactivex import operators as ops
 from reactivex.internal.exceptions import SequenceContainsNoElementsError
 from reactivex.testing import TestScheduler
 
-from rxlink.auth.pending import SLICE, PendingRequests
+from rxlink.auth.pending import SLICE, Callbacks, PendingRequests
 from rxlink.core.subscription import Subscription
 from rxlink.testing.virtual_time import virtual
 from tests.recording import END, Recorder, subscribed
@@ -30,7 +30,7 @@ class Operation:
         seen = self.seen
         self.root = Subscription(seen.append, seen.append, lambda: seen.append(END), None)
         self.callback = on_next or partial(seen.append)
-        wave.wait(self.root, self.callback, self.root.on_error)
+        wave.wait(Callbacks(self.root, self.callback, self.root.on_error))
 
 
 def finish(wave: PendingRequests[Any], value: Any = "A1") -> None:
@@ -276,7 +276,7 @@ class TestIsolation:
             for name in ("Ada", "Bob"):
                 token = WHO.set(name)
                 root = Subscription(note, note, note, None)
-                wave.wait(root, note, note)
+                wave.wait(Callbacks(root, note, note))
                 wave.subscribe(note, note, note)
                 WHO.reset(token)
             WHO.set("refresher")
