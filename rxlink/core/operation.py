@@ -93,8 +93,11 @@ class Operation:
         Raises:
             InvariantTypeError: That is no mapping.
         """
+        if isinstance(update, dict):  # as it is nearly always
+            self._context = {**self._context, **update}
+            return
         values = update(self.get_context()) if callable(update) else update
-        if type(values) is not dict and not isinstance(values, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - untyped
+        if not isinstance(values, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - untyped
             raise InvariantTypeError(
                 f"set_context got {kind_of(values)}; give a mapping of context values, or a function that returns one"
             )

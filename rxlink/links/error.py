@@ -20,7 +20,7 @@ from typing import Any, TypeAlias, cast
 from reactivex import Observable
 
 from rxlink.core.chain_observable import subscribe_foreign
-from rxlink.core.documents import OperationType
+from rxlink.core.documents import SUBSCRIPTION
 from rxlink.core.link import ApolloLink, Forward, ForwardFunction
 from rxlink.core.observables import from_future, own
 from rxlink.core.operation import Operation
@@ -118,7 +118,7 @@ class ErrorLink(ApolloLink):
 
         def start(operation: Operation, observer: ResultObserver, root: Subscription) -> None:
             # A slot beside the handler's, where the first stream may go on while the handler is thinking.
-            is_scoped = is_asynchronous or operation.operation_type is OperationType.SUBSCRIPTION
+            is_scoped = is_asynchronous or operation.operation_type is SUBSCRIPTION
             scope = root.open_scope() if is_scoped else None
             proceed(operation, _ErrorWorker(handler, operation, forward, observer, root, scope), scope or root)
 

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias, cast, get_args
 from reactivex import Observable
 
 from rxlink.auth.origins import PROTECTED
-from rxlink.core.documents import Document, DocumentNode, OperationType, document_of
+from rxlink.core.documents import MUTATION, SUBSCRIPTION, Document, DocumentNode, document_of
 from rxlink.core.operation import Context, Operation
 from rxlink.core.options import checked_function, kind_of, name_of
 from rxlink.core.refreshes import is_inside_a_refresh, refreshes_here
@@ -77,7 +77,7 @@ class Accepts:
 
     def over(self, http: HttpOptions, operation: Operation, document: Document | None) -> HttpOptions:
         """Return options with those before the others that an operation asks for."""
-        if operation.operation_type is OperationType.SUBSCRIPTION:
+        if operation.operation_type is SUBSCRIPTION:
             types = self.subscription  # alone: Strawberry reads all types as one
         elif document is not None and document.is_incremental:
             types = self.incremental
@@ -159,12 +159,12 @@ class RequestBuilder:
         # What was cleared once for the link's own address is cleared for good.
         if PROTECTED in context and (context[PROTECTED] is not self._guard.cleared or target is not self._only_target):
             guarded = self._guard.check(operation, target, own)
-        is_get = self._uses_get_for_queries and operation.operation_type is not OperationType.MUTATION
+        is_get = self._uses_get_for_queries and operation.operation_type is not MUTATION
         method = "GET" if is_get else fetch.method
         body = self._body.assemble(operation, http, document) if method == "POST" else None
         request = HttpRequest(
             operation.operation_name, target, headers, body or b"", credentials, method, fetch.signal, guarded,
-            operation.operation_type is OperationType.SUBSCRIPTION,
+            operation.operation_type is SUBSCRIPTION,
         )  # fmt: skip
         if refreshes_here.get():
             request.is_of_refresh = is_inside_a_refresh()

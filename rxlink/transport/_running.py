@@ -1,7 +1,9 @@
 """The requests that run on one event loop, and what ends them early: the timeout, or closing the link.
 
 All requests of a link have the same timeout, so they fall due in the order in which they started, and one timer
-serves them all. A timer for each costs as much as the rest of the link's own work (a heap of Python objects).
+serves them all. A timer for each costs as much as the rest of the link's own work (a heap of Python objects). For the
+same reason it stays when the last request is over, in case another begins: it ends when it finds none, at most the
+timeout later, or when the link is closed.
 """
 
 from __future__ import annotations
@@ -93,9 +95,6 @@ class Running:
         del self._due[task]
         if self._ended:
             self._ended.pop(task, None)
-        if not self._due and self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
 
     def enter_stream(self, task: asyncio.Task[Any], idle: float | None) -> IdleTimer:
         """Note a request whose answer comes in pieces, with so many seconds at most between two of them."""
@@ -114,6 +113,9 @@ class Running:
 
     async def close(self) -> None:
         """End all that run, and wait until they have ended."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         tasks = [*self._due, *self._streams]
         for task in tasks:
             self._end(task, Ended.BY_CLOSING)

@@ -41,13 +41,25 @@ async def test_each_ends_exactly_at_its_own_time(time: VirtualTime):
 
 
 @virtual
-async def test_has_one_timer_for_all_and_none_when_idle(time: VirtualTime):
+async def test_has_one_timer_for_all_which_ends_when_it_finds_none(time: VirtualTime):
     running, ends = Running(time.loop, 10), []
 
-    tasks = [asyncio.create_task(run(running, 1, ends)) for _ in range(100)]
-    await asyncio.sleep(0)
-    assert 1 == [timer.when() for timer in time.loop.timers()].count(10)
-    await asyncio.gather(*tasks)
+    for _ in range(3):
+        tasks = [asyncio.create_task(run(running, 1, ends)) for _ in range(100)]
+        await asyncio.sleep(0)
+        assert 1 == [timer.when() for timer in time.loop.timers()].count(10)
+        await asyncio.gather(*tasks)
+    await asyncio.sleep(7)
+
+    assert [] == time.loop.timers()
+
+
+@virtual
+async def test_has_no_timer_once_it_is_closed(time: VirtualTime):
+    running = Running(time.loop, 10)
+    await run(running, 1, [])
+
+    await running.close()
 
     assert [] == time.loop.timers()
 
