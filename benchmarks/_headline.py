@@ -13,7 +13,7 @@ BARS = WIDTH - LABELS - 90
 WIDEST = 4.0  # times what must be
 STYLE = (
     "text{font:12px sans-serif;fill:#444}.title{font-weight:bold}.must{stroke:#c0392b;stroke-width:2}"
-    ".aim{stroke:#999;stroke-dasharray:3 3}.bar{fill:#2563a8}.missed{fill:#c0392b}"
+    ".aim{stroke:#999;stroke-dasharray:3 3}.bar{fill:#2563a8}.missed{fill:#c0392b}.reported{fill:#999}"
 )
 
 
@@ -33,7 +33,7 @@ def draw(verdicts: Sequence[Verdict]) -> str:
             f"<style>{STYLE}</style>",
             f'<rect width="{WIDTH}" height="{height}" fill="#fff"/>',
             f'<text x="{must}" y="18" text-anchor="middle" class="title">must</text>',
-            '<text x="10" y="18" class="title">better to the right; dashed: what is wanted</text>',
+            '<text x="10" y="18" class="title">better to the right; dashed: wanted; grey: wanted only</text>',
             f'<path class="must" d="M{must} {TOP - 18}V{height - 6}"/>',
             *(_bar(verdict, TOP + ROW * number) for number, verdict in enumerate(verdicts)),
             "</svg>\n",
@@ -44,18 +44,26 @@ def draw(verdicts: Sequence[Verdict]) -> str:
 def _row(verdict: Verdict) -> Row:
     return {
         "subject": verdict.subject,
-        "must": f"{verdict.side} {as_text(verdict.bound)}",
+        "must": "reported" if verdict.bound is None else f"{verdict.side} {as_text(verdict.bound)}",
         "aim": "" if verdict.aim is None else as_text(verdict.aim),
         "measured": verdict.measured,
-        "": "aim reached" if verdict.reaches_aim else "kept" if verdict.is_kept else "MISSED",
+        "": _outcome(verdict),
     }
+
+
+def _outcome(verdict: Verdict) -> str:
+    if verdict.reaches_aim:
+        return "aim reached"
+    if verdict.bound is None:
+        return "below aim"
+    return "kept" if verdict.is_kept else "MISSED"
 
 
 def _bar(verdict: Verdict, top: int) -> str:
     good = _goodness(verdict, verdict.measured)
-    kind = "bar" if verdict.is_kept else "missed"
+    kind = "missed" if not verdict.is_kept else "reported" if verdict.bound is None else "bar"
     aim = ""
-    if verdict.aim is not None:
+    if verdict.aim is not None and verdict.bound is not None:
         place = LABELS + _place(_goodness(verdict, verdict.aim))
         aim = f'<path class="aim" d="M{place:.0f} {top - 14}v{ROW - 8}"/>'
     return (
@@ -66,8 +74,13 @@ def _bar(verdict: Verdict, top: int) -> str:
 
 
 def _goodness(verdict: Verdict, value: float) -> float:
-    """Return how many times better a value is than it must be; where nothing is allowed, all or nothing."""
-    above, below = (value, verdict.bound) if verdict.is_floor else (verdict.bound, value)
+    """Return how many times better a value is than it must be; where nothing is allowed, all or nothing.
+
+    Without a must it is compared with what is wanted.
+    """
+    bound = verdict.aim if verdict.bound is None else verdict.bound
+    assert bound is not None, "a verdict has a must or an aim"
+    above, below = (value, bound) if verdict.is_floor else (bound, value)
     if below == 0:
         return WIDEST if above >= 0 else 0.0
     return above / below

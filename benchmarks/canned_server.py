@@ -10,19 +10,27 @@ import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
-__all__ = ["BODY", "RESPONSE", "canned_server"]
+__all__ = ["RESPONSE", "RESPONSE_TO_TEN", "canned_server"]
 
 HOST = "127.0.0.1"
 BODY = b'{"data":{"viewer":{"id":"1","name":"Ada"}}}'
-RESPONSE = (
-    b"HTTP/1.1 200 OK\r\n"
-    b"Server: canned\r\n"
-    b"Date: Sat, 21 Nov 2026 19:37:33 GMT\r\n"
-    b"Content-Type: application/graphql-response+json; charset=utf-8\r\n"
-    b"Content-Length: %d\r\n"
-    b"Connection: keep-alive\r\n"
-    b"\r\n%b"
-) % (len(BODY), BODY)
+
+
+def _response(body: bytes) -> bytes:
+    return (
+        b"HTTP/1.1 200 OK\r\n"
+        b"Server: canned\r\n"
+        b"Date: Sat, 21 Nov 2026 19:37:33 GMT\r\n"
+        b"Content-Type: application/graphql-response+json; charset=utf-8\r\n"
+        b"Content-Length: %d\r\n"
+        b"Connection: keep-alive\r\n"
+        b"\r\n%b"
+    ) % (len(body), body)
+
+
+RESPONSE = _response(BODY)
+RESPONSE_TO_TEN = _response(b"[%b]" % b",".join([BODY] * 10))
+"""The answer to a batch of ten operations."""
 
 END_OF_HEAD = b"\r\n\r\n"
 LENGTH = b"content-length:"

@@ -17,6 +17,7 @@ from rxlink.core.result import FetchResult, graphql_errors
 from rxlink.core.subscription import Connect, ResultObserver, Subscription
 from rxlink.links.context import SetContextLink
 from rxlink.links.error import ErrorLink, ErrorResponse
+from rxlink.links.retry import RetryLink
 
 __all__ = [
     "ANSWER",
@@ -24,6 +25,7 @@ __all__ = [
     "REQUEST",
     "Answering",
     "four_links",
+    "four_retrying_links",
     "four_simple_links",
     "nothing",
     "plain_calls",
@@ -99,6 +101,11 @@ def four_links(last: ApolloLink, authorize: ApolloLink | None = None) -> ApolloL
 def four_simple_links(last: ApolloLink) -> ApolloLink:
     """Return the chain with another `SetContextLink` that writes the token."""
     return four_links(last, SetContextLink(set_authorization))
+
+
+def four_retrying_links(last: ApolloLink) -> ApolloLink:
+    """Return another usual chain: one link that sends again, and one `SetContextLink`, which writes the token."""
+    return from_([RetryLink(), ErrorLink(let_pass), SetContextLink(set_authorization), last])
 
 
 def plain_calls(request: GraphQLRequest, on_next: Callable[[FetchResult], None]) -> None:

@@ -33,6 +33,7 @@ __all__ = [
     "drive",
     "environment",
     "format_table",
+    "ratio_between",
     "ratio_of",
     "ratio_rows",
     "repeat",
@@ -52,8 +53,8 @@ cpu_clock: Clock = time.process_time if time.get_clock_info("process_time").reso
 
 T = TypeVar("T")
 
-Run: TypeAlias = Callable[[int], Awaitable[None]]
-"""Do this many operations."""
+Run: TypeAlias = Callable[[int], Awaitable[float | None]]
+"""Do this many operations; the seconds they took if it has measured them itself, as another process does."""
 
 Times: TypeAlias = dict[str, list[float]]
 """Seconds an operation, by variant, one value a round."""
@@ -71,6 +72,7 @@ class Effort:
         parallel: How many requests are under way at the same time, in the HTTP question.
         waiting: How many operations wait for one refresh, in the storm question.
         clients: How many sessions there are, in the fleet question.
+        node: Whether to ask Apollo Client in Node too, and to install it if need be.
         plot: Where the fleet question draws what it has found; None for nowhere.
     """
 
@@ -79,6 +81,7 @@ class Effort:
     parallel: tuple[int, ...] = (1, 64, 512)
     waiting: tuple[int, ...] = (1_000, 10_000)
     clients: int = 10_000
+    node: bool = True
     plot: Path | None = None
 
 
@@ -101,7 +104,7 @@ class Verdict:
     Attributes:
         subject: What was measured.
         measured: What came out.
-        bound: What must be.
+        bound: What must be; None: it is only reported.
         aim: What is wanted; None: the same.
         is_floor: Whether the budget is a least value; it is a greatest value otherwise.
         is_exact: Whether the value is a count, the same in each run. Only then a missed budget
@@ -111,7 +114,7 @@ class Verdict:
 
     subject: str
     measured: float
-    bound: float
+    bound: float | None
     aim: float | None = None
     is_floor: bool = False
     is_exact: bool = False
@@ -128,17 +131,20 @@ class Verdict:
         return self._is_within(self.bound if self.aim is None else self.aim)
 
     def __str__(self) -> str:
-        word = "kept" if self.is_kept else "MISSED"
+        if self.bound is None:
+            aim = "" if self.aim is None else f", aim {self.side} {as_text(self.aim)}"
+            return f"reported: {self.subject}: {as_text(self.measured)}{aim}"
         aim = "" if self.aim is None else f", aim {as_text(self.aim)}"
+        word = "kept" if self.is_kept else "MISSED"
         return f"{word}: {self.subject}: {as_text(self.measured)}, must be {self.side} {as_text(self.bound)}{aim}"
 
     @property
     def side(self) -> str:
-        """On which side of the bound it must be, in words."""
+        """On which side of the bound and of the aim it has to be, in words."""
         return "at least" if self.is_floor else "at most"
 
-    def _is_within(self, bound: float) -> bool:
-        return self.measured >= bound if self.is_floor else self.measured <= bound
+    def _is_within(self, bound: float | None) -> bool:
+        return bound is None or (self.measured >= bound if self.is_floor else self.measured <= bound)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +245,11 @@ def ratio_of(rows: Sequence[Row], name: str) -> float:
     return next(float(row["ratio"]) for row in rows if row["variant"] == name)
 
 
+def ratio_between(times: Times, name: str, baseline: str, *, of_speed: bool = False) -> float:
+    """Return the ratio of one variant against another, as in `ratio_rows`."""
+    return ratio_of(ratio_rows(times, baseline, of_speed=of_speed), name)
+
+
 def environment() -> dict[str, str]:
     """Return what the figures depend on, beside the machine's mood."""
     return {
@@ -274,8 +285,8 @@ def as_text(value: str | float) -> str:
 
 async def _time(variant: Variant, count: int, clock: Clock = wall_clock) -> float:
     started = clock()
-    await variant.run(count)
-    return (clock() - started) / count
+    measured = await variant.run(count)
+    return (clock() - started if measured is None else measured) / count
 
 
 async def _count_for(variant: Variant, seconds: float, at_least: int, at_most: int) -> int:

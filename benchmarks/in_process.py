@@ -16,11 +16,20 @@ __all__ = ["InProcessConnector"]
 
 
 class InProcessConnector(aiohttp.TCPConnector):
-    """A pool of connections that lead nowhere and answer everything."""
+    """A pool of connections that lead nowhere and answer everything.
+
+    Args:
+        response: What each request is answered with, head and body.
+        limit: How many connections there are at most; 0 for as many as are needed.
+    """
+
+    def __init__(self, response: bytes = RESPONSE, *, limit: int = 0) -> None:
+        super().__init__(limit=limit)
+        self._response = response
 
     async def _create_connection(self, *_: Any) -> ResponseHandler:
         protocol = ResponseHandler(self._loop)
-        protocol.connection_made(_AnsweringTransport(self._loop, protocol))
+        protocol.connection_made(_AnsweringTransport(self._loop, protocol, self._response))
         return protocol
 
 
@@ -30,10 +39,11 @@ class _AnsweringTransport(asyncio.Transport):
     A head and its body may come in two writes: what ends a request is the loop's turn.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, protocol: ResponseHandler) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, protocol: ResponseHandler, response: bytes) -> None:
         super().__init__()
         self._loop = loop
         self._protocol = protocol
+        self._response = response
         self._is_closing = False
         self._answer: asyncio.Handle | None = None
 
@@ -44,7 +54,7 @@ class _AnsweringTransport(asyncio.Transport):
     def _send_answer(self) -> None:
         self._answer = None
         if not self._is_closing:
-            self._protocol.data_received(RESPONSE)
+            self._protocol.data_received(self._response)
 
     def is_closing(self) -> bool:
         return self._is_closing

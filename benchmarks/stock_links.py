@@ -1,6 +1,6 @@
-"""The four links as one writes them on RxPY without rxlink, twice: by hand and with operators.
+"""Four links as one writes them on RxPY without rxlink: by hand as `Observable(subscribe)`, and with operators.
 
-Both get the same `Operation` and do the same work; they stand here to be compared with.
+They get the same `Operation` and do the same work; they stand here to be compared with.
 """
 
 from collections.abc import Callable
@@ -10,13 +10,16 @@ from typing import Any, TypeAlias
 import reactivex
 from reactivex import Observable, abc
 from reactivex import operators as ops
-from reactivex.disposable import Disposable
+from reactivex.disposable import Disposable, SerialDisposable
+from reactivex.scheduler import TimeoutScheduler
 
 from benchmarks.four_links import ANSWER, set_authorization, set_tenant
 from rxlink.core.operation import Context, Operation
 from rxlink.core.result import FetchResult, graphql_errors
 
-__all__ = ["links_by_hand", "links_of_operators"]
+__all__ = ["answer_by_hand", "answer_of", "links_by_hand", "links_of_operators", "retrying_links_by_hand"]
+
+MOST_ATTEMPTS = 5
 
 Forward: TypeAlias = Callable[[Operation], Observable[FetchResult]]
 Setter: TypeAlias = Callable[[Context, Operation], Context]
@@ -24,19 +27,32 @@ Observer: TypeAlias = abc.ObserverBase[FetchResult]
 Scheduler: TypeAlias = abc.SchedulerBase | None
 
 
-def links_by_hand() -> Forward:
-    """Return the chain as nested `Observable(subscribe)`."""
-    authorized = partial(_set_context, set_authorization, _answer)
+def links_by_hand(last: Forward) -> Forward:
+    """Return the chain of `four_simple_links` as nested `Observable(subscribe)`."""
+    authorized = partial(_set_context, set_authorization, last)
     return partial(_set_context, set_tenant, partial(_see_errors, authorized))
 
 
+def retrying_links_by_hand(last: Forward) -> Forward:
+    """Return the chain of `four_retrying_links` as nested `Observable(subscribe)`."""
+    authorized = partial(_set_context, set_authorization, last)
+    return partial(_retry, partial(_see_errors, authorized))
+
+
 def links_of_operators() -> Forward:
-    """Return the chain as RxPY's operators."""
-    authorized = partial(_defer_context, set_authorization, lambda _: reactivex.of(ANSWER))
+    """Return the chain of `four_simple_links` as RxPY's operators."""
+    authorized = partial(_defer_context, set_authorization, answer_of)
     return partial(_defer_context, set_tenant, partial(_catch_errors, authorized))
 
 
-def _answer(operation: Operation) -> Observable[FetchResult]:
+def answer_of(operation: Operation) -> Observable[FetchResult]:
+    """End a chain with RxPY's own source."""
+    return reactivex.of(ANSWER)
+
+
+def answer_by_hand(operation: Operation) -> Observable[FetchResult]:
+    """End a chain with the least that answers."""
+
     def subscribe(observer: Observer, scheduler: Scheduler = None) -> abc.DisposableBase:
         observer.on_next(ANSWER)
         observer.on_completed()
@@ -60,6 +76,32 @@ def _see_errors(forward: Forward, operation: Operation) -> Observable[FetchResul
             observer.on_next(result)
 
         return forward(operation).subscribe(on_next, observer.on_error, observer.on_completed, scheduler=scheduler)
+
+    return Observable(subscribe)
+
+
+def _retry(forward: Forward, operation: Operation) -> Observable[FetchResult]:
+    def subscribe(observer: Observer, scheduler: Scheduler = None) -> abc.DisposableBase:
+        current = SerialDisposable()
+        failures = 0
+
+        def on_error(error: Exception) -> None:
+            nonlocal failures
+            failures += 1
+            if failures == MOST_ATTEMPTS:
+                observer.on_error(error)
+            else:
+                timer = scheduler or TimeoutScheduler.singleton()
+                current.disposable = timer.schedule_relative(0.3 * 2 ** (failures - 1), attempt)
+
+        def attempt(*_: object) -> None:
+            source = forward(operation)
+            current.disposable = source.subscribe(
+                observer.on_next, on_error, observer.on_completed, scheduler=scheduler
+            )
+
+        attempt()
+        return current
 
     return Observable(subscribe)
 

@@ -15,8 +15,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
-import pytest
-
 __all__ = ["CannotInstall", "installed", "node_in", "one_at_a_time", "skip_or_fail"]
 
 OLDEST_NODE = 20
@@ -90,6 +88,8 @@ def one_at_a_time(folder: Path) -> Iterator[None]:
 
 
 def skip_or_fail(reason: str) -> NoReturn:
+    import pytest  # not above: the benchmarks install with this module too, where pytest need not be
+
     if os.environ.get("CI") == "true":
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
