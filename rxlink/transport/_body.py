@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final, NamedTuple, TypeAlias, cast
+from typing import Any, Final, TypeAlias, cast
 
 from rxlink.core.documents import Document, DocumentNode, document_of, json_head
 from rxlink.core.operation import Operation
@@ -28,6 +28,8 @@ JSON: Final = ("body",)
 """What encoders and decoders get."""
 NOT_AWAITED: Final = "what it returns is not awaited: give a plain function"
 
+PLAIN: Final = frozenset({str, int, float, bool, type(None)})
+
 _encode_compactly = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 _encode_for_address = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode
 
@@ -45,7 +47,25 @@ class Parts:
     include_query: bool = True
 
 
-class BodyWriter(NamedTuple):
+def _value_encoder(encode: JsonEncoder) -> Callable[[Any], str] | None:
+    """Return what encodes a part of a body by itself; None where nobody knows whether the encoder wants the whole.
+
+    What orjson writes of a value does not depend on where that stands. But it writes more than JSON has, such as
+    dataclasses, and a file could be among it: a part with anything but plain values is an error here.
+    """
+    if getattr(encode, "__module__", None) != "orjson":
+        return None
+
+    def encode_plain(part: Mapping[str, Any]) -> str:
+        if not PLAIN.issuperset(map(type, part.values())):
+            raise TypeError
+        text = encode(part)
+        return text if isinstance(text, str) else text.decode()
+
+    return encode_plain
+
+
+class BodyWriter:
     """How a link writes bodies.
 
     Attributes:
@@ -55,10 +75,20 @@ class BodyWriter(NamedTuple):
         link: What the link is called in error messages.
     """
 
-    print: Printer | None
-    encode: JsonEncoder | None
-    includes_unused_variables: bool
-    link: str
+    __slots__ = ("_encode_value", "encode", "includes_unused_variables", "link", "print")
+
+    def __init__(
+        self,
+        print: Printer | None,
+        encode: JsonEncoder | None,
+        includes_unused_variables: bool,  # noqa: FBT001 - one of four parts, in their order
+        link: str,
+    ) -> None:
+        self.print = print
+        self.encode = encode
+        self.includes_unused_variables = includes_unused_variables
+        self.link = link
+        self._encode_value = _encode_compactly if encode is None else _value_encoder(encode)
 
     def assemble(self, operation: Operation, parts: Parts, document: Document | None = None) -> bytes | None:
         """Return the usual body, with what is the same each time as it was encoded when its document was first sent.
@@ -70,9 +100,11 @@ class BodyWriter(NamedTuple):
 
         Returns:
             What ``write`` returns; None where the link has a printer or an encoder of its own, the query is not sent,
-            or something does not encode, so that it has to be looked at more closely.
+            or something does not encode, so that it has to be looked at more closely. With orjson's encoder also
+            where a variable is no plain value: it writes more than JSON has, and a file could be among it.
         """
-        if self.print is not None or self.encode is not None or not parts.include_query:
+        encode = self._encode_value
+        if encode is None or self.print is not None or not parts.include_query:
             return None
         variables: Mapping[str, Any] = operation.variables
         extensions = operation.extensions if parts.include_extensions else None
@@ -80,11 +112,11 @@ class BodyWriter(NamedTuple):
             document = document or document_of(operation.query)
             if variables and not (self.includes_unused_variables or variables.keys() <= document.used_variables):
                 variables = _used(variables, document)
-            text = "{}" if variables == {} else _encode_compactly(variables)
+            text = "{}" if variables == {} else encode(variables)
             if extensions:
                 usual, usual_text = _usual_extensions()
                 is_usual = type(extensions) is dict and extensions == usual
-                text = f'{text},"extensions":{usual_text if is_usual else _encode_compactly(extensions)}'
+                text = f'{text},"extensions":{usual_text if is_usual else encode(extensions)}'
             name = operation.operation_name
             head = document.json_heads[name] if name in document.json_heads else json_head(name)
         except Exception:  # noqa: BLE001 - who looks closely will meet it again, and tell the place

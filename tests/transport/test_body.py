@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime
 
+import orjson
 import pytest
 from graphql import parse
 from hypothesis import given
@@ -16,6 +17,7 @@ from rxlink.errors import InvariantTypeError, SerializationError
 from rxlink.links.client_awareness import usual_extensions
 from rxlink.transport._body import BodyWriter, Parts
 from rxlink.transport.http import HttpLink
+from rxlink.transport.upload import Upload
 from tests.transport.scripted_server import ScriptedServer
 
 URI = "http://localhost/graphql"
@@ -72,6 +74,28 @@ def test_is_what_one_encoder_would_write_of_all_parts(
     bodies = [writers[0].assemble(operation, parts), *(writer.write(operation, parts) for writer in writers)]
 
     assert [bodies[-1]] * 3 == bodies
+
+
+@given(
+    variables=st.none() | st.dictionaries(st.sampled_from(["a", "unused"]), JSON_VALUES),
+    extensions=st.just(usual_extensions()) | st.dictionaries(st.text(max_size=2), JSON_VALUES, max_size=2),
+)
+def test_says_with_orjson_what_one_encoder_would_say(variables, extensions):
+    operation = Operation(GraphQLRequest(QUERY, variables, extensions=extensions))
+    writer = BodyWriter(None, orjson.dumps, True, "HttpLink")
+
+    body = writer.assemble(operation, Parts())
+
+    is_plain = all(not isinstance(value, (dict, list)) for value in (variables or {}).values())
+    assert body is not None or not (is_plain and extensions == usual_extensions())
+    assert body is None or json.loads(writer.write(operation, Parts())) == json.loads(body)
+
+
+@pytest.mark.parametrize("value", [Upload(b"x"), [Upload(b"x")], datetime(2026, 1, 1, tzinfo=UTC), object(), 2**64])
+def test_with_orjson_is_looked_at_closely_where_a_variable_is_no_plain_value(value):
+    operation = Operation(GraphQLRequest(QUERY, {"a": value}))
+
+    assert BodyWriter(None, orjson.dumps, True, "HttpLink").assemble(operation, Parts()) is None
 
 
 @pytest.mark.parametrize("name", ["R", None, 'd\u00e9j\u00e0 "vu"'])
