@@ -16,7 +16,6 @@ from benchmarks.harness import NORMAL, QUICK, Effort, Table, Verdict, environmen
 QUESTIONS = ("chain", "http", "batch", "storm", "guard", "fleet")
 ON_UVLOOP = frozenset({"http"})
 """Those that are asked once more on uvloop, where that is installed."""
-HUGE_WAVE = 100_000
 HUGE_FLEET = 100_000
 
 
@@ -60,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="draw the headline table there")
     parser.add_argument("--quick", action="store_true", help="fewer rounds, wider spread")
-    parser.add_argument("--full", action="store_true", help="a storm of 100,000 too, and a fleet of 100,000")
+    parser.add_argument("--full", action="store_true", help="a fleet of 100,000")
     parser.add_argument("--clients", type=int, metavar="N", help="the size of the fleet")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the fleet's refreshes there, as SVG")
     return parser
@@ -69,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
 def _effort(options: argparse.Namespace) -> Effort:
     effort = QUICK if options.quick else NORMAL
     if options.full:
-        effort = dataclasses.replace(effort, waiting=(*effort.waiting, HUGE_WAVE), clients=HUGE_FLEET)
+        effort = dataclasses.replace(effort, clients=HUGE_FLEET)
     return dataclasses.replace(effort, clients=options.clients or effort.clients, plot=options.plot)
 
 

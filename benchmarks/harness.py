@@ -79,14 +79,14 @@ class Effort:
     rounds: int = 41
     round_seconds: float = 0.03
     parallel: tuple[int, ...] = (1, 64, 512)
-    waiting: tuple[int, ...] = (1_000, 10_000)
+    waiting: tuple[int, ...] = (100, 1_000, 10_000, 100_000)
     clients: int = 10_000
     node: bool = True
     plot: Path | None = None
 
 
 NORMAL = Effort()
-QUICK = Effort(rounds=9, round_seconds=0.02, clients=1_000)
+QUICK = Effort(rounds=9, round_seconds=0.02, waiting=(1_000, 10_000), clients=1_000)
 
 
 @dataclass(frozen=True, slots=True)

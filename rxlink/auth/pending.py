@@ -16,6 +16,7 @@ One subject per wave: a value and a completion, or an error; it is never used ag
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -34,30 +35,38 @@ SLICE = 256
 
 
 class PendingRequests(Subject[T]):
-    """A Subject of one outcome whose waiters leave in O(1) and are released in isolation, in order, in slices."""
+    """A Subject of one outcome whose waiters leave in O(1) and are released in isolation, in order, in slices.
+
+    They join the slice that they will be released with: nothing has to be gone through for all of them at once.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self._places: dict[Place[T], None] = {}
-        self._queue: list[Place[T]] = []
-        self._released = 0
+        self._slices: deque[dict[Place[T], None]] = deque()
+        self._in_hand: dict[Place[T], None] | None = None
         self._values: tuple[T, ...] = ()
 
     @property
     def waiting(self) -> int:
         """How many wait."""
-        return len(self._places)
+        return sum(map(len, self._slices))
 
     def wait(self, place: Place[T]) -> None:
         """Let an operation wait, in the slot of its subscription; it is told one thing, or leaves first."""
-        if self.is_stopped and not self._places:
+        slices = self._slices
+        if self.is_stopped and not slices:
             self._settle(place)
             return
-        place.places = self._places
-        self._places[place] = None
+        if not slices or len(slices[-1]) >= SLICE or slices[-1] is self._in_hand:
+            self._begin_slice()
+        place.places = slices[-1]
+        place.places[place] = None
         place.root.hold(place)
-        if self.is_stopped:
-            self._queue.append(place)
+
+    def _begin_slice(self) -> None:
+        while self._slices and not self._slices[0] and self._slices[0] is not self._in_hand:
+            self._slices.popleft()  # all of it have left
+        self._slices.append({})
 
     def _subscribe_core(
         self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
@@ -77,34 +86,29 @@ class PendingRequests(Subject[T]):
 
     def _on_error_core(self, error: Exception) -> None:
         self.exception = error
-        self._drain_all()
+        self._drain()
 
     def _on_completed_core(self) -> None:
-        self._drain_all()
-
-    def _drain_all(self) -> None:
-        # A list to walk along: taking the first of a dict again and again scans over all that were taken before.
-        self._queue = list(self._places)
         self._drain()
 
     def _drain(self) -> None:
-        while not self._drain_slice():
-            try:
-                asyncio.get_running_loop().call_soon(self._drain)
-                return
-            except RuntimeError:  # without a loop there is nothing that could stall
-                continue
-        self._queue.clear()
+        while self._slices:
+            self._in_hand = self._slices[0]
+            self._release(self._in_hand)
+            self._slices.popleft()
+            self._in_hand = None
+            if self._slices:
+                try:
+                    asyncio.get_running_loop().call_soon(self._drain)
+                    return
+                except RuntimeError:  # without a loop there is nothing that could stall
+                    continue
 
-    def _drain_slice(self) -> bool:
-        """Release the next ones, and tell whether all have been."""
-        begin, self._released = self._released, min(self._released + SLICE, len(self._queue))
-        for place in self._queue[begin : self._released]:
-            if place in self._places:
-                del self._places[place]
+    def _release(self, places: dict[Place[T], None]) -> None:
+        for place in [*places]:
+            if place in places:  # one that is released may make others leave
                 place.root.release()
                 self._settle(place)
-        return self._released >= len(self._queue)
 
     def _settle(self, place: Place[T]) -> None:
         try:

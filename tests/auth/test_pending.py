@@ -1,8 +1,10 @@
 """The pending-request subject: operations that wait for one refresh."""
 
 import asyncio
+import gc
 import sys
 import weakref
+from collections import deque
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import partial
@@ -186,7 +188,7 @@ class TestPlaces:
         """E45: neither a scan of a list nor equality in a dict's bucket."""
         wave = PendingRequests[str]()
         operations = [Operation(wave) for _ in range(500)]
-        place = type(next(iter(wave._places)))  # the structure is the point
+        place = type(next(iter(wave._slices[0])))  # the structure is the point
         monkeypatch.setattr(place, "__eq__", lambda *_: pytest.fail("compared"), raising=False)
         monkeypatch.setattr(place, "__hash__", object.__hash__, raising=False)
 
@@ -222,10 +224,25 @@ class TestPlaces:
         wave = PendingRequests[str]()
         for _ in range(3 * SLICE):
             Operation(wave)
+        last = weakref.ref(Operation(wave, lambda _: None).callback)
 
         finish(wave)
+        gc.collect()
 
-        assert (0, 0) == (wave.waiting, len(wave._queue))
+        assert (0, None) == (wave.waiting, last())
+
+    def test_who_comes_and_goes_leaves_nothing_behind(self) -> None:
+        """However long the refresh takes."""
+        wave = PendingRequests[str]()
+        waiting = deque(Operation(wave) for _ in range(SLICE))
+        for _ in range(10 * SLICE):
+            waiting.append(Operation(wave))
+            waiting.popleft().root.dispose()
+
+        assert len(wave._slices) <= 3
+        assert SLICE == wave.waiting
+        finish(wave)
+        assert all(["A1"] == operation.seen for operation in waiting)
 
 
 class TestIsolation:
