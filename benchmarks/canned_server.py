@@ -1,18 +1,16 @@
 """A server that answers every POST with the same GraphQL response, as fast as Python can.
 
-It is no web server: it trusts its client. It runs in a process of its own, so that the client has
-a core for itself, and ends when its standard input does.
+It is no web server: it trusts its client.
 """
 
 import asyncio
 import contextlib
-import sys
-from collections.abc import AsyncGenerator
-from pathlib import Path
+from collections.abc import AsyncGenerator, Callable
 
-__all__ = ["RESPONSE", "RESPONSE_TO_TEN", "canned_server"]
+from benchmarks.second_process import second_process, serve
 
-HOST = "127.0.0.1"
+__all__ = ["BODY", "RESPONSE", "RESPONSE_TO_TEN", "canned_server", "length_of_request", "serve_answers"]
+
 BODY = b'{"data":{"viewer":{"id":"1","name":"Ada"}}}'
 
 
@@ -34,13 +32,13 @@ RESPONSE_TO_TEN = _response(b"[%b]" % b",".join([BODY] * 10))
 
 END_OF_HEAD = b"\r\n\r\n"
 LENGTH = b"content-length:"
-BACKLOG = 1_024
 
 
 class _Connection(asyncio.Protocol):
     """One connection: finds where each request ends, and answers it."""
 
-    def __init__(self) -> None:
+    def __init__(self, answer_to: Callable[[bytes], bytes]) -> None:
+        self._answer_to = answer_to
         self._received = b""
         self._transport: asyncio.Transport
 
@@ -50,12 +48,12 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._received += data
-        while (length := _length_of_request(self._received)) is not None:
-            self._received = self._received[length:]
-            self._transport.write(RESPONSE)
+        while (length := length_of_request(self._received)) is not None:
+            request, self._received = self._received[:length], self._received[length:]
+            self._transport.write(self._answer_to(request))
 
 
-def _length_of_request(received: bytes) -> int | None:
+def length_of_request(received: bytes) -> int | None:
     """Return how long the first request is, None while a part of it is missing."""
     end = received.find(END_OF_HEAD)
     if end < 0:
@@ -65,32 +63,17 @@ def _length_of_request(received: bytes) -> int | None:
     return length if len(received) >= length else None
 
 
+async def serve_answers(answer_to: Callable[[bytes], bytes]) -> None:
+    """Answer each request with what a function returns for it, until the standard input ends."""
+    await serve(lambda: _Connection(answer_to))
+
+
 @contextlib.asynccontextmanager
 async def canned_server() -> AsyncGenerator[str]:
     """Run the server in a second process, and give its address."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        Path(__file__),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    try:
-        port = int(await process.stdout.readline())
-        yield f"http://{HOST}:{port}/graphql"
-    finally:
-        process.stdin.close()
-        await process.wait()
-
-
-async def _serve() -> None:
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(_Connection, HOST, 0, backlog=BACKLOG)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await loop.run_in_executor(None, sys.stdin.read)
-    server.close()
+    async with second_process("benchmarks.canned_server") as place:
+        yield f"http://{place}/graphql"
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve())
+    asyncio.run(serve_answers(lambda _: RESPONSE))
