@@ -5,12 +5,13 @@ costs: no kernel, no server, the least noise.
 """
 
 import asyncio
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
-from benchmarks.canned_server import RESPONSE
+from benchmarks.canned_server import RESPONSE, length_of_request
 
 __all__ = ["InProcessConnector"]
 
@@ -20,16 +21,28 @@ class InProcessConnector(aiohttp.TCPConnector):
 
     Args:
         response: What each request is answered with, head and body.
+        answer_to: Returns the pieces in which a request is answered instead; each comes by itself, in a turn of the
+            loop of its own.
         limit: How many connections there are at most; 0 for as many as are needed.
     """
 
-    def __init__(self, response: bytes = RESPONSE, *, limit: int = 0) -> None:
+    def __init__(
+        self,
+        response: bytes = RESPONSE,
+        *,
+        answer_to: Callable[[bytes], Iterable[bytes]] | None = None,
+        limit: int = 0,
+    ) -> None:
         super().__init__(limit=limit)
         self._response = response
+        self._answer_to = answer_to
 
     async def _create_connection(self, *_: Any) -> ResponseHandler:
         protocol = ResponseHandler(self._loop)
-        protocol.connection_made(_AnsweringTransport(self._loop, protocol, self._response))
+        if self._answer_to is None:
+            protocol.connection_made(_AnsweringTransport(self._loop, protocol, self._response))
+        else:
+            protocol.connection_made(_StreamingTransport(self._loop, protocol, self._answer_to))
         return protocol
 
 
@@ -74,3 +87,32 @@ class _AnsweringTransport(asyncio.Transport):
 
     def resume_reading(self) -> None:
         pass
+
+
+class _StreamingTransport(_AnsweringTransport):
+    """Answers each request with a piece in each turn of the loop."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        protocol: ResponseHandler,
+        answer_to: Callable[[bytes], Iterable[bytes]],
+    ) -> None:
+        super().__init__(loop, protocol, b"")
+        self._answer_to = answer_to
+        self._received = b""
+        self._pieces: Iterator[bytes] = iter(())
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self._received += data
+        if length_of_request(self._received) is not None:
+            self._pieces = iter(self._answer_to(self._received))
+            self._received = b""
+            self._answer = self._loop.call_soon(self._send_answer)
+
+    def _send_answer(self) -> None:
+        piece = next(self._pieces, None)
+        if piece is not None and not self._is_closing:
+            # In this order: whoever reads gets its turn before the next piece.
+            self._protocol.data_received(piece)
+            self._answer = self._loop.call_soon(self._send_answer)
