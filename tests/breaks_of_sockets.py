@@ -106,7 +106,7 @@ SOCKETS = (
         "P11",
         "results come in the context of whoever reads the socket",
         "transport/_ws_operation.py",
-        "self._root.resume(self._observer.on_next, result)",
+        "self._root.resume_next(self._observer, result)",
         "self._observer.on_next(result)",
         "transport/test_websocket_contexts.py::TestInItsOwnContext::test_comes_each_result_error_and_completion",
     ),

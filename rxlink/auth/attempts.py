@@ -115,14 +115,14 @@ class FirstAttempt:
         """Pass a result on, unless it is the first, and refused."""
         if self._is_deaf:
             return
-        is_clean = (
+        passes = self._answered or (
             self._authorization.refuses_only_errors
             and type(result) is dict
             and "errors" not in result
             and "data" in result
             and result["data"] is not None
         )
-        if not self._answered and not is_clean and self._authorization.is_refused(self._operation, result):
+        if not passes and self._authorization.is_refused(self._operation, result):
             self._refused(result, partial(self._observer.on_next, result))
         else:
             self._answered = True

@@ -48,14 +48,7 @@ from rxlink.core.result import FetchResult
 from rxlink.core.work import Work, close_unawaited
 from rxlink.errors import InvariantError
 
-__all__ = [
-    "Cancellable",
-    "Connect",
-    "Observer",
-    "ResultObserver",
-    "Scope",
-    "Subscription",
-]
+__all__ = ["Cancellable", "Connect", "Observer", "ResultObserver", "Scope", "Subscription"]
 
 ResultObserver: TypeAlias = Observer[FetchResult]
 Connect: TypeAlias = "Callable[[Operation, ResultObserver, Subscription], None]"
@@ -171,6 +164,11 @@ class Subscription(abc.DisposableBase):
         if not self.is_stopped:
             # A copy: this very context may be entered further up the stack, and a context is entered once.
             self._context.copy().run(function, *args)
+
+    def resume_next(self, observer: Observer[Any], value: Any) -> None:
+        """Hand an observer a value as ``resume`` does, without the time that it takes to pack arguments."""
+        if not self.is_stopped:
+            self._context.copy().run(observer.on_next, value)
 
     def spawn(
         self,

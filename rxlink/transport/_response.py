@@ -222,5 +222,7 @@ def decode_strictly(body: bytes) -> object:
         value, end = _json.raw_decode(text)
     except json.JSONDecodeError:
         value, end = None, -1
-    # In most answers it begins with the first character. What may come behind it is white space.
+    if end == len(text):  # as in most answers, which begin with the first character
+        return value
+    # What may come behind it is white space.
     return value if end >= 0 and not text[end:].strip(JSON_BLANKS) else _json.decode(text)

@@ -42,17 +42,27 @@ class OperationOwner(Protocol):
 
 
 class Leg:
-    """An operation on one socket: what the server answers to it there."""
+    """An operation on one socket: what the server answers to it there.
 
-    __slots__ = ("_operation", "socket")
+    Attributes:
+        socket: Which.
+        credential: The tokens that it was opened with; None for none.
+    """
+
+    __slots__ = ("_operation", "credential", "socket")
 
     def __init__(self, operation: LiveOperation, socket: Socket) -> None:
         self._operation = operation
         self.socket = socket
+        self.credential = socket.ticket.credential
         socket.conversation.subscribe(operation.identity, operation.body, self)
 
     def on_next(self, result: FetchResult) -> None:
-        self._operation.take(self, self._operation.deliver, result)
+        operation = self._operation
+        if operation.leg is self:  # as of nearly all, and there may be very many
+            operation.deliver(result)
+        else:
+            operation.take(self, operation.deliver, result)
 
     def on_error(self, errors: list[Any]) -> None:
         self._operation.take(self, self._operation.fail_by_server, errors)
@@ -84,7 +94,7 @@ class LiveOperation:
         has_left_early: Whether it went over to a newer socket before it was certain that nothing is missing.
     """
 
-    __slots__ = ("_client", "_held", "_keys", "_observer", "_root", "body", "coming", "completed_on",
+    __slots__ = ("_client", "_has_keys", "_held", "_keys", "_observer", "_root", "body", "coming", "completed_on",
                  "denial", "epoch", "has_left_early", "identity", "is_over", "leg", "losses", "operation",
                  "was_denied", "was_sent")  # fmt: skip
 
@@ -105,6 +115,7 @@ class LiveOperation:
         self._root = root
         self._held: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
         self._keys = Keys(dedup_key, operation)
+        self._has_keys = dedup_key is not None
         self.operation = operation
         self.identity = identity
         self.body = body
@@ -220,13 +231,13 @@ class LiveOperation:
         if leg is not None and ("errors" in result or result.get("data") is None):
             if self._client.is_denied(self, leg, result):
                 return
-        elif leg is not None and (credential := leg.socket.ticket.credential) is not None and credential.is_unproven:
+        elif leg is not None and leg.credential is not None and leg.credential.is_unproven:
             leg.socket.prove()
         self._client.on_served()
-        if self._keys.has(result, is_noted=self.coming is not None):
+        if self._has_keys and self._keys.has(result, is_noted=self.coming is not None):
             return
         try:
-            self._root.resume(self._observer.on_next, result)
+            self._root.resume_next(self._observer, result)
         except Exception as error:  # noqa: BLE001 - of the subscriber; the others on the socket have no part in it
             self._break_off(error)
         except (CancelledError, GeneratorExit):  # of the subscriber too: nobody can be cancelled in between

@@ -45,9 +45,13 @@ class Placement:
         retrying: Who is told that a socket was good for something.
         resumption: What is still to be told of those that were sent again.
         owner: Who opens sockets.
+
+    Attributes:
+        on_served: Called when a server has sent a result.
     """
 
-    __slots__ = ("_identities", "_operations", "_options", "_owner", "_resumption", "_retrying", "_sockets", "_tokens")
+    __slots__ = ("_identities", "_operations", "_options", "_owner", "_resumption", "_retrying", "_sockets", "_tokens",
+                 "on_served")  # fmt: skip
 
     def __init__(
         self,
@@ -66,6 +70,7 @@ class Placement:
         self._owner = owner
         self._operations: dict[LiveOperation, None] = {}
         self._identities: set[str] = set()
+        self.on_served = retrying.served
 
     def __bool__(self) -> bool:
         return bool(self._operations)
@@ -168,10 +173,6 @@ class Placement:
     def rest_if_idle(self) -> None:
         """An operation has ended."""
         self._owner.rest_if_idle()
-
-    def on_served(self) -> None:
-        """A server has sent a result."""
-        self._retrying.served()
 
     def _place(self, operation: LiveOperation) -> None:
         """Run an operation on the newest socket, or have one opened for it."""

@@ -157,37 +157,34 @@ class Conversation:
         if self.is_over:
             return
         try:
-            message, kind = self._read(data)
-            if kind == self._next:
-                receiver = self._receiver_of(message)
-                payload: Any = message.get("payload")
-                if not isinstance(payload, dict):
-                    raise _Violation(f"the payload of '{kind}' is no object")
-            else:
-                self._readers_of(kind)(self, message)
+            message = self._read(data)
+            if message["type"] != self._next:
+                self._reader_of(message["type"])(self, message)
                 return
+            receiver, payload = self._receiver_of(message), message.get("payload")
+            if not isinstance(payload, dict):
+                raise _Violation(f"the payload of '{self._next}' is no object")
         except _Violation as violation:
             self.violate(str(violation))
             return
         if receiver is not None:
-            receiver.on_next(cast("FetchResult", payload))
+            receiver.on_next(payload)  # pyright: ignore[reportUnknownArgumentType] - an object is a result
 
     def violate(self, reason: str) -> None:
         """Close the socket for what the server has sent."""
         self.is_over = True
         self._peer.violated(BAD_MESSAGE, reason)
 
-    def _read(self, data: bytes) -> tuple[dict[str, Any], str]:
+    def _read(self, data: bytes) -> dict[str, Any]:
         try:
-            message = self._decode(data)
+            message: dict[str, Any] = self._decode(data)
         except (Exception, CancelledError, GeneratorExit):  # noqa: BLE001 - of a user's decoder, and it may show secrets
             raise _Violation("a message is no JSON") from None
-        kind: Any = cast("dict[str, Any]", message).get("type") if isinstance(message, dict) else None
-        if not isinstance(kind, str):
+        if not isinstance(message, dict) or not isinstance(message.get("type"), str):  # pyright: ignore[reportUnnecessaryIsInstance] - JSON may be anything
             raise _Violation("a message has no type")
-        return cast("dict[str, Any]", message), kind
+        return message
 
-    def _readers_of(self, kind: str) -> Callable[[Conversation, dict[str, Any]], None]:
+    def _reader_of(self, kind: str) -> Callable[[Conversation, dict[str, Any]], None]:
         reader = self._readers.get(kind)
         if reader is None:
             # Whole or not at all: of what is cut, nobody could tell that it begins with a secret.

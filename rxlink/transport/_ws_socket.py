@@ -28,6 +28,7 @@ from rxlink.transport._ws_tokens import Pass, SessionTokens
 
 __all__ = ["Socket", "SocketOwner"]
 
+TEXT: Final = aiohttp.WSMsgType.TEXT
 ACK_TIMEOUT: Final = 4504
 UNCLEAN: Final = (None, ABNORMAL)
 """Codes of a socket of which the other side has not said that it is closed."""
@@ -234,7 +235,7 @@ class Socket:
             message: Any = await receive()
             silence.heard_at = loop.time()
             kind = message.type
-            if kind is aiohttp.WSMsgType.TEXT:
+            if kind is TEXT:
                 if logger.isEnabledFor(logging.DEBUG):
                     log_frame("<<<", message.data)
                 conversation.receive(message.data)
