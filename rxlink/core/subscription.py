@@ -231,7 +231,7 @@ class Subscription(abc.DisposableBase):
     def holds(self, task: asyncio.Task[None]) -> bool:
         """Tell whether the work of a task is in the slot: somebody above may have turned to another stream."""
         work = self._resource
-        return type(work) is Work and work.is_of(task)
+        return type(work) is Work and work.task is task
 
     def lose(self, work: Work) -> bool:
         """Empty the slot if work is still in it that has ended without a word, and tell whether it was."""

@@ -25,9 +25,13 @@ logger = logging.getLogger("rxlink.core.subscription")  # where its subscription
 
 
 class Work:
-    """A task in the slot of a subscription; called with the task when that has ended."""
+    """A task in the slot of a subscription; called with the task when that has ended.
 
-    __slots__ = ("_awaits", "_observer", "_root", "_task")
+    Attributes:
+        task: Which.
+    """
+
+    __slots__ = ("_awaits", "_observer", "_root", "task")
 
     def __init__(
         self,
@@ -36,22 +40,18 @@ class Work:
         observer: Observer[Any],
         awaits: Awaitable[object] | None,
     ) -> None:
-        self._task = task
+        self.task = task
         self._root = root
         self._observer = observer
         self._awaits = awaits
 
-    def is_of(self, task: asyncio.Task[None]) -> bool:
-        """Tell whether this is the work of a task."""
-        return self._task is task
-
     def cancel(self) -> None:
         """Cancel the task."""
-        self._task.cancel()
+        self.task.cancel()
 
     def dismiss(self) -> None:
         """Let the task end unseen: it has told all that there was to tell."""
-        self._task.remove_done_callback(self)
+        self.task.remove_done_callback(self)
 
     def __call__(self, task: asyncio.Task[None]) -> None:
         """Tell the observer what the task could not tell."""

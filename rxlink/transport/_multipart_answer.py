@@ -32,13 +32,14 @@ class MultipartPieces:
         answer: Its head.
     """
 
-    __slots__ = ("_answer", "_has_ended", "_parser", "_payloads", "_size")
+    __slots__ = ("_answer", "_errors", "_has_ended", "_parser", "_payloads", "_size")
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
         boundary = boundary_of(answer.response.headers.get("content-type", ""))
         self._parser = MultipartParser(boundary, limit=answer.limit)
         self._payloads = Payloads(answer)
+        self._errors: list[Any] | None = None
         self._has_ended = False
         self._size = 0
 
@@ -61,8 +62,11 @@ class MultipartPieces:
             raise ResponseTooLarge(str(answer.what), limit=answer.limit)
         try:
             for part in self._parser.feed(chunk):
-                yield from self._results_of(part)
+                result = self._result_of(part)
+                if result is not None:
+                    yield result
                 if self._has_ended:
+                    self._check_errors()
                     return
         except BadMultipart as error:
             self._check_status()
@@ -82,7 +86,12 @@ class MultipartPieces:
             self._check_status()
             raise cut_off(self._answer)
 
-    def _results_of(self, part: Part) -> Iterator[FetchResult]:
+    def _check_errors(self) -> None:
+        if self._errors is not None:
+            raise CombinedProtocolErrors(self._errors)
+
+    def _result_of(self, part: Part) -> FetchResult | None:
+        """Return the result that a part is, None where it is none."""
         answer, body = self._answer, part.body
         media_type = part.headers.get("content-type", "application/json").lower()
         if "json" not in media_type:
@@ -90,9 +99,8 @@ class MultipartPieces:
         self._check_status(body)
         value = answer.decoded(body)
         if "payload" in value:
-            yield from self._unpacked(value, body)
-        elif value:  # an empty object is a heartbeat
-            yield self._payloads.take(value, body)
+            return self._unpacked(value, body)
+        return self._payloads.take(value, body) if value else None  # an empty object is a heartbeat
 
     def _check_status(self, body: bytes = b"") -> None:
         answer = self._answer
@@ -102,14 +110,12 @@ class MultipartPieces:
             message = f"Response not successful: Received status code {status} (operation {name})"
             raise server_error(answer.response, body, answer.operation, message)
 
-    def _unpacked(self, envelope: dict[str, Any], body: bytes) -> Iterator[FetchResult]:
-        """Give the result in an envelope; the errors beside it are fatal."""
+    def _unpacked(self, envelope: dict[str, Any], body: bytes) -> FetchResult | None:
+        """Return the result in an envelope; the errors beside it are fatal, and come after it."""
         payload, errors = envelope["payload"], envelope.get("errors")
-        if isinstance(payload, dict):
-            yield self._payloads.take(cast("dict[str, Any]", payload), body)
-        elif payload is not None:
+        if payload is not None and not isinstance(payload, dict):
             raise self._answer.malformed(body, envelope)
         if errors:
-            self._has_ended = True
-            raise CombinedProtocolErrors(cast("list[Any]", errors) if isinstance(errors, list) else [errors])
-        self._has_ended = payload is None
+            self._errors = cast("list[Any]", errors) if isinstance(errors, list) else [errors]
+        self._has_ended = payload is None or self._errors is not None
+        return None if payload is None else self._payloads.take(cast("dict[str, Any]", payload), body)

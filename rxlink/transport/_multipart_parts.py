@@ -52,7 +52,7 @@ class PartTooLarge(Exception):
         self.limit = limit
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that would take three times as long to make
 class Part:
     """One part.
 
@@ -84,7 +84,6 @@ class MultipartParser:
     """
 
     # Of a part, from its delimiter on:
-    _headers: dict[str, str]
     _body: int  # where its body begins, 0 as long as that has not come
     _looked: int  # how much of it was looked through for the end of its headers, and then for that of an object
     _object: JsonEnd | None
@@ -96,7 +95,9 @@ class MultipartParser:
         "_buffer",
         "_delimiter",
         "_dropped",
+        "_head",
         "_headers",
+        "_is_object",
         "_limit",
         "_looked",
         "_object",
@@ -109,6 +110,10 @@ class MultipartParser:
         # The last bracket of an object could be one of the delimiter's.
         self._takes_objects = BRACKETS.isdisjoint(boundary)
         self._limit = limit
+        # What was read last as headers, which most parts have in common:
+        self._head: bytes = b""
+        self._headers: dict[str, str] = {}
+        self._is_object = self._takes_objects
         self._buffer = bytearray(b"\n")  # so that a delimiter at the very beginning is one
         self._dropped = -1  # bytes of the body that are not in the buffer any more
         self._begin = self._searched = 0  # what has not been read, and where a delimiter may still begin
@@ -199,7 +204,7 @@ class MultipartParser:
             self._check_size(end - begin)
             raise self._bad("the headers of a part have no end", begin)
         body = bytes(self._buffer[self._body : end])
-        if self._object is not None:
+        if self._is_object:
             body = _without_white_end(body)
             end = max(begin, min(end, self._body + len(body)))
         self._check_size(end - begin)
@@ -223,8 +228,10 @@ class MultipartParser:
     def _object_part(self) -> Part | None:
         """Return the part if its body is a JSON object that has ended."""
         size = len(self._buffer)
-        if not self._has_headers(size) or self._object is None:
+        if not self._has_headers(size) or not self._is_object:
             return None
+        if self._object is None:
+            self._object = JsonEnd(self._body)
         end = self._buffer.rfind(b"}", self._looked) + 1
         self._looked = size
         if not end or not self._is_white(end, size) or not self._object.is_at(self._buffer, end):
@@ -242,10 +249,11 @@ class MultipartParser:
         if found is None:
             self._looked = max(self._looked, end - 2)
             return False
-        self._headers = _headers_of(self._buffer[self._content() : found.start()])
         self._body = self._looked = found.end()
-        if self._takes_objects and _is_json(self._headers.get("content-type", "")):
-            self._object = JsonEnd(self._body)
+        head = bytes(self._buffer[self._content() : found.start()])
+        if head != self._head:
+            self._head, self._headers = head, _headers_of(head)
+            self._is_object = self._takes_objects and _is_json(self._headers.get("content-type", ""))
         return True
 
     def _content(self) -> int:
@@ -279,7 +287,7 @@ def boundary_of(content_type: str) -> str:
     return DEFAULT_BOUNDARY if found is None else next(filter(None, found.groups())).rstrip()
 
 
-def _headers_of(head: bytearray) -> dict[str, str]:
+def _headers_of(head: bytes) -> dict[str, str]:
     """Return headers by name; a line without a name says nothing, as with Apollo."""
     lines = FOLD.sub(" ", head.decode("latin-1")).split("\n")
     pairs = (line.partition(":") for line in lines)
@@ -293,6 +301,8 @@ def _is_json(content_type: str) -> bool:
 
 
 def _without_white_end(body: bytes) -> bytes:
+    if body.endswith(b"}"):  # as most do
+        return body
     shorter = body.rstrip(WHITE)
     is_object = shorter.endswith(b"}") and shorter.lstrip(WHITE).startswith(b"{")
     return shorter if is_object else body

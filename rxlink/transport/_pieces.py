@@ -130,7 +130,7 @@ class Payloads:
             ServerError: It is none, or does not fit what has come before.
         """
         handler = self._answer.handler
-        if self._is_complete and self._answer.has_no_end:
+        if self._request is not None and self._is_complete and self._answer.has_no_end:
             self._request = None  # the next event is a result of its own
         if self._request is None and handler.is_incremental_result(payload):
             self._request = handler.start_request()

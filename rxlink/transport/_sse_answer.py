@@ -56,7 +56,9 @@ class SsePieces:
             raise ResponseTooLarge(str(answer.what), limit=answer.limit)
         try:
             for event in self._parser.feed(chunk):
-                yield from self._results_of(event)
+                result = self._result_of(event)
+                if result is not None:
+                    yield result
                 if self.is_over:
                     return
         except EventTooLarge as error:
@@ -74,14 +76,16 @@ class SsePieces:
         if not self._payloads.has_all:
             raise cut_off(self._answer)
 
-    def _results_of(self, event: ServerSentEvent) -> Iterator[FetchResult]:
+    def _result_of(self, event: ServerSentEvent) -> FetchResult | None:
+        """Return the result that an event brings, None where it brings none."""
         if event.type == NEXT:
             body = event.data.encode()
             result = self._payloads.take(self._answer.decoded(body), body)
             self._operation.coming_id = event.last_id
-            yield result
-        elif event.type == COMPLETE:
+            return result
+        if event.type == COMPLETE:
             self.is_over = True
             self._payloads.check_end()
         elif event.type == DEFAULT_TYPE:
             raise self._answer.wrong(NAMELESS, event.data.encode())
+        return None
