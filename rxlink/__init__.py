@@ -1,229 +1,136 @@
-"""rxlink: a link framework for GraphQL on RxPY; a port of Apollo Client's link layer."""
+"""rxlink: a link framework for GraphQL on RxPY; a port of Apollo Client's link layer.
 
+Each name is imported when it is first asked for, so that a service waits for those parts alone that it uses: a chain
+over HTTP loads nothing of the WebSocket. Type checkers read ``__init__.pyi``, which imports the same names.
+"""
+
+import importlib
 import logging
 
-from rxlink.auth.answer import Answer
-from rxlink.auth.blocking import blocking
-from rxlink.auth.classify import AuthErrorClassifier, is_auth_error
-from rxlink.auth.events import (
-    AuthEvent,
-    AuthState,
-    AuthStatus,
-    CallbackFailed,
-    Ended,
-    LeaseLost,
-    LoadFailed,
-    OperationQueued,
-    OperationRetried,
-    RefreshFailed,
-    RefreshReason,
-    RefreshStarted,
-    RefreshSucceeded,
-    RefreshTryFailed,
-    SaveFailed,
-    SignedInAgain,
-    TokensAdopted,
-    TokensSaved,
-)
-from rxlink.auth.link import AuthLink
-from rxlink.auth.pacing import BackoffOptions, CoolDownOptions
-from rxlink.auth.session import AuthSession
-from rxlink.auth.sessions import AuthSessions
-from rxlink.auth.storage import (
-    FileTokenStorage,
-    KeyringTokenStorage,
-    MemoryTokenStorage,
-    RedisTokenStorage,
-    SharedTokenStorage,
-    StoredTokens,
-    TokenLease,
-    TokenStorage,
-)
-from rxlink.auth.token_refresh import TokenRefreshLink
-from rxlink.auth.tokens import TokenSet
-from rxlink.core.async_iteration import to_async_iterator
-from rxlink.core.chain import concat, empty, execute, from_, split
-from rxlink.core.documents import OperationType
-from rxlink.core.link import ApolloLink
-from rxlink.core.observables import from_error, from_future
-from rxlink.core.operation import GraphQLRequest, Operation
-from rxlink.core.result import FetchResult, IncrementalResult
-from rxlink.errors import (
-    AbortError,
-    AuthError,
-    BufferOverflow,
-    ClientClosed,
-    CombinedGraphQLErrors,
-    CombinedProtocolErrors,
-    InvalidStoredTokens,
-    InvariantError,
-    InvariantTypeError,
-    NetworkError,
-    NetworkTimeout,
-    OperationCancelled,
-    ResponseTooLarge,
-    RxlinkError,
-    SerializationError,
-    ServerError,
-    ServerParseError,
-    SessionEnded,
-    SocketClosed,
-    TokenRefreshError,
-    TokenRefreshTimeout,
-    TokenStorageError,
-    UploadError,
-)
-from rxlink.incremental.defer20220824 import Defer20220824Handler
-from rxlink.incremental.graphql17_alpha9 import GraphQL17Alpha9Handler
-from rxlink.links.batch import BatchHandler, BatchKey, BatchLink
-from rxlink.links.client_awareness import (
-    ClientAwarenessLink,
-    ClientAwarenessOptions,
-    EnhancedClientAwarenessOptions,
-)
-from rxlink.links.context import SetContextLink, set_context
-from rxlink.links.dedup import DedupLink
-from rxlink.links.error import ErrorLink, ErrorResponse, on_error
-from rxlink.links.persisted_queries import ErrorMeta, PersistedQueryLink, RetryFunctionOptions
-from rxlink.links.polling import PollingLink
-from rxlink.links.remove_typename import KEEP, RemoveTypenameFromVariablesLink
-from rxlink.links.retry import AttemptsOptions, DelayOptions, RetryLink
-from rxlink.transport.batch_http import BatchHttpLink
-from rxlink.transport.http import HttpLink
-from rxlink.transport.oauth2 import oauth2_refresh
-from rxlink.transport.schema import SchemaLink
-from rxlink.transport.sse import SseEvent, SseLink, SseResumed, SseRetrying
-from rxlink.transport.upload import Upload, has_files
-from rxlink.transport.websocket import (
-    GraphQLWsLink,
-    Resubscribed,
-    WebSocketClosed,
-    WebSocketConnected,
-    WebSocketConnecting,
-    WebSocketEvent,
-    WebSocketLink,
-    WebSocketRetrying,
-    WebSocketState,
-)
+_PARTS = ("auth", "core", "errors", "incremental", "links", "transport")
+_HOMES = {
+    "rxlink.auth.answer": ("Answer",),
+    "rxlink.auth.blocking": ("blocking",),
+    "rxlink.auth.classify": ("AuthErrorClassifier", "is_auth_error"),
+    "rxlink.auth.events": (
+        "AuthEvent",
+        "AuthState",
+        "AuthStatus",
+        "CallbackFailed",
+        "Ended",
+        "LeaseLost",
+        "LoadFailed",
+        "OperationQueued",
+        "OperationRetried",
+        "RefreshFailed",
+        "RefreshReason",
+        "RefreshStarted",
+        "RefreshSucceeded",
+        "RefreshTryFailed",
+        "SaveFailed",
+        "SignedInAgain",
+        "TokensAdopted",
+        "TokensSaved",
+    ),
+    "rxlink.auth.link": ("AuthLink",),
+    "rxlink.auth.pacing": ("BackoffOptions", "CoolDownOptions"),
+    "rxlink.auth.session": ("AuthSession",),
+    "rxlink.auth.sessions": ("AuthSessions",),
+    "rxlink.auth.storage": (
+        "FileTokenStorage",
+        "KeyringTokenStorage",
+        "MemoryTokenStorage",
+        "RedisTokenStorage",
+        "SharedTokenStorage",
+        "StoredTokens",
+        "TokenLease",
+        "TokenStorage",
+    ),
+    "rxlink.auth.token_refresh": ("TokenRefreshLink",),
+    "rxlink.auth.tokens": ("TokenSet",),
+    "rxlink.core.async_iteration": ("to_async_iterator",),
+    "rxlink.core.chain": ("concat", "empty", "execute", "from_", "split"),
+    "rxlink.core.documents": ("OperationType",),
+    "rxlink.core.link": ("ApolloLink",),
+    "rxlink.core.observables": ("from_error", "from_future"),
+    "rxlink.core.operation": ("GraphQLRequest", "Operation"),
+    "rxlink.core.result": ("FetchResult", "IncrementalResult"),
+    "rxlink.errors": (
+        "AbortError",
+        "AuthError",
+        "BufferOverflow",
+        "ClientClosed",
+        "CombinedGraphQLErrors",
+        "CombinedProtocolErrors",
+        "InvalidStoredTokens",
+        "InvariantError",
+        "InvariantTypeError",
+        "NetworkError",
+        "NetworkTimeout",
+        "OperationCancelled",
+        "ResponseTooLarge",
+        "RxlinkError",
+        "SerializationError",
+        "ServerError",
+        "ServerParseError",
+        "SessionEnded",
+        "SocketClosed",
+        "TokenRefreshError",
+        "TokenRefreshTimeout",
+        "TokenStorageError",
+        "UploadError",
+    ),
+    "rxlink.incremental.defer20220824": ("Defer20220824Handler",),
+    "rxlink.incremental.graphql17_alpha9": ("GraphQL17Alpha9Handler",),
+    "rxlink.links.batch": ("BatchHandler", "BatchKey", "BatchLink"),
+    "rxlink.links.client_awareness": (
+        "ClientAwarenessLink",
+        "ClientAwarenessOptions",
+        "EnhancedClientAwarenessOptions",
+    ),
+    "rxlink.links.context": ("SetContextLink", "set_context"),
+    "rxlink.links.dedup": ("DedupLink",),
+    "rxlink.links.error": ("ErrorLink", "ErrorResponse", "on_error"),
+    "rxlink.links.persisted_queries": ("ErrorMeta", "PersistedQueryLink", "RetryFunctionOptions"),
+    "rxlink.links.polling": ("PollingLink",),
+    "rxlink.links.remove_typename": ("KEEP", "RemoveTypenameFromVariablesLink"),
+    "rxlink.links.retry": ("AttemptsOptions", "DelayOptions", "RetryLink"),
+    "rxlink.transport.batch_http": ("BatchHttpLink",),
+    "rxlink.transport.http": ("HttpLink",),
+    "rxlink.transport.oauth2": ("oauth2_refresh",),
+    "rxlink.transport.schema": ("SchemaLink",),
+    "rxlink.transport.sse": ("SseEvent", "SseLink", "SseResumed", "SseRetrying"),
+    "rxlink.transport.upload": ("Upload", "has_files"),
+    "rxlink.transport.websocket": (
+        "GraphQLWsLink",
+        "Resubscribed",
+        "WebSocketClosed",
+        "WebSocketConnected",
+        "WebSocketConnecting",
+        "WebSocketEvent",
+        "WebSocketLink",
+        "WebSocketRetrying",
+        "WebSocketState",
+    ),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = [
-    "KEEP",
-    "AbortError",
-    "Answer",
-    "ApolloLink",
-    "AttemptsOptions",
-    "AuthError",
-    "AuthErrorClassifier",
-    "AuthEvent",
-    "AuthLink",
-    "AuthSession",
-    "AuthSessions",
-    "AuthState",
-    "AuthStatus",
-    "BackoffOptions",
-    "BatchHandler",
-    "BatchHttpLink",
-    "BatchKey",
-    "BatchLink",
-    "BufferOverflow",
-    "CallbackFailed",
-    "ClientAwarenessLink",
-    "ClientAwarenessOptions",
-    "ClientClosed",
-    "CombinedGraphQLErrors",
-    "CombinedProtocolErrors",
-    "CoolDownOptions",
-    "DedupLink",
-    "Defer20220824Handler",
-    "DelayOptions",
-    "Ended",
-    "EnhancedClientAwarenessOptions",
-    "ErrorLink",
-    "ErrorMeta",
-    "ErrorResponse",
-    "FetchResult",
-    "FileTokenStorage",
-    "GraphQL17Alpha9Handler",
-    "GraphQLRequest",
-    "GraphQLWsLink",
-    "HttpLink",
-    "IncrementalResult",
-    "InvalidStoredTokens",
-    "InvariantError",
-    "InvariantTypeError",
-    "KeyringTokenStorage",
-    "LeaseLost",
-    "LoadFailed",
-    "MemoryTokenStorage",
-    "NetworkError",
-    "NetworkTimeout",
-    "Operation",
-    "OperationCancelled",
-    "OperationQueued",
-    "OperationRetried",
-    "OperationType",
-    "PersistedQueryLink",
-    "PollingLink",
-    "RedisTokenStorage",
-    "RefreshFailed",
-    "RefreshReason",
-    "RefreshStarted",
-    "RefreshSucceeded",
-    "RefreshTryFailed",
-    "RemoveTypenameFromVariablesLink",
-    "ResponseTooLarge",
-    "Resubscribed",
-    "RetryFunctionOptions",
-    "RetryLink",
-    "RxlinkError",
-    "SaveFailed",
-    "SchemaLink",
-    "SerializationError",
-    "ServerError",
-    "ServerParseError",
-    "SessionEnded",
-    "SetContextLink",
-    "SharedTokenStorage",
-    "SignedInAgain",
-    "SocketClosed",
-    "SseEvent",
-    "SseLink",
-    "SseResumed",
-    "SseRetrying",
-    "StoredTokens",
-    "TokenLease",
-    "TokenRefreshError",
-    "TokenRefreshLink",
-    "TokenRefreshTimeout",
-    "TokenSet",
-    "TokenStorage",
-    "TokenStorageError",
-    "TokensAdopted",
-    "TokensSaved",
-    "Upload",
-    "UploadError",
-    "WebSocketClosed",
-    "WebSocketConnected",
-    "WebSocketConnecting",
-    "WebSocketEvent",
-    "WebSocketLink",
-    "WebSocketRetrying",
-    "WebSocketState",
-    "blocking",
-    "concat",
-    "empty",
-    "execute",
-    "from_",
-    "from_error",
-    "from_future",
-    "has_files",
-    "is_auth_error",
-    "oauth2_refresh",
-    "on_error",
-    "set_context",
-    "split",
-    "to_async_iterator",
-]
+__all__ = list(_HOME_OF)  # pyright: ignore[reportUnsupportedDunderAll] - it reads the stub's
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name from its home, or a part of the package that has not been imported yet."""
+    if name in _PARTS:
+        return importlib.import_module(f"rxlink.{name}")
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'rxlink' has no attribute {name!r}")
+    found = globals()[name] = getattr(importlib.import_module(_HOME_OF[name]), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
 
 # Who has set up no logging is not written to, as Python asks of libraries.
 logging.getLogger("rxlink").addHandler(logging.NullHandler())

@@ -12,7 +12,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Final, Literal, TypeAlias, TypeVar, cast
 
 from rxlink.core.link import ApolloLink, Forward
@@ -241,6 +240,8 @@ def _put(headers: Mapping[str, str], operation: Operation) -> None:
 
 @cache
 def _library_version() -> str:
+    from importlib.metadata import PackageNotFoundError, version  # which takes longer to import than this module
+
     try:
         return version(LIBRARY)
     except PackageNotFoundError:  # the files alone were copied somewhere, which is no reason to send nothing

@@ -151,7 +151,7 @@ class TestTheLibrary:
         assert LIBRARY == server.operations[1].extensions
 
     def test_has_the_version_of_its_package(self, monkeypatch, own_version):
-        monkeypatch.setattr(client_awareness, "version", lambda package: f"{package} 9")
+        monkeypatch.setattr("importlib.metadata.version", lambda package: f"{package} 9")
 
         assert {"clientLibrary": {"name": "rxlink", "version": "rxlink 9"}} == sent()[1]
 
@@ -159,7 +159,7 @@ class TestTheLibrary:
         def missing(_):
             raise PackageNotFoundError
 
-        monkeypatch.setattr(client_awareness, "version", missing)
+        monkeypatch.setattr("importlib.metadata.version", missing)
 
         assert {"clientLibrary": {"name": "rxlink", "version": "unknown"}} == sent()[1]
 
