@@ -36,7 +36,6 @@ __all__ = [
     "Connector",
     "Way",
     "bare",
-    "four_links_in_process",
     "installed",
     "is_installed",
     "no_sockets",
@@ -156,11 +155,6 @@ async def _four_links_orjson(uri: str, connector: Connector) -> AsyncGenerator[C
 
     async with aiohttp.ClientSession(connector=connector()) as session:
         yield through(four_links(HttpLink(uri, session=session, encode=orjson.dumps, decode=orjson.loads)))
-
-
-def four_links_in_process() -> Calls:
-    """Give an operation through the four links, over connections inside the process."""
-    return _four_links(NOWHERE, no_sockets)
 
 
 def through(link: ApolloLink) -> Call:

@@ -9,25 +9,27 @@ from collections.abc import AsyncGenerator, Callable
 
 from benchmarks.second_process import second_process, serve
 
-__all__ = ["BODY", "RESPONSE", "RESPONSE_TO_TEN", "canned_server", "length_of_request", "serve_answers"]
+__all__ = ["BODY", "RESPONSE", "RESPONSE_TO_TEN", "canned_server", "length_of_request", "response_of", "serve_answers"]
 
 BODY = b'{"data":{"viewer":{"id":"1","name":"Ada"}}}'
+HEAD = (
+    b"HTTP/1.1 200 OK\r\n"
+    b"Server: canned\r\n"
+    b"Date: Sat, 21 Nov 2026 19:37:33 GMT\r\n"
+    b"Content-Type: %b; charset=utf-8\r\n"
+    b"Content-Length: %d\r\n"
+    b"Connection: keep-alive\r\n"
+    b"\r\n"
+)
 
 
-def _response(body: bytes) -> bytes:
-    return (
-        b"HTTP/1.1 200 OK\r\n"
-        b"Server: canned\r\n"
-        b"Date: Sat, 21 Nov 2026 19:37:33 GMT\r\n"
-        b"Content-Type: application/graphql-response+json; charset=utf-8\r\n"
-        b"Content-Length: %d\r\n"
-        b"Connection: keep-alive\r\n"
-        b"\r\n%b"
-    ) % (len(body), body)
+def response_of(body: bytes, content_type: str = "application/graphql-response+json") -> bytes:
+    """Return a whole response."""
+    return HEAD % (content_type.encode(), len(body)) + body
 
 
-RESPONSE = _response(BODY)
-RESPONSE_TO_TEN = _response(b"[%b]" % b",".join([BODY] * 10))
+RESPONSE = response_of(BODY)
+RESPONSE_TO_TEN = response_of(b"[%b]" % b",".join([BODY] * 10))
 """The answer to a batch of ten operations."""
 
 END_OF_HEAD = b"\r\n\r\n"

@@ -24,13 +24,17 @@ __all__ = [
     "QUERY",
     "REQUEST",
     "Answering",
+    "Silent",
     "four_links",
     "four_retrying_links",
     "four_simple_links",
+    "let_pass",
+    "never_refresh",
     "nothing",
     "plain_calls",
     "set_authorization",
     "set_tenant",
+    "valid_session",
 ]
 
 QUERY = "query Viewer($id: ID!) { viewer(id: $id) { id name } }"
@@ -49,6 +53,33 @@ class Answering(ApolloLink):
         return _answer_at_once
 
 
+class Silent(ApolloLink):
+    """A terminating link that never answers."""
+
+    is_terminating = True
+
+    def connect(self, forward: Forward) -> Connect:
+        """See `ApolloLink.connect`."""
+        return _never_answer
+
+
+class _Unanswered:
+    """What is in the slot of an operation that waits: as a task would, it knows what was asked, and whom to tell."""
+
+    __slots__ = ("_observer", "_operation")
+
+    def __init__(self, operation: Operation, observer: ResultObserver) -> None:
+        self._operation = operation
+        self._observer = observer
+
+    def cancel(self) -> None:
+        pass
+
+
+def _never_answer(operation: Operation, observer: ResultObserver, root: Subscription) -> None:
+    root.hold(_Unanswered(operation, observer))
+
+
 def _answer_at_once(operation: Operation, observer: ResultObserver, root: Subscription) -> None:
     observer.on_next(ANSWER)
     observer.on_completed()
@@ -64,7 +95,8 @@ def set_authorization(context: Context, operation: Operation) -> Context:
     return {"headers": {**context.get("headers", {}), "authorization": f"Bearer {TOKEN}"}}
 
 
-def _never_refresh(*_: object) -> None:
+def never_refresh(*_: object) -> None:
+    """Fail: nothing ends while it is measured."""
     raise AssertionError("the token is valid")
 
 
@@ -76,9 +108,9 @@ def nothing(*_: Any) -> None:
     """Take whatever comes."""
 
 
-def _valid_session() -> AuthSession:
+def valid_session() -> AuthSession:
     """Return a session whose token is good for an hour, so that it never refreshes."""
-    return AuthSession(refresh=_never_refresh, tokens=TokenSet(TOKEN, expires_in=3600))
+    return AuthSession(refresh=never_refresh, tokens=TokenSet(TOKEN, expires_in=3600))
 
 
 def four_links(last: ApolloLink, authorize: ApolloLink | None = None) -> ApolloLink:
@@ -92,7 +124,7 @@ def four_links(last: ApolloLink, authorize: ApolloLink | None = None) -> ApolloL
         [
             SetContextLink(set_tenant),
             ErrorLink(let_pass),
-            authorize or AuthLink(_valid_session()),
+            authorize or AuthLink(valid_session()),
             last,
         ]
     )

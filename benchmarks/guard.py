@@ -1,198 +1,137 @@
 """Has an operation become more expensive? Counted, not timed, so that CI can say no.
 
 Function calls are counted with `sys.setprofile` (Python's and C's), allocations as the blocks and
-bytes that an operation holds while it waits for its answer; both are the same in each run. They
-differ between minor versions of Python, so they are judged on 3.11 alone, where CI runs this, and
-only printed elsewhere. That nothing is left for the cycle collector is judged everywhere.
+bytes that an operation holds while it waits for its answer; both are the same in each run. They are
+compared with the record in `benchmarks/_allowances.py` on the version of Python that it is for, and
+only printed elsewhere. That nothing is left for the cycle collector is judged everywhere. Where
+coverage is measured, what is held is left out.
 """
 
-import gc
-import itertools
 import sys
-import tracemalloc
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from types import FrameType
-from typing import Any, Self
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
-from benchmarks.four_links import REQUEST, Answering, four_links, nothing
+from benchmarks import _allowances as allowances
+from benchmarks._allowances import Bounds
+from benchmarks._counting import OPERATIONS, OWN_FOLDER, CallCounter
+from benchmarks._guarded_links import ALONE, FOUR_LINKS, LINKS, count_link
+from benchmarks._guarded_transports import STREAMS, TRANSPORTS, count_stream, count_transport
 from benchmarks.harness import Effort, Row, Table, Verdict
-from benchmarks.http import four_links_in_process
-from rxlink import errors
-from rxlink.core.chain import execute
-from rxlink.core.link import ApolloLink, Forward
-from rxlink.core.operation import Operation
-from rxlink.core.subscription import Connect, ResultObserver, Subscription
+from benchmarks.storm import Wave
 
-__all__ = ["measure"]
-
-OPERATIONS = 1_000
-JUDGED_VERSION = (3, 11)
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """What one operation may cost.
-
-    Attributes:
-        calls: Function calls, from `execute` to completion.
-        blocks: Allocated blocks while it waits for its answer, its `Operation` among them.
-        bytes: The size of these blocks.
-    """
-
-    calls: int
-    blocks: int
-    bytes: int
-
-
-# Measured with CPython 3.11.7: 51 calls, 14 blocks, 1,193 bytes; over HTTP 95 calls of rxlink's own.
-# The room above is less than one more call in each of the four links, or one more object in two of
-# them. Lower a bound whenever a chain has become cheaper; raise it only with the reason beside it.
-FOUR_LINKS = Bounds(calls=52, blocks=15, bytes=1_250)
-OWN_CALLS_OVER_HTTP = 96
-
-
-class Silent(ApolloLink):
-    """A terminating link that never answers."""
-
-    is_terminating = True
-
-    def connect(self, forward: Forward) -> Connect:
-        """See `ApolloLink.connect`."""
-        return _never_answer
-
-
-class _Unanswered:
-    """What is in the slot of an operation that waits: as a task would, it knows whom to tell."""
-
-    __slots__ = ("_observer",)
-
-    def __init__(self, observer: ResultObserver) -> None:
-        self._observer = observer
-
-    def cancel(self) -> None:
-        pass
-
-
-def _never_answer(operation: Operation, observer: ResultObserver, root: Subscription) -> None:
-    root.hold(_Unanswered(observer))
+__all__ = ["is_traced", "measure"]
 
 
 async def measure(effort: Effort) -> list[Table]:
-    """Count, and compare with the bounds; the effort changes nothing."""
-    async with four_links_in_process() as call:
-        over_http = await _own_calls(call), await garbage_of(call)
-    link = four_links(Answering())
-    garbage = {
-        "four links": await garbage_of(lambda: execute(link, REQUEST)),
-        "four links over HttpLink": over_http[1],
-    }
-    return [_costs_of_chain(), _costs_over_http(over_http[0]), _garbage(garbage)]
-
-
-def _costs_of_chain() -> Table:
-    answered, waiting = four_links(Answering()), four_links(Silent())
-    calls = calls_of(lambda: execute(answered, REQUEST).subscribe(nothing, nothing, nothing))
-    held = held_by(lambda: execute(waiting, REQUEST).subscribe(nothing, nothing, nothing))
-    costs = {"calls": calls, **held}
-    verdicts = [
-        _counted(f"four links: {what} per operation", count, getattr(FOUR_LINKS, what)) for what, count in costs.items()
+    """Count, and compare; the effort says how many wait for a refresh, and nothing else."""
+    garbage: dict[str, int] = {}
+    return [
+        await _links(garbage),
+        await _transports(garbage),
+        await _streams(garbage),
+        await _released(effort.waiting),
+        _garbage(garbage),
     ]
-    row: Row = {"chain": "four links", **costs}
-    return Table("What one operation without I/O costs", [row], _judged(verdicts))
 
 
-def _costs_over_http(calls: int) -> Table:
-    row: Row = {"chain": "four links over HttpLink", "own calls": calls}
-    subject = "four links over HttpLink: calls of rxlink's own code per operation"
-    verdict = _counted(subject, calls, OWN_CALLS_OVER_HTTP)
-    return Table("What one operation over HTTP costs", [row], _judged([verdict]))
+async def _links(garbage: dict[str, int]) -> Table:
+    """Count the chain of four links, and what each link adds to the terminating one."""
+    chain, alone = await count_link(FOUR_LINKS), await count_link(ALONE)
+    measured = {"four links": chain.costs}
+    garbage["four links"] = chain.garbage
+    for name, case in LINKS.items():
+        counted = await count_link(case)
+        measured[name] = counted.costs.above(alone.costs)
+        garbage[name] = counted.garbage
+    title = "What an operation without I/O costs; of a link, what it adds to that"
+    return _costs(title, measured, allowances.LINKS)
+
+
+async def _transports(garbage: dict[str, int]) -> Table:
+    """Count rxlink's own part of an operation that is sent somewhere."""
+    measured: dict[str, Bounds] = {}
+    for name, case in TRANSPORTS.items():
+        counted = await count_transport(case)
+        measured[name] = counted.costs
+        garbage[name] = counted.garbage
+    return _costs("What rxlink's own code costs of an operation that is sent", measured, allowances.TRANSPORTS)
+
+
+async def _streams(garbage: dict[str, int]) -> Table:
+    """Count rxlink's own part of one more result."""
+    rows: list[Row] = []
+    verdicts: list[Verdict] = []
+    for name, case in STREAMS.items():
+        calls, garbage[f"{name}, results of a stream"] = await count_stream(case)
+        allowed = allowances.STREAMS[name]
+        rows.append({"stream": name, "calls": calls, "allowed": allowed})
+        verdicts.append(_counted(f"{name}: calls for a result", calls, allowed))
+    return Table("What rxlink's own code costs of one more result", rows, _judged(verdicts))
+
+
+async def _released(sizes: Sequence[int]) -> Table:
+    """Count rxlink's own part of sending again an operation that has waited for a refresh."""
+    calls = [await _calls_of_release(size) for size in sizes]
+    rows: list[Row] = [{"waiting": f"{size:,}", "calls": count} for size, count in zip(sizes, calls, strict=True)]
+    verdicts = [
+        _counted(f"calls to let one of {size:,} go, against one of {sizes[0]:,}", count, calls[0])
+        for size, count in zip(sizes[1:], calls[1:], strict=True)
+    ]
+    return Table("What rxlink's own code costs of an operation that a refresh lets go", rows, verdicts)
+
+
+async def _calls_of_release(size: int) -> int:
+    wave = Wave(size)
+    try:
+        await wave.subscribe_all()
+        with CallCounter(OWN_FOLDER) as counter:
+            await wave.release()
+    finally:
+        await wave.close()
+    return round(counter.calls / size)
 
 
 def _garbage(objects: Mapping[str, int]) -> Table:
-    rows: list[Row] = [{"chain": chain, "objects": count} for chain, count in objects.items()]
-    verdicts = [_counted(f"{chain}: cyclic garbage", count, 0) for chain, count in objects.items()]
-    return Table(f"What {OPERATIONS:,} operations leave for the cycle collector", rows, verdicts)
+    """Judge what is left for the cycle collector; that is the same on every version of Python."""
+    rows: list[Row] = []
+    verdicts: list[Verdict] = []
+    for name, count in objects.items():
+        allowed = allowances.GARBAGE.get(name, 0) * OPERATIONS
+        rows.append({"chain": name, "objects": count, "allowed": allowed})
+        verdicts.append(_counted(f"{name}: cyclic garbage", count, allowed))
+    return Table(f"What {OPERATIONS:,} operations leave for the cycle collector", rows, _summed(verdicts))
 
 
-def _judged(verdicts: list[Verdict]) -> list[Verdict]:
-    return verdicts if sys.version_info[:2] == JUDGED_VERSION else []
+def _costs(title: str, measured: Mapping[str, Bounds], allowed: Mapping[str, Bounds]) -> Table:
+    rows: list[Row] = []
+    verdicts: list[Verdict] = []
+    for name, costs in measured.items():
+        row: Row = {"link": name}
+        counts, bounds = asdict(costs), asdict(allowed[name])
+        for what in ["calls"] if is_traced() else counts:
+            row |= {what: counts[what], f"{what} allowed": bounds[what]}
+            verdicts.append(_counted(f"{name}: {what} per operation", counts[what], bounds[what]))
+        rows.append(row)
+    return Table(title, rows, _judged(verdicts))
+
+
+def is_traced() -> bool:
+    """Tell whether somebody watches each line, who then allocates memory too: coverage does."""
+    return sys.gettrace() is not None
+
+
+def _judged(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    is_judged = sys.version_info[:2] == allowances.JUDGED_VERSION
+    return _summed(verdicts) if is_judged else []
+
+
+def _summed(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """Return those that were missed, and how many were kept: a line for each would hide them."""
+    missed = [verdict for verdict in verdicts if not verdict.is_kept]
+    kept = len(verdicts) - len(missed)
+    every = Verdict(subject="counts within their allowance", measured=kept, bound=len(verdicts), is_floor=True)
+    return [*missed, every]
 
 
 def _counted(subject: str, measured: float, bound: int) -> Verdict:
     return Verdict(subject=subject, measured=measured, bound=bound, is_exact=True)
-
-
-def calls_of(operation: Callable[[], object]) -> int:
-    """Count the function calls, of Python and of C, that one run makes."""
-    operation()  # whatever is done once is done
-    with CallCounter() as counter:
-        operation()
-    return counter.calls
-
-
-async def _own_calls(operation: Callable[[], Awaitable[object]]) -> int:
-    """Count the calls of rxlink's functions, and of C's by them: aiohttp's are its own business."""
-    await operation()
-    with CallCounter(str(Path(errors.__file__).parent)) as counter:
-        await operation()
-    return counter.calls
-
-
-class CallCounter:
-    """Counts the function calls within a `with` block, the benchmark's own excluded.
-
-    Args:
-        folder: Count only what functions in this folder are and do.
-    """
-
-    def __init__(self, folder: str = "") -> None:
-        self._folder = folder
-        self.calls = 0
-
-    def __enter__(self) -> Self:
-        sys.setprofile(self._count)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        sys.setprofile(None)
-
-    def _count(self, frame: FrameType, event: str, argument: Any) -> None:
-        file = frame.f_code.co_filename
-        if event in ("call", "c_call") and file != __file__ and file.startswith(self._folder):
-            self.calls += 1
-
-
-def held_by(operation: Callable[[], object]) -> dict[str, int]:
-    """Count the blocks and bytes that one run leaves allocated, as the mean of many."""
-    operation()  # whatever is done once is done
-    blocks = _growth(operation, sys.getallocatedblocks)
-    tracemalloc.start()
-    try:
-        size = _growth(operation, lambda: tracemalloc.get_traced_memory()[0])
-    finally:
-        tracemalloc.stop()
-    return {"blocks": blocks, "bytes": size}
-
-
-def _growth(operation: Callable[[], object], allocated: Callable[[], int]) -> int:
-    held: list[object] = [None] * OPERATIONS
-    gc.collect()
-    before = allocated()
-    for index in range(OPERATIONS):
-        held[index] = operation()
-    return round((allocated() - before) / OPERATIONS)
-
-
-async def garbage_of(operation: Callable[[], Awaitable[object]]) -> int:
-    """Count the objects that many runs leave for the cycle collector."""
-    await operation()
-    gc.collect()
-    gc.disable()
-    try:
-        for _ in itertools.repeat(None, OPERATIONS):
-            await operation()
-        return gc.collect()
-    finally:
-        gc.enable()

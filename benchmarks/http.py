@@ -18,7 +18,6 @@ from benchmarks._http_ways import (
     WAYS,
     Connector,
     Way,
-    four_links_in_process,
     installed,
     no_sockets,
     sockets,
@@ -40,7 +39,7 @@ from benchmarks.harness import (
     wall_clock,
 )
 
-__all__ = ["four_links_in_process", "measure"]
+__all__ = ["measure"]
 
 MOST_REQUESTS = 2_000  # in one round
 MOST_IN_NODE = 64  # at a time

@@ -1,14 +1,13 @@
 """The benchmarks run, and their arithmetic is right. No time is asserted here or anywhere."""
 
 import json
-import sys
 
 import pytest
 import reactivex
 from reactivex.testing import TestScheduler
 
 from benchmarks import __main__ as command
-from benchmarks import _apollo, _headline, _http_ways, batch, chain, guard, harness, http, stock_links
+from benchmarks import _apollo, _headline, _http_ways, batch, chain, harness, http, stock_links
 from benchmarks.four_links import ANSWER, REQUEST
 from benchmarks.harness import Effort, Table, Variant, Verdict
 from rxlink.core.operation import Operation
@@ -27,18 +26,6 @@ async def test_each_question_is_answered_with_complete_tables(question):
         assert all(set(row) == set(table.rows[0]) for row in table.rows)
         assert all(row["us/op"] > 0 for row in table.rows)
         assert table.title in harness.format_table(table)
-
-
-async def test_the_guard_counts_the_same_in_each_run():
-    first, second = await command.answer("guard", TINY), await command.answer("guard", TINY)
-
-    assert [table.rows for table in first] == [table.rows for table in second]
-
-
-async def test_nothing_of_an_operation_is_left_for_the_cycle_collector():
-    *_, garbage = await command.answer("guard", TINY)
-
-    assert {row["objects"] for row in garbage.rows} == {0}
 
 
 async def test_variants_take_turns_and_the_baseline_is_one():
@@ -236,35 +223,6 @@ def test_only_a_missed_count_makes_the_command_fail(monkeypatch, capsys, is_exac
     assert code == given
     assert "MISSED: calls of a chain: 9, must be at most 8" in printed.out
     assert is_exact == ("calls of a chain" in printed.err)
-
-
-@pytest.mark.skipif(sys.version_info[:2] != guard.JUDGED_VERSION, reason="counts are for 3.11")
-def test_the_guard_fails_when_a_bound_is_passed(monkeypatch, capsys):
-    monkeypatch.setattr(guard, "FOUR_LINKS", guard.Bounds(calls=1, blocks=10**6, bytes=10**6))
-
-    code = command.main(["guard"])
-
-    assert 1 == code
-    assert "four links: calls per operation" in capsys.readouterr().err
-
-
-async def test_the_guard_sees_cyclic_garbage():
-    async def tie_a_knot():
-        knot = []
-        knot.append(knot)
-
-    assert guard.OPERATIONS == await guard.garbage_of(tie_a_knot)
-
-
-def test_the_guard_counts_each_call():
-    assert 3 == guard.calls_of(lambda: [len("a"), abs(1)])
-
-
-def test_the_guard_sees_what_is_held():
-    held = guard.held_by(lambda: [bytes(100)])
-
-    assert 2 <= held["blocks"] <= 4
-    assert 100 < held["bytes"] < 300
 
 
 def test_figures_are_written_as_json(monkeypatch, tmp_path):
