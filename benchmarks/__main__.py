@@ -13,7 +13,9 @@ from pathlib import Path
 from benchmarks._headline import draw, headline
 from benchmarks.harness import NORMAL, QUICK, Effort, Table, Verdict, environment, format_table
 
-QUESTIONS = ("chain", "http", "batch", "storm", "websocket", "streams", "guard", "fleet")
+QUESTIONS = (
+    "chain", "http", "batch", "storm", "websocket", "streams", "documents", "awaiting", "imports", "guard", "fleet",
+)  # fmt: skip
 ON_UVLOOP = frozenset({"http"})
 """Those that are asked once more on uvloop, where that is installed."""
 HUGE_FLEET = 100_000
