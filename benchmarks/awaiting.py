@@ -13,9 +13,9 @@ from typing import Any, TypeAlias
 import aiohttp
 from reactivex import Observable
 
+from benchmarks._http_ways import NOWHERE
 from benchmarks.four_links import ANSWER, REQUEST, Answering, four_links, nothing
 from benchmarks.harness import Effort, Table, Variant, cpu_clock, drive, ratio_rows, rounds_of
-from benchmarks.http import NOWHERE
 from benchmarks.in_process import InProcessConnector
 from rxlink.core.async_iteration import to_async_iterator
 from rxlink.core.chain import execute

@@ -24,6 +24,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import jwt
+
 from rxlink.auth.tokens import TokenSet, fingerprint, later, shifted
 from rxlink.core.timing import Duration, to_seconds
 from rxlink.errors import InvariantError, InvariantTypeError
@@ -244,8 +246,6 @@ def _claims(token: str) -> dict[str, Any]:
     # Three parts or it is opaque, and an opaque token is none of our business.
     if len(token) > LONGEST_JWT or token.count(".") != 2:  # noqa: PLR2004 - header.payload.signature
         return {}
-    import jwt  # here, because it loads all of cryptography, which opaque tokens do not need
-
     try:
         claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})  # pyright: ignore[reportUnknownMemberType] - PyJWT's types
     except (jwt.InvalidTokenError, RecursionError):

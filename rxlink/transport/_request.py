@@ -152,7 +152,7 @@ class RequestBuilder:
             http = self._accepts.over(http, operation, document)
         own = context.get("headers") or NO_HEADERS
         if http is self._http and target.authorization is None and not http.preserve_header_case:
-            headers = with_headers(self._plain_headers, own, "the context")
+            headers = with_headers(self._plain_headers, own, "the context") if own else self._plain_headers
         else:
             headers = self._special_headers(own, http, target)
         guarded: tuple[str, ...] = ()

@@ -5,7 +5,6 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import jwt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -265,7 +264,7 @@ class TestJwt:
     @pytest.mark.parametrize("token", ["opaque", "a.b", "a.b.c.d", "v2.local.abc.footer"])
     def test_an_opaque_token_is_never_decoded(self, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
         """E66."""
-        monkeypatch.setattr(jwt, "decode", lambda *_, **__: pytest.fail("decoded"))
+        monkeypatch.setattr(expiry.jwt, "decode", lambda *_, **__: pytest.fail("decoded"))
 
         assert 60 == lifetime(token, expires_in=60).seconds
         assert Lifetime() == lifetime(token)
