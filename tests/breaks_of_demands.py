@@ -674,9 +674,9 @@ DEMANDS = (
     Break(
         "E94",
         "operations of two users go in one request",
-        "transport/batch_http.py",
-        "headers, request.guarded, rest",
-        "headers, rest",
+        "transport/_batch_sharing.py",
+        "headers.items()), request.guarded, rest",
+        "headers.items()), rest",
         "transport/test_batched_tokens.py::TestABatch::test_does_not_lump_a_protected_header_with_one_that_is_not",
     ),
     Break(

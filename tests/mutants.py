@@ -100,6 +100,7 @@ ALSO = {
     "links/_persisted_query_errors": ("links/test_persisted_query_secrets.py",),
     "links/_persisted_query_form": ("links/test_persisted_queries.py",),
     "links/persisted_queries": ("links/test_persisted_query_*.py",),
+    "transport/_batch_sharing": ("transport/test_batch_http.py", "transport/test_batched_tokens.py"),
     "transport/_batched": ("transport/test_batch_http.py",),
     "transport/_body": ("transport/test_fetch_options.py", "test_function_options.py", *UPLOADS),
     "transport/_execution": ("transport/test_schema*.py",),

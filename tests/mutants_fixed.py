@@ -365,9 +365,9 @@ MUTANTS: tuple[Fixed, ...] = (
         "transport/test_batch_http.py::TestARequest",
     ),
     Fixed(
-        "transport/batch_http",
-        "headers = sorted(request.identity.items())",
-        "headers = sorted(request.identity)",
+        "transport/_batch_sharing",
+        "_digest(request, request.identity, rest)",
+        "_digest(request, {}, rest)",
         "transport/test_batch_http.py::TestSharing",
     ),
     Fixed(

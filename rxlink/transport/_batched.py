@@ -26,22 +26,21 @@ SHOWN_NAMES: Final = 10
 """How many operations of a batch an error message names."""
 
 
-class BatchedOperation(Operation):
+class BatchedOperation:
     """An operation and the request that it would be by itself; made for each subscription.
 
     Attributes:
-        original: The operation, as the links above know it.
-        request: Its request.
+        operation: The operation, as the links above know it.
+        request: Its request, or that of another operation, which differs in body and name alone.
+        body: The body of its request.
     """
 
-    __slots__ = ("original", "request")
+    __slots__ = ("body", "operation", "request")
 
-    def __init__(self, original: Operation, request: HttpRequest) -> None:
-        # All of it has been checked.
-        for name in Operation.__slots__:
-            setattr(self, name, getattr(original, name))
-        self.original = original
+    def __init__(self, operation: Operation, request: HttpRequest, body: bytes) -> None:
+        self.operation = operation
         self.request = request
+        self.body = body
 
 
 class BatchedRequest(HttpRequest):
@@ -60,15 +59,16 @@ class BatchedRequest(HttpRequest):
 
     def __init__(self, batched: Sequence[BatchedOperation]) -> None:
         first = batched[0].request
-        names = [operation.operation_name or "(anonymous)" for operation in batched]
+        operations = [one.operation for one in batched]
+        names = [operation.operation_name or "(anonymous)" for operation in operations]
         more = [f"{len(names) - SHOWN_NAMES} more"] if len(names) > SHOWN_NAMES else []
-        body = b"[" + b",".join([operation.request.body for operation in batched]) + b"]"
+        body = b"[" + b",".join([one.body for one in batched]) + b"]"
         super().__init__(
             ", ".join([*names[:SHOWN_NAMES], *more]), first.target, first.headers, body, first.credentials, "POST"
         )
-        self.guarded = batched[0].request.guarded
-        self.is_of_refresh = any(operation.request.is_of_refresh for operation in batched)
-        self.operations = [operation.original for operation in batched]
+        self.guarded = first.guarded
+        self.is_of_refresh = any(one.request.is_of_refresh for one in batched)
+        self.operations = operations
         self.response: HttpResponse | None = None
 
     def set_context(self, values: Mapping[str, Any]) -> None:

@@ -17,28 +17,28 @@ HttpLink.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, cast
 
 import aiohttp
 from reactivex import Observable
 
 from rxlink.core.chain_observable import ChainObservable
-from rxlink.core.documents import OperationType
+from rxlink.core.documents import SUBSCRIPTION
 from rxlink.core.link import ApolloLink, Forward, ForwardFunction
 from rxlink.core.operation import Operation
 from rxlink.core.options import checked_flag
 from rxlink.core.subscription import Connect, Observer, ResultObserver, Subscription
 from rxlink.core.timing import Duration, to_seconds_or_none
 from rxlink.errors import InvariantError
-from rxlink.links.batch import DEFAULT_INTERVAL, BatchKey, BatchLink, checked_batch_key, checked_key
+from rxlink.links.batch import DEFAULT_INTERVAL, BatchKey, BatchLink, checked_batch_key
 from rxlink.links.client_awareness import (
     Awareness,
     ClientAwarenessOptions,
     EnhancedClientAwarenessOptions,
 )
 from rxlink.transport._abort import Abortable
+from rxlink.transport._batch_sharing import BatchedOperations, RequestKey
 from rxlink.transport._batched import AnswerReader, AtTheEnd, BatchedOperation, BatchedRequest, batch_decoder
 from rxlink.transport._body import BodyWriter, JsonEncoder, Printer, checked_functions
 from rxlink.transport._fetch_options import FetchOptions, fetch_options_over
@@ -161,6 +161,7 @@ class BatchHttpLink(ApolloLink):
         self._requests = RequestBuilder(
             uri, headers=headers, credentials=credentials, http=http, body=body, fetch=fetch
         )
+        self._operations = BatchedOperations(self._request_of, body, http, has_own_uri=not callable(uri))
         self._awareness = Awareness(client_awareness, enhanced_client_awareness)
         self._batches = _Batches(
             repr(self),
@@ -168,7 +169,7 @@ class BatchHttpLink(ApolloLink):
             batch_interval=batch_interval,
             batch_max=batch_max,
             batch_debounce=batch_debounce,
-            batch_key=_RequestKey(
+            batch_key=RequestKey(
                 checked_batch_key(batch_key), is_hybrid=checked_flag("batch_hybrid_requests", batch_hybrid_requests)
             ),
         )
@@ -184,15 +185,18 @@ class BatchHttpLink(ApolloLink):
 
     def connect(self, forward: Forward) -> Connect:
         """Prepare to run operations; see :meth:`ApolloLink.connect`."""
-        enter = self._batches.connect(forward)
+        # Those who gather only hand them on, to the key and to `_send`.
+        enter = cast("Callable[[BatchedOperation, ResultObserver, Subscription], None]", self._batches.connect(forward))
 
         def start(operation: Operation, observer: ResultObserver, root: Subscription) -> None:
             try:
-                request = self._request_of(operation)
+                self._check_type(operation)
+                self._awareness.add_to(operation)
+                batched = self._operations.make(operation)
             except Exception as error:  # noqa: BLE001 - users' functions run here
                 observer.on_error(error)
                 return
-            batched = BatchedOperation(operation, request)
+            request = batched.request
             if request.signal is None:
                 enter(batched, observer, root)
             else:
@@ -213,21 +217,22 @@ class BatchHttpLink(ApolloLink):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._requests.shown_uri}>"
 
-    def _request_of(self, operation: Operation) -> HttpRequest:
-        if operation.operation_type is OperationType.SUBSCRIPTION:
+    def _check_type(self, operation: Operation) -> None:
+        if operation.operation_type is SUBSCRIPTION:
             raise InvariantError(
                 f"{operation!r} came to {self!r}, which cannot carry subscriptions; "
                 "send them to another transport with `split`"
             )
-        self._awareness.add_to(operation)
+
+    def _request_of(self, operation: Operation) -> HttpRequest:
         request = self._requests.build(operation)
         _check_method(request.method)
         if request.credentials is not None:
             self._sender.sessions.check(request.credentials)
         return request
 
-    def _send(self, operations: list[Operation], forwards: list[ForwardFunction]) -> Observable[Any]:
-        return ChainObservable(self._post, BatchedRequest(cast("list[BatchedOperation]", operations)))
+    def _send(self, operations: list[BatchedOperation], forwards: list[ForwardFunction]) -> Observable[Any]:
+        return ChainObservable(self._post, BatchedRequest(operations))
 
     def _post(self, batch: BatchedRequest, observer: Observer[Any], root: Subscription) -> None:
         # It has what the sender asks of an operation: names, and a context to put the answer's head into.
@@ -243,35 +248,6 @@ class _Batches(BatchLink):
 
     def __repr__(self) -> str:
         return self._shown
-
-
-class _RequestKey:
-    """Tells which operations may share a request."""
-
-    __slots__ = ("_is_hybrid", "_key")
-
-    def __init__(self, key: BatchKey | None, *, is_hybrid: bool) -> None:
-        self._key = key
-        self._is_hybrid = is_hybrid
-
-    def __call__(self, operation: Operation) -> str:
-        """Return a digest: what is compared has secrets in it, and keys may be shown."""
-        assert isinstance(operation, BatchedOperation), "the link makes one for each subscription"
-        request = operation.request
-        headers = sorted(request.headers.items())
-        if self._key is not None:
-            headers = sorted(request.identity.items())
-            rest: object = checked_key(self._key(operation.original), self._key)
-        else:
-            rest = None if self._is_hybrid else _shape(operation)
-        compared = repr((str(request.target.url), request.credentials, headers, request.guarded, rest))
-        return hashlib.sha256(compared.encode(errors="backslashreplace")).hexdigest()
-
-
-def _shape(operation: Operation) -> tuple[object, ...]:
-    """Return what the context says about the parts of the body."""
-    http: Mapping[str, Any] = operation.get_context().get("http") or {}
-    return http.get("include_query"), http.get("include_extensions")
 
 
 def _check_method(method: str) -> None:

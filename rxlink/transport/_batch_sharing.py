@@ -1,0 +1,123 @@
+"""Which operations may go in one request, and what the requests of operations in a row have in common.
+
+Ports: ``@apollo/client`` 4.3.8 ``src/link/batch-http/BaseBatchHttpLink.ts``, its default ``batchKey``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from rxlink.auth.origins import PROTECTED
+from rxlink.core.operation import Context, Operation
+from rxlink.core.refreshes import refreshes_here
+from rxlink.links.batch import BatchKey, checked_key
+from rxlink.transport._batched import BatchedOperation
+from rxlink.transport._body import BodyWriter
+from rxlink.transport._http_request import HttpRequest
+from rxlink.transport._request import NO_HEADERS, OVERRIDES, HttpOptions
+
+__all__ = ["BatchedOperations", "RequestKey"]
+
+TEXT = frozenset({str})
+"""The type of most headers: a subclass may have an ``__eq__`` of its own."""
+
+
+class BatchedOperations:
+    """Makes a request of each operation; one with the context of the one before takes over all but the body.
+
+    Args:
+        build: Makes the whole request of an operation, or raises.
+        body: How bodies are written.
+        http: Which parts of an operation they have where its context does not say it.
+        has_own_uri: Whether all operations go to the same address where the context names no other.
+    """
+
+    __slots__ = ("_body", "_build", "_has_own_uri", "_http", "_latest")
+
+    def __init__(
+        self, build: Callable[[Operation], HttpRequest], body: BodyWriter, http: HttpOptions, *, has_own_uri: bool
+    ) -> None:
+        self._build = build
+        self._body = body
+        self._http = http
+        self._has_own_uri = has_own_uri
+        self._latest: _Latest | None = None
+
+    def make(self, operation: Operation) -> BatchedOperation:
+        """Return an operation with its request.
+
+        Raises:
+            Exception: Whatever ``build`` raises.
+        """
+        context, latest = operation.get_context(), self._latest
+        # What is sent by a refresh has a request of its own.
+        is_usual = self._has_own_uri and OVERRIDES.isdisjoint(context) and not refreshes_here.get()
+        if is_usual and latest is not None and latest.is_for(context):
+            body = self._body.assemble(operation, self._http)
+            if body is not None:
+                return BatchedOperation(operation, latest.request, body)
+        request = self._build(operation)
+        if is_usual:
+            self._latest = _Latest(request, context)
+        return BatchedOperation(operation, request, request.body)
+
+
+class _Latest:
+    """The request that was made last, and what of its context had a part in it."""
+
+    __slots__ = ("_headers", "_protected", "request")
+
+    def __init__(self, request: HttpRequest, context: Context) -> None:
+        # A copy: who gave the headers may change them and give them again.
+        self._headers = {**(context.get("headers") or NO_HEADERS)}
+        self._protected = context.get(PROTECTED)
+        self.request = request
+
+    def is_for(self, context: Context) -> bool:
+        """Tell whether a context leads to the same request, but for the body."""
+        headers = context.get("headers") or NO_HEADERS
+        return (
+            headers.__class__ is dict
+            and headers == self._headers
+            and TEXT.issuperset(map(type, headers.values()))
+            and context.get(PROTECTED) is self._protected
+        )
+
+
+class RequestKey:
+    """Tells which operations may share a request."""
+
+    __slots__ = ("_is_hybrid", "_key", "_latest")
+
+    def __init__(self, key: BatchKey | None, *, is_hybrid: bool) -> None:
+        self._key = key
+        self._is_hybrid = is_hybrid
+        self._latest: tuple[HttpRequest | None, str] = None, ""
+
+    def __call__(self, batched: BatchedOperation) -> str:
+        """Return a digest: what is compared has secrets in it, and keys may be shown."""
+        request = batched.request
+        if self._key is not None:
+            rest = checked_key(self._key(batched.operation), self._key)
+            return _digest(request, request.identity, rest)
+        latest, key = self._latest
+        if request is not latest:
+            rest = None if self._is_hybrid else _shape(batched.operation)
+            key = _digest(request, request.headers, rest)
+            self._latest = request, key
+        return key
+
+
+def _shape(operation: Operation) -> tuple[object, ...]:
+    """Return what the context says about the parts of the body."""
+    http: Mapping[str, Any] = operation.get_context().get("http") or {}
+    return http.get("include_query"), http.get("include_extensions")
+
+
+def _digest(request: HttpRequest, headers: Mapping[str, str], rest: object) -> str:
+    # As JSON and not with `repr`, behind which a class of text may hide its secrets: they would all look the same.
+    compared = [str(request.target.url), request.credentials, sorted(headers.items()), request.guarded, rest]
+    return hashlib.sha256(json.dumps(compared).encode()).hexdigest()
