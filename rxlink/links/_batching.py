@@ -22,7 +22,7 @@ from rxlink.core.timing import start_timer
 from rxlink.core.work import report_callback_error
 from rxlink.errors import InvariantError, InvariantTypeError
 
-__all__ = ["Batch", "BatchHandler", "BatchOptions", "Member"]
+__all__ = ["Batch", "BatchHandler", "BatchOptions", "LastResults", "Member"]
 
 BatchHandler: TypeAlias = Callable[[list[Operation], list[ForwardFunction]], Observable[Any]]
 
@@ -35,6 +35,10 @@ class BatchOptions:
     interval: float
     max_size: int
     is_debounced: bool
+
+
+class LastResults(list[Any]):
+    """Results behind which nothing comes but the end: each member is told both at once."""
 
 
 class Member:
@@ -151,14 +155,18 @@ class Batch:
                 )
             )
             return
+        are_last = isinstance(results, LastResults)
         for member, answer in zip(self._sent, answers, strict=True):
             if member not in self._members:
                 continue
-            if not isinstance(answer, Exception):
+            if isinstance(answer, Exception):
+                self.leave(member)
+                member.end(member.observer.on_error, answer)
+            elif are_last:
+                self.leave(member)
+                member.end(_tell_last, member.observer, answer)
+            else:
                 member.tell(member.observer.on_next, answer)
-                continue
-            self.leave(member)
-            member.end(member.observer.on_error, answer)
 
     def _fail(self, error: Exception) -> None:
         for member in self._ended_members():
@@ -186,6 +194,13 @@ class Batch:
         timer, self._timer = self._timer, None
         if timer is not None:
             timer.cancel()
+
+
+def _tell_last(observer: ResultObserver, result: FetchResult) -> None:
+    try:
+        observer.on_next(result)
+    finally:
+        observer.on_completed()
 
 
 def _checked(source: object, handler: BatchHandler) -> Observable[Any]:

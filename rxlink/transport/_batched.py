@@ -13,6 +13,7 @@ from rxlink.core.operation import Operation
 from rxlink.core.result import FetchResult
 from rxlink.core.subscription import Observer, ResultObserver
 from rxlink.errors import ServerError
+from rxlink.links._batching import LastResults
 from rxlink.transport._http_request import HttpRequest
 from rxlink.transport._response import (
     JsonDecoder,
@@ -120,7 +121,7 @@ class AnswerReader:
         except ServerError as error:
             self._observer.on_error(error)
         else:
-            self._observer.on_next(results)
+            self._observer.on_next(LastResults(results))
 
     def on_error(self, error: Exception) -> None:
         if isinstance(error, ServerError) and isinstance(error.result, _Answer):
