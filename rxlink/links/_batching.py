@@ -163,7 +163,7 @@ class Batch:
                 self.leave(member)
                 member.end(member.observer.on_error, answer)
             elif are_last:
-                self.leave(member)
+                del self._members[member]
                 member.end(_tell_last, member.observer, answer)
             else:
                 member.tell(member.observer.on_next, answer)

@@ -100,12 +100,13 @@ class BatchLink(ApolloLink):
 
     def connect(self, forward: Forward) -> Connect:
         """Prepare to run operations; see :meth:`ApolloLink.connect`."""
+        key_of = self._key
 
         def start(operation: Operation, observer: ResultObserver, root: Subscription) -> None:
             try:
                 if self._is_closed:
                     raise ClientClosed(repr(self))
-                key = "" if self._key is None else checked_key(self._key(operation), self._key)
+                key = "" if key_of is None else checked_key(key_of(operation), key_of)
                 time = _time_of(root)
             except Exception as error:  # noqa: BLE001 - a user's function runs here
                 observer.on_error(error)

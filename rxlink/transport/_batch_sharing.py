@@ -72,7 +72,8 @@ class _Latest:
 
     def __init__(self, request: HttpRequest, context: Context) -> None:
         # A copy: who gave the headers may change them and give them again.
-        self._headers = {**(context.get("headers") or NO_HEADERS)}
+        headers = {**(context.get("headers") or NO_HEADERS)}
+        self._headers = headers if TEXT.issuperset(map(type, headers.values())) else None
         self._protected = context.get(PROTECTED)
         self.request = request
 

@@ -121,7 +121,7 @@ class AnswerReader:
         except ServerError as error:
             self._observer.on_error(error)
         else:
-            self._observer.on_next(LastResults(results))
+            self._observer.on_next(results)
 
     def on_error(self, error: Exception) -> None:
         if isinstance(error, ServerError) and isinstance(error.result, _Answer):
@@ -132,7 +132,7 @@ class AnswerReader:
     def on_completed(self) -> None:
         self._observer.on_completed()
 
-    def _results_of(self, answer: _Answer) -> list[FetchResult | Exception]:
+    def _results_of(self, answer: _Answer) -> LastResults:
         batch, value = self._batch, answer.value
         count = len(batch.operations)
         if not isinstance(value, list) and not _is_result(value):
@@ -141,10 +141,10 @@ class AnswerReader:
         if len(results) != count:
             message = f"server returned results with length {len(results)}, expected length of {count}"
             raise self._error(answer, f"{batch}: {message}; does it take batches?")
-        return [
-            cast("FetchResult", result) if _is_result(result) else self._malformed(answer, operation)
+        return LastResults(
+            result if _is_result(result) else self._malformed(answer, operation)
             for result, operation in zip(results, batch.operations, strict=True)
-        ]
+        )
 
     def _malformed(self, answer: _Answer, operation: Operation) -> ServerError:
         name = operation.operation_name

@@ -18,6 +18,7 @@ from rxlink.auth.tokens import TokenSet
 from rxlink.core.chain import execute, from_
 from rxlink.core.link import ApolloLink
 from rxlink.core.operation import GraphQLRequest
+from rxlink.core.refreshes import enter_refresh
 from rxlink.errors import (
     AbortError,
     ClientClosed,
@@ -229,6 +230,32 @@ class TestARequest:
         assert "31337" not in text
 
 
+class Masked(str):
+    """Text that keeps its value out of logs."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
+class Alike(str):
+    """Text that is equal to any other."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    __hash__ = str.__hash__
+
+
+def carried(server: ScriptedServer) -> list[tuple[web.Request, list[str]]]:
+    """Each request, with the names of its operations."""
+    bodies = [[sent["operationName"] for sent in json.loads(body)] for body in server.bodies]
+    return list(zip(server.requests, bodies, strict=True))
+
+
 class TestSharing:
     """What may go in one request; P8 for every `batch_key`."""
 
@@ -313,6 +340,58 @@ class TestSharing:
 
         assert [["A"], ["B"], ["C"]] == names(server)
 
+    @pytest.mark.parametrize("options", [{}, {"batch_key": lambda operation: "all"}])
+    @pytest.mark.parametrize("kinds", [(Masked, Masked), (Alike, Alike), (Alike, str), (str, Alike)])
+    async def test_is_never_for_different_users_whose_tokens_look_alike(self, server: ScriptedServer, options, kinds):
+        requests = [
+            query(name, headers={"authorization": kind(f"Bearer {name}")})
+            for name, kind in zip("AB", kinds, strict=True)
+        ]
+
+        async with BatchHttpLink(server.uri, **options) as link:
+            await outcomes(link, *requests)
+
+        sent = {request.headers["authorization"]: body for request, body in carried(server)}
+        assert {"Bearer A": ["A"], "Bearer B": ["B"]} == sent
+
+    async def test_is_never_for_users_one_after_another_whose_headers_are_the_same_dict(self, server: ScriptedServer):
+        headers = {"authorization": "Bearer A"}
+        link = BatchHttpLink(server.uri)
+        async with link:
+            first = asyncio.ensure_future(outcomes(link, query("A", headers=headers)))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            headers["authorization"] = "Bearer B"
+            await outcomes(link, query("B", headers=headers))
+            await first
+
+        sent = {request.headers["authorization"]: body for request, body in carried(server)}
+        assert {"Bearer A": ["A"], "Bearer B": ["B"]} == sent
+
+    async def test_is_for_operations_whose_address_a_function_tells_to_be_the_same(self, server: ScriptedServer):
+        async with BatchHttpLink(lambda operation: f"{server.origin}/{operation.operation_name < 'C'}") as link:
+            await outcomes(link, query("A"), query("B"), query("C"))
+
+        assert [("/False", ["C"]), ("/True", ["A", "B"])] == sorted(
+            (request.path, sent) for request, sent in carried(server)
+        )
+
+    async def test_is_none_with_those_before_for_what_a_refresh_sends(self, server: ScriptedServer):
+        """Its body may hold a refresh token, and goes to no other address."""
+
+        async def lead_away(request: web.Request) -> web.StreamResponse:
+            raise web.HTTPTemporaryRedirect("/elsewhere")
+
+        async with BatchHttpLink(server.uri) as link:
+            await outcomes(link, query("A"))
+            server.answer = lead_away
+            enter_refresh(Subject())
+
+            [outcome] = await outcomes(link, query("B"))
+
+        assert isinstance(outcome, ServerError)
+        assert (307, 2) == (outcome.status_code, len(server.requests))
+
     async def test_goes_on_through_a_refresh_with_the_new_token_for_all(self, server: ScriptedServer):
         refreshes = []
 
@@ -332,6 +411,42 @@ class TestSharing:
 
         assert [data("A"), data("B")] == results
         assert ([["A", "B"]] * 2, 1) == (names(server), len(refreshes))
+
+
+class TestResults:
+    """Each operation is told its result and its end at once, and what one does leaves the others alone."""
+
+    async def test_come_to_the_others_when_one_observer_raises_which_hears_the_end_too(self, server: ScriptedServer):
+        reported, seen = [], []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context["exception"]))
+        failure = RuntimeError("mine")
+
+        def fail(result: object) -> None:
+            raise failure
+
+        async with BatchHttpLink(server.uri, **TWO) as link:
+            execute(link, query("A")).subscribe(fail, on_completed=lambda: seen.append("the end of A"))
+            assert data("B") == await execute(link, query("B"))
+
+        assert ([failure], ["the end of A"]) == (reported, seen)
+
+    @pytest.mark.parametrize("leaver", [0, 1])
+    async def test_at_whose_word_a_subscriber_leaves_are_its_last_word(self, server: ScriptedServer, leaver: int):
+        seen, subscriptions = [], []
+        ended = asyncio.get_running_loop().create_future()
+
+        def take(result: object) -> None:
+            seen.append(result)
+            subscriptions[leaver].dispose()
+
+        async with BatchHttpLink(server.uri, batch_max=3, batch_interval=60) as link:
+            for name in "AB":
+                observed = execute(link, query(name))
+                subscriptions.append(observed.subscribe(take, on_completed=lambda name=name: seen.append(name)))
+            execute(link, query("C")).subscribe(ended.set_result)
+            await ended
+
+        assert [[data("A"), data("B"), "B"], [data("A"), "A"]][leaver] == seen
 
 
 class TestFailures:
