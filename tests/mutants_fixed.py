@@ -365,6 +365,18 @@ MUTANTS: tuple[Fixed, ...] = (
         "transport/test_batch_http.py::TestARequest",
     ),
     Fixed(
+        "transport/batch_http",
+        "has_own_uri=not callable(uri)",
+        "has_own_uri=callable(uri)",
+        "transport/test_batch_http.py::TestSharing",
+    ),
+    Fixed(
+        "transport/_batch_sharing",
+        "if request is not latest:",
+        "if latest is None:",
+        "transport/test_batch_http.py::TestSharing",
+    ),
+    Fixed(
         "transport/_batch_sharing",
         "_digest(request, request.identity, rest)",
         "_digest(request, {}, rest)",

@@ -250,6 +250,16 @@ class Alike(str):
     __hash__ = str.__hash__
 
 
+class AlikeHeaders(dict[str, str]):
+    """Headers that are equal to any others."""
+
+    __slots__ = ()
+    __hash__ = None
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+
 def carried(server: ScriptedServer) -> list[tuple[web.Request, list[str]]]:
     """Each request, with the names of its operations."""
     bodies = [[sent["operationName"] for sent in json.loads(body)] for body in server.bodies]
@@ -354,6 +364,13 @@ class TestSharing:
         sent = {request.headers["authorization"]: body for request, body in carried(server)}
         assert {"Bearer A": ["A"], "Bearer B": ["B"]} == sent
 
+    async def test_is_never_for_different_users_whose_headers_look_alike(self, server: ScriptedServer):
+        async with BatchHttpLink(server.uri) as link:
+            await outcomes(link, *(query(name, headers=AlikeHeaders(authorization=f"Bearer {name}")) for name in "AB"))
+
+        sent = {request.headers["authorization"]: body for request, body in carried(server)}
+        assert {"Bearer A": ["A"], "Bearer B": ["B"]} == sent
+
     async def test_is_never_for_users_one_after_another_whose_headers_are_the_same_dict(self, server: ScriptedServer):
         headers = {"authorization": "Bearer A"}
         link = BatchHttpLink(server.uri)
@@ -415,6 +432,34 @@ class TestSharing:
 
 class TestResults:
     """Each operation is told its result and its end at once, and what one does leaves the others alone."""
+
+    async def test_come_with_the_end_of_their_operation(self, server: ScriptedServer):
+        seen = []
+
+        async with BatchHttpLink(server.uri, batch_max=3, batch_interval=60) as link:
+            for name in "AB":
+                execute(link, query(name)).subscribe(seen.append, on_completed=lambda name=name: seen.append(name))
+            await execute(link, query("C"))
+
+        assert [data("A"), "A", data("B"), "B"] == seen
+
+    async def test_that_make_a_link_above_send_again_are_over_for_what_it_sends(self, server: ScriptedServer):
+        """The operation that was sent again waits for its batch, and may leave it."""
+
+        async def fail_a(request: web.Request) -> web.StreamResponse:
+            sent = json.loads(await request.text())
+            return web.json_response([{"errors" if one["operationName"] == "A" else "data": []} for one in sent])
+
+        server.answer = fail_a
+        again = ErrorLink(lambda response: response.forward(response.operation))
+        async with from_([again, BatchHttpLink(server.uri, batch_max=2, batch_interval=60)]) as link:
+            subscription = execute(link, query("A")).subscribe()
+            await execute(link, query("B"))
+
+            subscription.dispose()
+            await outcomes(link, query("C"), query("D"))
+
+        assert [["A", "B"], ["C", "D"]] == names(server)
 
     async def test_come_to_the_others_when_one_observer_raises_which_hears_the_end_too(self, server: ScriptedServer):
         reported, seen = [], []
