@@ -55,18 +55,18 @@ LINKS: Mapping[str, Bounds] = {
 
 TRANSPORTS: Mapping[str, Bounds] = {
     "four links over HttpLink": Bounds(96, 29, 3300),
-    "HttpLink": Bounds(69, 23, 2700),
-    "BatchHttpLink, 10 together": Bounds(111, 20, 2150),
-    "SseLink": Bounds(210, 34, 3550),
-    "GraphQLWsLink": Bounds(139, 14, 1500),
+    "HttpLink": Bounds(67, 21, 2500),
+    "BatchHttpLink, 10 together": Bounds(83, 17, 1750),
+    "SseLink": Bounds(191, 32, 3350),
+    "GraphQLWsLink": Bounds(136, 14, 1500),
     "SchemaLink": Bounds(48, 18, 1500),
 }
 """Of rxlink's own code, with the `Operation`."""
 
 STREAMS: Mapping[str, int] = {
-    "HttpLink, multipart": 68,
-    "SseLink": 51,
-    "GraphQLWsLink": 26,
+    "HttpLink, multipart": 43,
+    "SseLink": 42,
+    "GraphQLWsLink": 22,
 }
 """The calls of rxlink's own code for one more result of a stream."""
 
