@@ -195,9 +195,10 @@ class SocketClient:
         self._succession.look_ahead()
 
     def _close_unneeded(self) -> None:
-        """Close the older sockets on which nothing is under way any more."""
+        """Close the older sockets on which nothing is under way any more; with one, a handover may have ended."""
         for socket in self._sockets.unneeded():
             self.close_normally(socket)
+        self._go_on_with_next()
 
     def close_normally(self, socket: Socket) -> None:
         """Close a socket that nobody needs."""

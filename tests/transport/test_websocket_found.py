@@ -7,6 +7,7 @@ import asyncio
 from rxlink import GraphQLRequest, Operation, SocketClosed, TokenSet
 from rxlink.testing.virtual_time import VirtualTime, virtual
 from rxlink.transport._ws_keys import Keys
+from rxlink.transport.websocket import WebSocketConnected
 from tests.auth.scripted import Issuer
 from tests.transport.websocket_bench import (
     UNAUTHENTICATED,
@@ -120,6 +121,24 @@ async def test_a_socket_that_is_ready_in_the_midst_of_a_handover_takes_what_is_n
         assert (ticks(1, 2, 3), ticks(1)) == (both.seen, other.seen)
         assert [("A", False, False)] == both.resubscribed()
         assert 2 == third.kinds.count("subscribe")
+
+
+@virtual
+async def test_a_handover_that_nobody_needs_any_more_keeps_no_socket(time: VirtualTime) -> None:
+    """Whoever had to go over has left, and the older socket closed when its last query was answered."""
+    async with overlap(time, "b") as both:
+        both.bench.start("C")
+        await both.new.expect("ping")
+        both.ids |= await began(both.new, "C")
+        await both.new.send({"id": both.ids["C"], "type": "error", "payload": [UNAUTHENTICATED]})
+        await both.bench.accept("C")
+
+        both.recorder.subscription.dispose()
+        await both.tell(both.old, 1, name="b")
+        await both.old.complete(both.ids["b"])
+
+        assert [(1000, "Normal Closure")] * 2 == [await both.old.closed(), await both.new.closed()]
+        assert 3 == [type(event) for event in both.bench.events].count(WebSocketConnected)
 
 
 @virtual
