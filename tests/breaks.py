@@ -54,7 +54,7 @@ PROMISES = (
         "auth/single_flight.py",
         "        if self._land(flight):\n            flight.succeed(outcome)\n\n    def _fail",
         "        flight.succeed(outcome)\n        self._land(flight)\n\n    def _fail",
-        "TestP2EveryOperationEnds::test_p2_who_is_refused_during_the_release_waits_for_the_next_refresh",
+        "auth/test_single_flight.py::TestOneFlight::test_the_flag_is_reset_before_anyone_is_released",
     ),
     Break(
         "P2",
