@@ -681,6 +681,7 @@ class TestFailedRefresh:
 
 
 class TestRetry:
+    @pytest.mark.timeout(10)  # where it goes wrong, it goes on for ever
     @virtual
     async def test_a_second_refusal_is_delivered(self, time: VirtualTime) -> None:
         """S17, E25, E35, P3: no second refresh for this operation."""
