@@ -198,7 +198,8 @@ class SocketClient:
         """Close the older sockets on which nothing is under way any more; with one, a handover may have ended."""
         for socket in self._sockets.unneeded():
             self.close_normally(socket)
-        self._go_on_with_next()
+        if self._next is not None:
+            self._go_on_with_next()
 
     def close_normally(self, socket: Socket) -> None:
         """Close a socket that nobody needs."""
