@@ -81,7 +81,8 @@ class TestTheProgram:
         owner = SseParser if target == "sse" else MultipartParser
         monkeypatch.setattr(owner, broken.__name__, lambda parser: None)
 
-        assert 1 == fuzz_streams.main(["--seconds", "20", "--corpus", str(tmp_path), "--target", target])
+        arguments = ["--seconds", "20", "--corpus", str(tmp_path), "--target", target]
+        assert 1 == fuzz_streams.main([*arguments, "--seed", "1"])  # how small an input becomes depends on the seed
 
         assert " 0 mistakes found" not in capsys.readouterr().out
         found = [Case.loads(file.read_text()) for file in (tmp_path / target).glob("found-*")]
