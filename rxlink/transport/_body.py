@@ -88,7 +88,9 @@ class BodyWriter:
         self.encode = encode
         self.includes_unused_variables = includes_unused_variables
         self.link = link
-        self._encode_value = _encode_compactly if encode is None else _value_encoder(encode)
+        self._encode_value = None
+        if print is None:
+            self._encode_value = _encode_compactly if encode is None else _value_encoder(encode)
 
     def assemble(self, operation: Operation, parts: Parts, document: Document | None = None) -> bytes | None:
         """Return the usual body, with what is the same each time as it was encoded when its document was first sent.
@@ -104,24 +106,24 @@ class BodyWriter:
             where a variable is no plain value: it writes more than JSON has, and a file could be among it.
         """
         encode = self._encode_value
-        if encode is None or self.print is not None or not parts.include_query:
+        if encode is None or not parts.include_query:
             return None
         variables: Mapping[str, Any] = operation.variables
-        extensions = operation.extensions if parts.include_extensions else None
+        extensions = operation.extensions
         try:
             document = document or document_of(operation.query)
+            name, heads, tail = operation.operation_name, document.json_heads, document.json_tail
+            head = heads[name] if name in heads else json_head(name)
             if variables and not (self.includes_unused_variables or variables.keys() <= document.used_variables):
                 variables = _used(variables, document)
             text = "{}" if variables == {} else encode(variables)
-            if extensions:
+            if extensions and parts.include_extensions:
                 usual, usual_text = _usual_extensions()
                 is_usual = type(extensions) is dict and extensions == usual
-                text = f'{text},"extensions":{usual_text if is_usual else encode(extensions)}'
-            name = operation.operation_name
-            head = document.json_heads[name] if name in document.json_heads else json_head(name)
+                tail = f',"extensions":{usual_text if is_usual else encode(extensions)}{tail}'
         except Exception:  # noqa: BLE001 - who looks closely will meet it again, and tell the place
             return None
-        return f"{head}{text}{document.json_tail}".encode()
+        return f"{head}{text}{tail}".encode()
 
     def write(self, operation: Operation, parts: Parts) -> bytes:
         """Return the body that sends an operation; its parts are in Apollo's order.

@@ -90,7 +90,7 @@ class RequestBuilder:
     """Makes the requests of a link: its options, and over them those of each context."""
 
     __slots__ = ("_accepts", "_body", "_credentials", "_fetch", "_guard", "_headers", "_http", "_only_target",
-                 "_plain_headers", "_takes_files", "_uri", "_uses_get_for_queries")  # fmt: skip
+                 "_plain_headers", "_takes_files", "_uri", "_uses_get_for_queries", "_usual")  # fmt: skip
 
     def __init__(
         self,
@@ -117,6 +117,8 @@ class RequestBuilder:
         self._takes_files = takes_files
         self._accepts = accepts
         self._plain_headers = _merged(self._headers, http)
+        # What an operation gets whose context says nothing else; None where a function is asked for the address.
+        self._usual = None if self._only_target is None else (self._only_target, http, self._credentials, fetch)
 
     @property
     def shown_uri(self) -> str:
@@ -143,9 +145,10 @@ class RequestBuilder:
             UploadError: A file in the variables is not there, or is used up.
         """
         context = operation.get_context()
-        target, http, credentials, fetch = self._only_target, self._http, self._credentials, self._fetch
-        if target is None or not OVERRIDES.isdisjoint(context):
-            target, http, credentials, fetch = self._overridden(operation, context)
+        usual = self._usual
+        if usual is None or not OVERRIDES.isdisjoint(context):
+            usual = self._overridden(operation, context)
+        target, http, credentials, fetch = usual
         # A link may have put text in the place of the document.
         document = document_of(operation.query) if operation.query.__class__ is DocumentNode else None
         if self._accepts is not None and (document is None or document.may_come_in_pieces):

@@ -134,7 +134,8 @@ def result_of(
         failure = error
     is_successful = response.status < FIRST_UNSUCCESSFUL_STATUS or GRAPHQL_RESPONSE in content_type
     if is_successful and isinstance(result, dict) and ("data" in result or "errors" in result):
-        return cast("FetchResult", result)
+        found: FetchResult = result  # pyright: ignore[reportUnknownVariableType] - `cast` would be one more call
+        return found
     name = operation.operation_name or "(anonymous)"
     try:
         if not is_successful:

@@ -75,7 +75,7 @@ class Running:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, timeout: float | None) -> None:
         self._loop = loop
-        self._timeout = math.inf if timeout is None else timeout
+        self._timeout = timeout
         self._due: dict[asyncio.Task[Any], float] = {}
         self._streams: dict[asyncio.Task[Any], IdleTimer] = {}
         self._ended: dict[asyncio.Task[Any], Ended] = {}
@@ -86,8 +86,11 @@ class Running:
 
     def enter(self, task: asyncio.Task[Any]) -> None:
         """Note a request that begins now."""
+        if self._timeout is None:
+            self._due[task] = math.inf
+            return
         due = self._due[task] = self._loop.time() + self._timeout
-        if self._timer is None and due != math.inf:
+        if self._timer is None:
             self._timer = self._loop.call_at(due, self._sweep)
 
     def leave(self, task: asyncio.Task[Any]) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import aiohttp
+from aiohttp import ClientResponse
 
 from rxlink.core.operation import Operation
 from rxlink.core.result import FetchResult
@@ -20,6 +21,7 @@ from rxlink.transport._failures import final, network_error
 from rxlink.transport._guarding import REDIRECTS, HeaderKeeper
 from rxlink.transport._headers import described
 from rxlink.transport._http_request import HttpRequest
+from rxlink.transport._multipart import MultipartBody
 from rxlink.transport._pieces import Answer
 from rxlink.transport._response import JsonDecoder, decode_strictly, read_body, result_of
 from rxlink.transport._running import Ended, Running
@@ -104,29 +106,30 @@ class Sender:
         try:
             if self.is_closed:  # meanwhile
                 raise ClientClosed(self._link)
-            kind = request.credentials, request.is_endless
-            session = self.sessions.opened(*kind) or await self.sessions.open(*kind)
-            body = request.body if len(request.body) <= LARGE_BODY else io.BytesIO(request.body)
+            credentials, is_endless, body = request.credentials, request.is_endless, request.body
+            session = self.sessions.opened(credentials, is_endless) or await self.sessions.open(credentials, is_endless)
             is_logged = logger.isEnabledFor(logging.DEBUG)
             if is_logged:
                 _log_request(request)
-            guarding = self._guarding(request) if request.guarded or request.is_of_refresh else AS_USUAL
             response = await session.request(
                 request.method,
                 request.target.url,
-                data=request.files or body or None,
+                data=body if 0 < len(body) <= LARGE_BODY else _unusual_body(request),
                 headers=request.headers,
                 timeout=NO_TIMEOUTS,
                 raise_for_status=False,
                 auto_decompress=True,
-                **guarding,
+                **(self._guarding(request) if request.guarded or request.is_of_refresh else AS_USUAL),
             )
-            operation.set_context({"response": HttpResponse(response.status, response.headers)})
-            limit, content = self._max_response_size, response.content
-            content_type = response.headers.get("content-type", "")
-            is_single = content_type[:12] == "application/" and response.status != ACCEPTED  # and not in pieces
+            status, headers, content = response.status, response.headers, response.content
+            operation.set_context({"response": HttpResponse(status, headers)})
+            content_type = headers.get("content-type", "")
+            limit = self._max_response_size
+            is_single = content_type[:12] == "application/" and status != ACCEPTED  # and not in pieces
             if is_single and content.is_eof() and (limit is None or content.total_bytes <= limit):
-                answer = await response.read()  # which has come with its head, as most do
+                # It has come with its head, as most do: there is nothing to wait for, unless somebody else reads too.
+                is_shared = content.at_eof() or self.sessions.are_traced or type(response) is not ClientResponse
+                answer = await response.read() if is_shared else content.read_nowait()
             elif is_single or (stream := self._stream_of(streaming, response, operation, request)) is None:
                 answer = await read_body(response, operation, limit=limit, what=request)
             if is_logged:
@@ -159,7 +162,7 @@ class Sender:
         await self.sessions.aclose()
 
     def _stream_of(
-        self, streaming: Streaming | None, response: aiohttp.ClientResponse, operation: Operation, request: HttpRequest
+        self, streaming: Streaming | None, response: ClientResponse, operation: Operation, request: HttpRequest
     ) -> StreamReader | None:
         """Return who reads an answer in pieces, None where it is not one."""
         if streaming is None:
@@ -212,6 +215,11 @@ def _deliver(outcome: FetchResult | Exception, observer: ResultObserver) -> None
         del outcome  # as above
 
 
+def _unusual_body(request: HttpRequest) -> MultipartBody | io.BytesIO | None:
+    """Return the body of a request with files, a large one, or none."""
+    return request.files or (io.BytesIO(request.body) if request.body else None)
+
+
 def _not_followed(error: Exception, request: HttpRequest) -> Exception:
     """Say of an answer that is a redirect why it was not followed."""
     if not isinstance(error, ServerError) or error.status_code not in REDIRECTS or "location" not in error.headers:
@@ -238,6 +246,6 @@ def _log_request(request: HttpRequest) -> None:
     logger.debug(">>> %s: %s, %s bytes; %s", request, request.method, size, described(request.headers))
 
 
-def _log_response(request: HttpRequest, response: aiohttp.ClientResponse, answer: bytes | None) -> None:
+def _log_response(request: HttpRequest, response: ClientResponse, answer: bytes | None) -> None:
     size = "in pieces" if answer is None else f"{len(answer)} bytes"
     logger.debug("<<< %s: %d, %s; %s", request, response.status, size, described(response.headers))

@@ -33,9 +33,14 @@ class OwnSessions:
 
     Each opens when it is first asked for. Those without an end have as many connections as it takes: in a pool with a
     limit (aiohttp's is 100) they would keep all that comes later waiting.
+
+    Attributes:
+        are_traced: Whether somebody is told of each piece of an answer that is read.
     """
 
     __slots__ = ("_open",)
+
+    are_traced: Final = False
 
     def __init__(self) -> None:
         self._open: dict[tuple[asyncio.AbstractEventLoop, bool, bool], _Held] = {}
@@ -91,11 +96,14 @@ class GivenSession:
         session: The session.
         link: What the link that it was given to is called in error messages.
 
+    Attributes:
+        are_traced: As there.
+
     Raises:
         InvariantTypeError: It is no session.
     """
 
-    __slots__ = ("_link", "_session")
+    __slots__ = ("_link", "_session", "are_traced")
 
     def __init__(self, session: aiohttp.ClientSession, link: str) -> None:
         if not isinstance(cast("object", session), aiohttp.ClientSession):
@@ -104,6 +112,7 @@ class GivenSession:
             )
         self._session = session
         self._link = link
+        self.are_traced = bool(session.trace_configs)
 
     def check(self, credentials: Credentials | None) -> None:
         """Refuse what the session cannot do for one request alone.
