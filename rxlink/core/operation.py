@@ -22,9 +22,9 @@ Context: TypeAlias = Mapping[str, Any]
 ContextUpdate: TypeAlias = Context | Callable[[Context], Context]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # not frozen: such a dataclass takes four times as long to make
 class GraphQLRequest:
-    """What to run: give it to :func:`rxlink.execute`. Its ``repr`` leaves out what may be secret.
+    """What to run: give it to :func:`rxlink.execute`, which copies it. Its ``repr`` leaves out what may be secret.
 
     Attributes:
         query: GraphQL text, or a document that graphql-core has parsed.
@@ -66,11 +66,15 @@ class Operation:
             InvariantTypeError: A part of the request has the wrong type.
         """
         self.query, document = parsed(request.query)
-        if request.operation_name is not None and not isinstance(request.operation_name, str):  # pyright: ignore[reportUnnecessaryIsInstance] - untyped
-            raise InvariantTypeError(
-                f"`operation_name` is {kind_of(request.operation_name)}; give text, or None; a context is `context=...`"
-            )
-        self.operation_name, self.operation_type = document.choose(request.operation_name)
+        name = request.operation_name
+        if name is None and document.only is not None:  # as in most
+            self.operation_name, self.operation_type = document.only
+        else:
+            if name is not None and not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance] - untyped
+                raise InvariantTypeError(
+                    f"`operation_name` is {kind_of(name)}; give text, or None; a context is `context=...`"
+                )
+            self.operation_name, self.operation_type = document.choose(name)
         variables, extensions, context = request.variables, request.extensions, request.context
         # Most variables are a dict, and copied without a call.
         is_dict = type(variables) is dict
