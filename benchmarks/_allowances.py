@@ -36,7 +36,7 @@ class Bounds:
 
 
 LINKS: Mapping[str, Bounds] = {
-    "four links": Bounds(56, 15, 1250),
+    "four links": Bounds(55, 15, 1250),
     "SetContextLink": Bounds(6, 4, 350),
     "ErrorLink": Bounds(4, 2, 150),
     "RetryLink": Bounds(2, 4, 250),
@@ -54,12 +54,12 @@ LINKS: Mapping[str, Bounds] = {
 """Of a chain, with its `Operation`; of a link, what it adds to the terminating link alone."""
 
 TRANSPORTS: Mapping[str, Bounds] = {
-    "four links over HttpLink": Bounds(96, 29, 3300),
-    "HttpLink": Bounds(67, 21, 2500),
-    "BatchHttpLink, 10 together": Bounds(83, 17, 1750),
-    "SseLink": Bounds(191, 32, 3350),
-    "GraphQLWsLink": Bounds(136, 14, 1500),
-    "SchemaLink": Bounds(48, 18, 1500),
+    "four links over HttpLink": Bounds(95, 28, 3300),
+    "HttpLink": Bounds(66, 20, 2500),
+    "BatchHttpLink, 10 together": Bounds(82, 17, 1750),
+    "SseLink": Bounds(190, 31, 3350),
+    "GraphQLWsLink": Bounds(135, 14, 1500),
+    "SchemaLink": Bounds(47, 18, 1500),
 }
 """Of rxlink's own code, with the `Operation`."""
 

@@ -186,8 +186,8 @@ MUTANTS: tuple[Fixed, ...] = (
     ),
     Fixed(
         "links/context",
-        "is_waiting = type(update) is not dict and (",
-        "is_waiting = type(update) is not dict or (",
+        "                if type(update) is dict:",
+        "                if type(update) is not dict:",
         "links/test_context.py::TestSetters::test_give_values_at_once_or_later",
     ),
     Fixed(

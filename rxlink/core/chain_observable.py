@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Generator
 from contextvars import copy_context
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from reactivex import Observable, abc
 from reactivex.internal import default_error, noop
@@ -18,6 +18,9 @@ from rxlink.core.subscription import Observer, Subscription
 __all__ = ["ChainObservable", "subscribe_foreign"]
 
 T = TypeVar("T")
+
+_NOTHING: Final = object()
+"""In the place of a result, before there is one."""
 
 
 class _LazyLock:
@@ -95,24 +98,21 @@ class ChainObservable(Observable[T]):
 class _Awaited(Subscription):
     """The root of an operation that is awaited: keeps the last result, and one future for the end."""
 
-    __slots__ = ("_error", "_future", "_has_result", "_result")
+    __slots__ = ("_error", "_future", "_result")
 
     def __init__(self) -> None:
-        # Written out: nobody is called, and this is made for every operation that is awaited.
-        self._on_next = self._on_error = self._on_completed = noop
+        # Written out, without callbacks, since nobody is called: it is made for every operation that is awaited.
         self._resource = None
         self._context = copy_context()
         self.is_stopped = False
         self.scheduler = None
         self._error: Exception | None = None
         self._future: asyncio.Future[None] | None = None
-        self._has_result = False
-        self._result: Any = None
+        self._result: Any = _NOTHING
 
     def on_next(self, value: Any) -> None:
         if not self.is_stopped:
             self._result = value
-            self._has_result = True
 
     def on_error(self, error: Exception) -> None:
         if not self.is_stopped:
@@ -134,7 +134,7 @@ class _Awaited(Subscription):
                 raise error
             finally:
                 del error  # the traceback holds this frame: no cycles
-        if not self._has_result:
+        if self._result is _NOTHING:
             raise SequenceContainsNoElementsError
         return self._result
 

@@ -68,6 +68,7 @@ class Document:
 
     Attributes:
         operations: The operations in it, by name (None for an anonymous one).
+        only: The name and the type of its only operation, None where there are more, or none.
     """
 
     def __init__(self, node: DocumentNode) -> None:
@@ -79,6 +80,7 @@ class Document:
         ]
         self.operations: Mapping[str | None, OperationType] = dict(found)
         self._names = [name for name, _ in found]
+        self.only = found[0] if len(found) == 1 else None
 
     @cached_property
     def text(self) -> str:
@@ -131,10 +133,6 @@ class Document:
         assert node is not None, "a document is asked while somebody holds it"
         return node
 
-    @cached_property
-    def _only(self) -> tuple[str | None, OperationType] | None:
-        return next(iter(self.operations.items())) if len(self._names) == 1 else None
-
     def choose(self, operation_name: str | None) -> tuple[str | None, OperationType]:
         """Find the operation to run.
 
@@ -157,12 +155,12 @@ class Document:
             if self._names.count(operation_name) > 1:
                 raise InvariantError(f"the document has several operations named {operation_name!r}; rename them")
             return operation_name, kind
-        if self._only is None:
+        if self.only is None:
             raise InvariantError(
                 f"the document has {len(self._names)} operations ({_listed(self._names)}); "
                 "exactly one is needed, or `operation_name` to choose among them"
             )
-        return self._only
+        return self.only
 
 
 class _UsedVariables(Visitor):

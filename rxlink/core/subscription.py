@@ -36,7 +36,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import copy_context
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from reactivex import abc
 from reactivex.internal import noop
@@ -51,6 +51,7 @@ from rxlink.errors import InvariantError
 __all__ = ["Cancellable", "Connect", "Observer", "ResultObserver", "Scope", "Subscription"]
 
 ResultObserver: TypeAlias = Observer[FetchResult]
+TASK_NAME: Final = "rxlink"
 Connect: TypeAlias = "Callable[[Operation, ResultObserver, Subscription], None]"
 """Start one operation: results go to the observer, what runs goes into the root's slot."""
 
@@ -203,7 +204,7 @@ class Subscription(abc.DisposableBase):
                 return
         coroutine = work(observer, *args)
         try:
-            task = loop.create_task(coroutine)
+            task = loop.create_task(coroutine, name=TASK_NAME)  # without one, a number is made text each time
         except BaseException:  # such as a loop that is closed
             coroutine.close()
             close_unawaited(awaits)
@@ -212,11 +213,9 @@ class Subscription(abc.DisposableBase):
         task.add_done_callback(running, context=self._context)
         if self.is_stopped:
             task.cancel()
-            return
-        if task.done():  # an eager one; what it began is in the slot already
-            return
-        assert self._resource is None, f"the slot is taken by {self._resource!r}: cancel it first"
-        self._resource = running
+        elif not task.done():  # else it was an eager one, and what it began is in the slot already
+            assert self._resource is None, f"the slot is taken by {self._resource!r}: cancel it first"
+            self._resource = running
 
     def finish(self) -> Work | None:
         """Empty the slot, as ``release()`` does, and return the work that was in it, None where there was none.

@@ -74,11 +74,13 @@ class SetContextLink(ApolloLink):
             try:
                 update: Any = setter(operation.get_context(), operation)
                 # A dict is what most setters return, and abstract classes take long to ask.
-                is_waiting = type(update) is not dict and (
-                    isinstance(update, Observable) or inspect.isawaitable(update)
-                )
-                if not is_waiting:
-                    operation.set_context(update if type(update) is dict else _checked(update, setter))  # pyright: ignore[reportUnknownArgumentType] - untyped code may set anything
+                is_waiting = False
+                if type(update) is dict:
+                    operation.set_context(update)  # pyright: ignore[reportUnknownArgumentType] - untyped code may set anything
+                elif isinstance(update, Observable) or inspect.isawaitable(update):
+                    is_waiting = True
+                else:
+                    operation.set_context(_checked(update, setter))
             except Exception as error:  # noqa: BLE001 - whatever the setter raises is the operation's error
                 observer.on_error(error)
                 return

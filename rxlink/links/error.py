@@ -117,10 +117,12 @@ class ErrorLink(ApolloLink):
         is_asynchronous = is_coroutine_function(handler)
 
         def start(operation: Operation, observer: ResultObserver, root: Subscription) -> None:
-            # A slot beside the handler's, where the first stream may go on while the handler is thinking.
-            is_scoped = is_asynchronous or operation.operation_type is SUBSCRIPTION
-            scope = root.open_scope() if is_scoped else None
-            proceed(operation, _ErrorWorker(handler, operation, forward, observer, root, scope), scope or root)
+            if is_asynchronous or operation.operation_type is SUBSCRIPTION:
+                # A slot beside the handler's, where the first stream may go on while the handler is thinking.
+                scope = root.open_scope()
+                proceed(operation, _ErrorWorker(handler, operation, forward, observer, root, scope), scope)
+            else:
+                proceed(operation, _ErrorWorker(handler, operation, forward, observer, root, None), root)
 
         return start
 
