@@ -43,7 +43,7 @@ LINKS: Mapping[str, Bounds] = {
     "AuthLink": Bounds(14, 6, 500),
     "TokenRefreshLink": Bounds(17, 1, 50),
     "DedupLink": Bounds(89, 15, 1500),
-    "BatchLink, 10 together": Bounds(46, 5, 350),
+    "BatchLink, 10 together": Bounds(44, 5, 350),
     "PersistedQueryLink": Bounds(30, 8, 750),
     "RemoveTypenameFromVariablesLink": Bounds(23, 1, 50),
     "ClientAwarenessLink": Bounds(14, 7, 650),
@@ -56,7 +56,7 @@ LINKS: Mapping[str, Bounds] = {
 TRANSPORTS: Mapping[str, Bounds] = {
     "four links over HttpLink": Bounds(95, 28, 3300),
     "HttpLink": Bounds(66, 20, 2500),
-    "BatchHttpLink, 10 together": Bounds(82, 17, 1750),
+    "BatchHttpLink, 10 together": Bounds(68, 16, 1700),
     "SseLink": Bounds(190, 31, 3350),
     "GraphQLWsLink": Bounds(135, 14, 1500),
     "SchemaLink": Bounds(47, 18, 1500),

@@ -161,8 +161,8 @@ MUTANTS: tuple[Fixed, ...] = (
         "links/test_persisted_query_form.py::TestATextAfterAHash::test_takes_the_hash_with_it_whatever_else_was_done_to_the_context",
     ),
     Fixed(
-        "links/batch",
-        "self._batch_for(key, time).add(member)",
+        "links/_batching",
+        "batch.add(member)",
         "pass",
         "links/test_batch.py::TestABatch::test_goes_out_an_interval_after_its_first_operation",
     ),
@@ -372,8 +372,8 @@ MUTANTS: tuple[Fixed, ...] = (
     ),
     Fixed(
         "transport/_batch_sharing",
-        "if request is not latest:",
-        "if latest is None:",
+        "if request is not self._latest:",
+        "if self._latest is None:",
         "transport/test_batch_http.py::TestSharing",
     ),
     Fixed(

@@ -9,28 +9,28 @@ subscription is a member of its own, also of the same Observable (there they sha
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Callable
-from typing import Final, TypeAlias
+from functools import partial
+from typing import Any, Final, TypeAlias, cast
 
-from reactivex import abc
-from reactivex.scheduler.eventloop import AsyncIOScheduler
+from reactivex import Observable, abc
 
-from rxlink.core.link import ApolloLink, Forward
+from rxlink.core.link import ApolloLink, Forward, ForwardFunction
 from rxlink.core.operation import Operation
 from rxlink.core.options import checked_flag, checked_function, kind_of, name_of
+from rxlink.core.result import FetchResult
 from rxlink.core.subscription import Connect, ResultObserver, Subscription
 from rxlink.core.timing import Duration, to_seconds
-from rxlink.errors import ClientClosed, InvariantError, InvariantTypeError
-from rxlink.links._batching import Batch, BatchHandler, BatchOptions, Member
+from rxlink.errors import InvariantError, InvariantTypeError
+from rxlink.links._batching import BatchOptions, Member, MemberType, OperationBatcher
 
 __all__ = ["BatchHandler", "BatchKey", "BatchLink"]
 
 DEFAULT_INTERVAL: Final = 0.01  # seconds
 
+BatchHandler: TypeAlias = Callable[[list[Operation], list[ForwardFunction]], Observable[Any]]
 BatchKey: TypeAlias = Callable[[Operation], str]
-Time: TypeAlias = asyncio.AbstractEventLoop | abc.SchedulerBase
 
 
 class BatchLink(ApolloLink):
@@ -88,55 +88,96 @@ class BatchLink(ApolloLink):
         """
         super().__init__()
         cure = "wrap it: lambda operations, forwards: from_future(...)"
-        self._options = BatchOptions(
-            handler=checked_function("`batch_handler`", batch_handler, "operations", "forwards", instead=cure),
-            interval=to_seconds("batch_interval", batch_interval),
-            max_size=_checked_max(batch_max),
-            is_debounced=checked_flag("batch_debounce", batch_debounce),
+        checked_function("`batch_handler`", batch_handler, "operations", "forwards", instead=cure)
+        options: BatchOptions[_ForwardedMember] = batch_options(
+            self,
+            handler=partial(_handle, batch_handler),
+            shown_handler=name_of(batch_handler),
+            key_of=_key_function(checked_batch_key(batch_key)),
+            batch_interval=batch_interval,
+            batch_max=batch_max,
+            batch_debounce=batch_debounce,
         )
-        self._key = checked_batch_key(batch_key)
-        self._waiting: dict[Time, dict[str, Batch]] = {}
-        self._is_closed = False
+        self._batcher = OperationBatcher(options)
 
     def connect(self, forward: Forward) -> Connect:
         """Prepare to run operations; see :meth:`ApolloLink.connect`."""
-        key_of = self._key
+        enqueue = self._batcher.enqueue
 
         def start(operation: Operation, observer: ResultObserver, root: Subscription) -> None:
-            try:
-                if self._is_closed:
-                    raise ClientClosed(repr(self))
-                key = "" if key_of is None else checked_key(key_of(operation), key_of)
-                time = _time_of(root)
-            except Exception as error:  # noqa: BLE001 - a user's function runs here
-                observer.on_error(error)
-                return
-            member = Member(operation, forward, observer, root)
-            root.hold(member)
-            if not root.is_stopped:
-                self._batch_for(key, time).add(member)
+            enqueue(_ForwardedMember(operation, forward, observer, root))
 
         return start
 
     async def aclose(self) -> None:
         """End the operations that wait for their batch to go out; those whose batch is under way go on."""
-        self._is_closed = True
-        here = asyncio.get_running_loop()
-        for time, waiting in self._waiting.items():
-            if time is here or not isinstance(time, asyncio.AbstractEventLoop):
-                for batch in tuple(waiting.values()):
-                    batch.refuse(ClientClosed(repr(self)))
+        self._batcher.close()
 
-    def _batch_for(self, key: str, time: Time) -> Batch:
-        waiting = self._waiting.get(time)
-        if waiting is None:
-            # A chain may serve several loops, one after another: what is over is forgotten.
-            self._waiting = {known: batches for known, batches in self._waiting.items() if batches and _is_open(known)}
-            waiting = self._waiting[time] = {}
-        batch = waiting.get(key)
-        if batch is None:
-            batch = waiting[key] = Batch(self._options, key, waiting)
-        return batch
+
+class _ForwardedMember(Member):
+    """A member whose handler may hand operations to the links behind."""
+
+    __slots__ = ("_forward",)
+
+    def __init__(self, operation: Operation, forward: Forward, observer: ResultObserver, root: Subscription) -> None:
+        super().__init__(operation, observer, root)
+        self._forward = forward
+
+    def forward(self, operation: Operation) -> Observable[FetchResult]:
+        """Hand an operation to the links behind, which run in this member's context."""
+        source = self.context.copy().run(self._forward, operation)
+
+        def subscribe(
+            observer: abc.ObserverBase[FetchResult], scheduler: abc.SchedulerBase | None = None
+        ) -> abc.DisposableBase:
+            return self.context.copy().run(partial(source.subscribe, observer, scheduler=scheduler))
+
+        return Observable(subscribe)
+
+
+def _handle(handler: BatchHandler, members: tuple[_ForwardedMember, ...]) -> Observable[Any]:
+    source: Any = handler([member.operation for member in members], [member.forward for member in members])
+    if isinstance(source, Observable):
+        return cast("Observable[Any]", source)
+    if inspect.iscoroutine(source):
+        source.close()
+    raise InvariantTypeError(
+        f"`batch_handler` {name_of(handler)} returned {kind_of(source)} instead of an Observable; "
+        "wrap what has to be awaited: from_future(...)"
+    )
+
+
+def _key_function(batch_key: BatchKey | None) -> Callable[[Member], str]:
+    if batch_key is None:
+        return lambda member: ""
+    return lambda member: checked_key(batch_key(member.operation), batch_key)
+
+
+def batch_options(
+    link: ApolloLink,
+    *,
+    handler: Callable[[tuple[MemberType, ...]], Observable[Any]],
+    shown_handler: str = "",
+    key_of: Callable[[MemberType], str],
+    batch_interval: Duration,
+    batch_max: int,
+    batch_debounce: bool,
+) -> BatchOptions[MemberType]:
+    """Return how a link batches, checked.
+
+    Raises:
+        InvariantError: ``batch_interval`` or ``batch_max`` is out of its range.
+        InvariantTypeError: One of them, or ``batch_debounce``, has the wrong type.
+    """
+    return BatchOptions(
+        link=link,
+        handler=handler,
+        shown_handler=shown_handler,
+        key_of=key_of,
+        interval=to_seconds("batch_interval", batch_interval),
+        max_size=_checked_max(batch_max),
+        is_debounced=checked_flag("batch_debounce", batch_debounce),
+    )
 
 
 def _checked_max(value: object) -> int:
@@ -170,13 +211,3 @@ def checked_key(key: object, function: BatchKey) -> str:
     if inspect.iscoroutine(key):
         key.close()
     raise InvariantTypeError(f"`batch_key` {name_of(function)} returned {kind_of(key)}; return text")
-
-
-def _time_of(root: Subscription) -> Time:
-    """Return whose time a batch of this subscription goes by: only members of one time share a batch."""
-    scheduler = root.scheduler
-    return root.event_loop() if scheduler is None or isinstance(scheduler, AsyncIOScheduler) else scheduler
-
-
-def _is_open(time: Time) -> bool:
-    return not (isinstance(time, asyncio.AbstractEventLoop) and time.is_closed())

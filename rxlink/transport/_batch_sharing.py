@@ -13,6 +13,7 @@ from typing import Any
 from rxlink.auth.origins import PROTECTED
 from rxlink.core.operation import Context, Operation
 from rxlink.core.refreshes import refreshes_here
+from rxlink.core.subscription import ResultObserver, Subscription
 from rxlink.links.batch import BatchKey, checked_key
 from rxlink.transport._batched import BatchedOperation
 from rxlink.transport._body import BodyWriter
@@ -46,8 +47,8 @@ class BatchedOperations:
         self._has_own_uri = has_own_uri
         self._latest: _Latest | None = None
 
-    def make(self, operation: Operation) -> BatchedOperation:
-        """Return an operation with its request.
+    def make(self, operation: Operation, observer: ResultObserver, root: Subscription) -> BatchedOperation:
+        """Return an operation with its request, ready to be put in a batch.
 
         Raises:
             Exception: Whatever ``build`` raises.
@@ -58,11 +59,11 @@ class BatchedOperations:
         if is_usual and latest is not None and latest.is_for(context):
             body = self._body.assemble(operation, self._http)
             if body is not None:
-                return BatchedOperation(operation, latest.request, body)
+                return BatchedOperation(operation, observer, root, latest.request, body)
         request = self._build(operation)
         if is_usual:
             self._latest = _Latest(request, context)
-        return BatchedOperation(operation, request, request.body)
+        return BatchedOperation(operation, observer, root, request, request.body)
 
 
 class _Latest:
@@ -80,36 +81,35 @@ class _Latest:
     def is_for(self, context: Context) -> bool:
         """Tell whether a context leads to the same request, but for the body."""
         headers = context.get("headers") or NO_HEADERS
-        return (
-            headers.__class__ is dict
-            and headers == self._headers
-            and TEXT.issuperset(map(type, headers.values()))
-            and context.get(PROTECTED) is self._protected
-        )
+        if headers.__class__ is not dict or headers != self._headers:
+            return False
+        for value in headers.values():
+            if value.__class__ is not str:
+                return False
+        return context.get(PROTECTED) is self._protected
 
 
 class RequestKey:
     """Tells which operations may share a request."""
 
-    __slots__ = ("_is_hybrid", "_key", "_latest")
+    __slots__ = ("_digest", "_is_hybrid", "_key", "_latest")
 
     def __init__(self, key: BatchKey | None, *, is_hybrid: bool) -> None:
         self._key = key
         self._is_hybrid = is_hybrid
-        self._latest: tuple[HttpRequest | None, str] = None, ""
+        self._latest: HttpRequest | None = None
+        self._digest = ""
 
-    def __call__(self, batched: BatchedOperation) -> str:
+    def of(self, batched: BatchedOperation) -> str:
         """Return a digest: what is compared has secrets in it, and keys may be shown."""
         request = batched.request
         if self._key is not None:
             rest = checked_key(self._key(batched.operation), self._key)
             return _digest(request, request.identity, rest)
-        latest, key = self._latest
-        if request is not latest:
-            rest = None if self._is_hybrid else _shape(batched.operation)
-            key = _digest(request, request.headers, rest)
-            self._latest = request, key
-        return key
+        if request is not self._latest:
+            self._digest = _digest(request, request.headers, None if self._is_hybrid else _shape(batched.operation))
+            self._latest = request
+        return self._digest
 
 
 def _shape(operation: Operation) -> tuple[object, ...]:

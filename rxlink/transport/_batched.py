@@ -6,19 +6,17 @@ Ports: ``@apollo/client`` 4.3.8 ``src/link/batch-http/BaseBatchHttpLink.ts``, it
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextvars import copy_context
 from functools import partial
 from typing import Any, Final, cast
 
 from rxlink.core.operation import Operation
 from rxlink.core.result import FetchResult
-from rxlink.core.subscription import Observer, ResultObserver
+from rxlink.core.subscription import Observer, ResultObserver, Subscription
 from rxlink.errors import ServerError
-from rxlink.links._batching import LastResults
+from rxlink.links._batching import LastResults, Member
 from rxlink.transport._http_request import HttpRequest
-from rxlink.transport._response import (
-    JsonDecoder,
-    decode_strictly,
-)
+from rxlink.transport._response import JsonDecoder, decode_strictly
 from rxlink.transport._sending import HttpResponse
 
 __all__ = ["AnswerReader", "AtTheEnd", "BatchedOperation", "BatchedRequest", "batch_decoder"]
@@ -27,59 +25,90 @@ SHOWN_NAMES: Final = 10
 """How many operations of a batch an error message names."""
 
 
-class BatchedOperation:
-    """An operation and the request that it would be by itself; made for each subscription.
+class BatchedOperation(Member):
+    """An operation in a batch, and the request that it would be by itself.
 
     Attributes:
-        operation: The operation, as the links above know it.
         request: Its request, or that of another operation, which differs in body and name alone.
         body: The body of its request.
     """
 
-    __slots__ = ("body", "operation", "request")
+    __slots__ = ("body", "request")
 
-    def __init__(self, operation: Operation, request: HttpRequest, body: bytes) -> None:
+    def __init__(
+        self, operation: Operation, observer: ResultObserver, root: Subscription, request: HttpRequest, body: bytes
+    ) -> None:
+        # Written out: this is made for every operation.
+        self.batch = None
+        self.context = copy_context()
+        self.observer = observer
         self.operation = operation
+        self.root = root
         self.request = request
         self.body = body
+
+    def inside(self, observer: ResultObserver, scope: Subscription) -> BatchedOperation:
+        """Return it with another observer, in another slot."""
+        self.observer = observer
+        self.root = scope
+        return self
 
 
 class BatchedRequest(HttpRequest):
     """The request of a batch: address, headers and cookies are the first one's, the body is a list of all bodies.
 
-    To those who send it, it stands for its operations as well.
+    Attributes:
+        together: Its operations.
+    """
+
+    __slots__ = ("together",)
+
+    def __init__(self, members: Sequence[BatchedOperation]) -> None:
+        first = members[0].request
+        bodies: list[bytes] = []
+        is_of_refresh = False
+        for member in members:
+            bodies.append(member.body)
+            if member.request.is_of_refresh:
+                is_of_refresh = True
+        body = b"[" + b",".join(bodies) + b"]"
+        super().__init__(None, first.target, first.headers, body, first.credentials, "POST")
+        self.guarded = first.guarded
+        self.is_of_refresh = is_of_refresh
+        self.together = Together(members)
+
+    def __str__(self) -> str:
+        return f"batch of {self.together.operation_name} to {self.target}"
+
+
+class Together:
+    """The operations of a request, with what the sender asks of a single one.
 
     Attributes:
-        operations: The operations, as the links above know them.
+        members: The operations.
         response: The head of the answer, once it is there.
     """
 
-    __slots__ = ("operations", "response")
+    __slots__ = ("members", "response")
 
     is_spent = False  # files do not go in batches
 
-    def __init__(self, batched: Sequence[BatchedOperation]) -> None:
-        first = batched[0].request
-        operations = [one.operation for one in batched]
-        names = [operation.operation_name or "(anonymous)" for operation in operations]
-        more = [f"{len(names) - SHOWN_NAMES} more"] if len(names) > SHOWN_NAMES else []
-        body = b"[" + b",".join([one.body for one in batched]) + b"]"
-        super().__init__(
-            ", ".join([*names[:SHOWN_NAMES], *more]), first.target, first.headers, body, first.credentials, "POST"
-        )
-        self.guarded = first.guarded
-        self.is_of_refresh = any(one.request.is_of_refresh for one in batched)
-        self.operations = operations
+    def __init__(self, members: Sequence[BatchedOperation]) -> None:
+        self.members = members
         self.response: HttpResponse | None = None
+
+    @property
+    def operation_name(self) -> str:
+        """The names of the operations, or of the first ones."""
+        names = [member.operation.operation_name or "(anonymous)" for member in self.members[:SHOWN_NAMES]]
+        more = len(self.members) - SHOWN_NAMES
+        return ", ".join([*names, f"{more} more"] if more > 0 else names)
 
     def set_context(self, values: Mapping[str, Any]) -> None:
         """Put the head of the answer into the context of each operation."""
         self.response = values["response"]
-        for operation in self.operations:
-            operation.set_context(values)
-
-    def __str__(self) -> str:
-        return f"batch of {self.operation_name} to {self.target}"
+        for member in self.members:
+            member.operation.set_context(values)
 
 
 class _Answer(dict[str, Any]):
@@ -133,25 +162,27 @@ class AnswerReader:
         self._observer.on_completed()
 
     def _results_of(self, answer: _Answer) -> LastResults:
-        batch, value = self._batch, answer.value
-        count = len(batch.operations)
+        together, value = self._batch.together, answer.value
+        count = len(together.members)
         if not isinstance(value, list) and not _is_result(value):
-            raise self._error(answer, f"Server response was malformed for query '{batch.operation_name}'.")
-        results = cast("list[object]", value) if isinstance(value, list) else [value]
+            raise self._error(answer, f"Server response was malformed for query '{together.operation_name}'.")
+        results = LastResults(cast("list[object]", value) if isinstance(value, list) else [value])
         if len(results) != count:
             message = f"server returned results with length {len(results)}, expected length of {count}"
-            raise self._error(answer, f"{batch}: {message}; does it take batches?")
-        return LastResults(
-            result if _is_result(result) else self._malformed(answer, operation)
-            for result, operation in zip(results, batch.operations, strict=True)
-        )
+            raise self._error(answer, f"{self._batch}: {message}; does it take batches?")
+        for place, result in enumerate(results):
+            # What `_is_result` says, without a call for each.
+            if not (isinstance(result, dict) and ("data" in result or "errors" in result)):
+                results[place] = self._malformed(answer, together.members[place].operation)
+        return results
 
     def _malformed(self, answer: _Answer, operation: Operation) -> ServerError:
         name = operation.operation_name
         return self._error(answer, f"Server response was malformed for query '{name or '(anonymous)'}'.", name)
 
     def _error(self, answer: _Answer, message: str, operation_name: str | None = None) -> ServerError:
-        response, value = self._batch.response, answer.value
+        together, value = self._batch.together, answer.value
+        response = together.response
         assert response is not None, "an answer has a head"
         headers: dict[str, str] = {}
         for name, text in response.headers.items():
@@ -163,7 +194,7 @@ class AnswerReader:
             headers=headers,
             body_text=answer.body.decode(errors="replace"),
             result=cast("dict[str, Any]", value) if isinstance(value, dict) else None,
-            operation_name=operation_name or self._batch.operation_name,
+            operation_name=operation_name or together.operation_name,
         )
 
 

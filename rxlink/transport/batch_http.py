@@ -17,7 +17,7 @@ HttpLink.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final, cast
 
 import aiohttp
@@ -25,13 +25,14 @@ from reactivex import Observable
 
 from rxlink.core.chain_observable import ChainObservable
 from rxlink.core.documents import SUBSCRIPTION
-from rxlink.core.link import ApolloLink, Forward, ForwardFunction
+from rxlink.core.link import ApolloLink, Forward
 from rxlink.core.operation import Operation
 from rxlink.core.options import checked_flag
 from rxlink.core.subscription import Connect, Observer, ResultObserver, Subscription
 from rxlink.core.timing import Duration, to_seconds_or_none
 from rxlink.errors import InvariantError
-from rxlink.links.batch import DEFAULT_INTERVAL, BatchKey, BatchLink, checked_batch_key
+from rxlink.links._batching import BatchOptions, OperationBatcher
+from rxlink.links.batch import DEFAULT_INTERVAL, BatchKey, batch_options, checked_batch_key
 from rxlink.links.client_awareness import (
     Awareness,
     ClientAwarenessOptions,
@@ -163,16 +164,17 @@ class BatchHttpLink(ApolloLink):
         )
         self._operations = BatchedOperations(self._request_of, body, http, has_own_uri=not callable(uri))
         self._awareness = Awareness(client_awareness, enhanced_client_awareness)
-        self._batches = _Batches(
-            repr(self),
-            batch_handler=self._send,
+        options: BatchOptions[BatchedOperation] = batch_options(
+            self,
+            handler=self._send,
+            key_of=RequestKey(
+                checked_batch_key(batch_key), is_hybrid=checked_flag("batch_hybrid_requests", batch_hybrid_requests)
+            ).of,
             batch_interval=batch_interval,
             batch_max=batch_max,
             batch_debounce=batch_debounce,
-            batch_key=RequestKey(
-                checked_batch_key(batch_key), is_hybrid=checked_flag("batch_hybrid_requests", batch_hybrid_requests)
-            ),
         )
+        self._batcher = OperationBatcher(options)
         self._sender = Sender(
             repr(self),
             sessions=OwnSessions() if session is None else GivenSession(session, link),
@@ -185,23 +187,23 @@ class BatchHttpLink(ApolloLink):
 
     def connect(self, forward: Forward) -> Connect:
         """Prepare to run operations; see :meth:`ApolloLink.connect`."""
-        # Those who gather only hand them on, to the key and to `_send`.
-        enter = cast("Callable[[BatchedOperation, ResultObserver, Subscription], None]", self._batches.connect(forward))
+        add_awareness, batched, enqueue = self._awareness.add_to, self._operations.make, self._batcher.enqueue
 
         def start(operation: Operation, observer: ResultObserver, root: Subscription) -> None:
             try:
-                self._check_type(operation)
-                self._awareness.add_to(operation)
-                batched = self._operations.make(operation)
+                if operation.operation_type is SUBSCRIPTION:
+                    raise self._refusal_of(operation)
+                add_awareness(operation)
+                member = batched(operation, observer, root)
             except Exception as error:  # noqa: BLE001 - users' functions run here
                 observer.on_error(error)
                 return
-            request = batched.request
+            request = member.request
             if request.signal is None:
-                enter(batched, observer, root)
+                enqueue(member)
             else:
                 Abortable(request, observer, root).start(
-                    request.signal, lambda observer, scope: enter(batched, AtTheEnd(observer), scope)
+                    request.signal, lambda observer, scope: enqueue(member.inside(AtTheEnd(observer), scope))
                 )
 
         return start
@@ -211,18 +213,17 @@ class BatchHttpLink(ApolloLink):
 
         A given session stays open.
         """
-        await self._batches.aclose()
+        self._batcher.close()
         await self._sender.aclose()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._requests.shown_uri}>"
 
-    def _check_type(self, operation: Operation) -> None:
-        if operation.operation_type is SUBSCRIPTION:
-            raise InvariantError(
-                f"{operation!r} came to {self!r}, which cannot carry subscriptions; "
-                "send them to another transport with `split`"
-            )
+    def _refusal_of(self, operation: Operation) -> InvariantError:
+        return InvariantError(
+            f"{operation!r} came to {self!r}, which cannot carry subscriptions; "
+            "send them to another transport with `split`"
+        )
 
     def _request_of(self, operation: Operation) -> HttpRequest:
         request = self._requests.build(operation)
@@ -231,23 +232,12 @@ class BatchHttpLink(ApolloLink):
             self._sender.sessions.check(request.credentials)
         return request
 
-    def _send(self, operations: list[BatchedOperation], forwards: list[ForwardFunction]) -> Observable[Any]:
-        return ChainObservable(self._post, BatchedRequest(operations))
+    def _send(self, members: tuple[BatchedOperation, ...]) -> Observable[Any]:
+        return ChainObservable(self._post, BatchedRequest(members))
 
     def _post(self, batch: BatchedRequest, observer: Observer[Any], root: Subscription) -> None:
-        # It has what the sender asks of an operation: names, and a context to put the answer's head into.
-        root.spawn(self._sender.run, AnswerReader(batch, observer), cast("Operation", batch), batch, root)
-
-
-class _Batches(BatchLink):
-    """The part of the link that gathers; in error messages it is the whole link."""
-
-    def __init__(self, shown: str, **options: Any) -> None:
-        super().__init__(**options)
-        self._shown = shown
-
-    def __repr__(self) -> str:
-        return self._shown
+        # To the sender they are one operation.
+        root.spawn(self._sender.run, AnswerReader(batch, observer), cast("Operation", batch.together), batch, root)
 
 
 def _check_method(method: str) -> None:

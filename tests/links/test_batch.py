@@ -145,6 +145,15 @@ class TestABatch:
 
         assert ([], [(0, ["A", "B"])]) == (before, handler.batches)
 
+    async def test_of_no_interval_waits_for_no_more_than_one_turn_of_the_loop(self):
+        handler = Handler()
+
+        ask("A", BatchLink(batch_handler=handler, batch_interval=0))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # in the turn of the batch, behind it
+
+        assert [["A"]] == handler.names
+
     @virtual
     async def test_takes_its_interval_as_a_timedelta_too(self):
         handler = Handler()
@@ -295,7 +304,7 @@ class TestABatch:
         asyncio.run(finish())
 
         assert ([["B"]], [[], [{"data": "B"}, END]]) == (handler.names, [recorder.seen for recorder in recorders])
-        assert 1 == len(link._waiting)
+        assert 1 == len(link._batcher._waiting)
 
     @virtual
     async def test_has_a_place_for_each_subscription_also_of_one_observable(self):
