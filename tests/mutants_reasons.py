@@ -174,6 +174,18 @@ REASONS: tuple[Reason, ...] = (
         "they are as many: another number of answers has ended the batch a few lines above",
     ),
     Reason(
+        "links/_batching",
+        "zip(self._sent, results, strict=True)",
+        "zip(self._sent, results, strict=False)",
+        "they are as many: who gives the last results has counted them",
+    ),
+    Reason(
+        "links/_batching",
+        'bound="Member"',
+        'bound="XXMember"',
+        "only who checks types reads it",
+    ),
+    Reason(
         "links/retry",
         'else to_seconds("delay.max", options.max)',
         'else to_seconds("XXdelay.max", options.max)',

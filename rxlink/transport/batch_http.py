@@ -12,7 +12,7 @@ themselves are compared (there the text of the context). GET is refused when the
 an error at its head (there at its end, as no JSON). An answer that is no list of the right length is a ``ServerError``
 (there a plain error). A ``batch_interval`` of 0 is one turn of the loop, and a ``batch_max`` of 0 no limit (there 0 is
 the default). ``encode`` gets the body of one operation at a time. Files do not go in batches: `split` sends them to
-HttpLink.
+HttpLink. It gathers with the ``OperationBatcher`` of BatchLink (there with a BatchLink).
 """
 
 from __future__ import annotations
