@@ -15,6 +15,7 @@ from rxlink.core.options import checked_function, kind_of
 from rxlink.core.work import close_unawaited
 from rxlink.errors import InvariantTypeError, SerializationError
 from rxlink.links.client_awareness import usual_extensions
+from rxlink.transport._compact_json import encode_compactly, encode_quickly
 from rxlink.transport._files import Files, find_files
 
 __all__ = ["BodyWriter", "JsonEncoder", "Parts", "Printer", "checked_functions", "culprit"]
@@ -30,7 +31,6 @@ NOT_AWAITED: Final = "what it returns is not awaited: give a plain function"
 
 PLAIN: Final = frozenset({str, int, float, bool, type(None)})
 
-_encode_compactly = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 _encode_for_address = json.JSONEncoder(separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode
 
 
@@ -90,7 +90,7 @@ class BodyWriter:
         self.link = link
         self._encode_value = None
         if print is None:
-            self._encode_value = _encode_compactly if encode is None else _value_encoder(encode)
+            self._encode_value = encode_quickly if encode is None else _value_encoder(encode)
 
     def assemble(self, operation: Operation, parts: Parts, document: Document | None = None) -> bytes | None:
         """Return the usual body, with what is the same each time as it was encoded when its document was first sent.
@@ -139,7 +139,7 @@ class BodyWriter:
         body = self._members(operation, parts)
         if parts.include_query:
             body["query"] = self._printed(operation.query)
-        return self._encoded(self.encode or _encode_compactly, body, operation)
+        return self._encoded(self.encode or encode_compactly, body, operation)
 
     def write_parameters(self, operation: Operation, parts: Parts) -> list[tuple[str, str]]:
         """Return the same parts as parameters of an address, in Apollo's order for these.
@@ -184,7 +184,7 @@ class BodyWriter:
             return b"", files
         if parts.include_query:
             body["query"] = self._printed(operation.query)
-        return self._encoded(self.encode or _encode_compactly, body, operation), files
+        return self._encoded(self.encode or encode_compactly, body, operation), files
 
     def _members(self, operation: Operation, parts: Parts) -> Body:
         """Return all but the query."""
@@ -240,7 +240,7 @@ def checked_functions(
 def _usual_extensions() -> tuple[Mapping[str, Any], str]:
     """Return what most operations have as extensions, and that as JSON."""
     extensions = usual_extensions()
-    return extensions, _encode_compactly(extensions)
+    return extensions, encode_compactly(extensions)
 
 
 def _used(variables: Mapping[str, Any], document: Document) -> Mapping[str, Any]:
