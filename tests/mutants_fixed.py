@@ -180,8 +180,8 @@ MUTANTS: tuple[Fixed, ...] = (
     ),
     Fixed(
         "links/client_awareness",
-        '{"clientLibrary": {**self._library}, **operation.extensions}',
-        '{"XXclientLibrary": {**self._library}, **operation.extensions}',
+        '{"clientLibrary": {**self._library}, **others}',
+        '{"XXclientLibrary": {**self._library}, **others}',
         "links/test_client_awareness.py::TestTheLibrary::test_is_named_where_the_option_says",
     ),
     Fixed(
@@ -384,8 +384,8 @@ MUTANTS: tuple[Fixed, ...] = (
     ),
     Fixed(
         "transport/http",
-        "            if self._sender.is_closed:",
-        "            if not self._sender.is_closed:",
+        "                if sender.is_closed:",
+        "                if not sender.is_closed:",
         "transport/test_http.py::TestClosing",
     ),
     Fixed(
@@ -444,8 +444,8 @@ MUTANTS: tuple[Fixed, ...] = (
     ),
     Fixed(
         "transport/http",
-        "                root.spawn(self._sender.run, observer, operation, request, root, self._streaming)",
-        "                root.spawn(self._sender.run, observer, operation, request, root)",
+        "                    root.spawn(run, observer, operation, request, root, streaming)",
+        "                    root.spawn(run, observer, operation, request, root)",
         "transport/test_streams.py::TestSubscription::test_gives_the_payloads_of_its_parts",
     ),
     Fixed(

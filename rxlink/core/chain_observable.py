@@ -14,6 +14,7 @@ from reactivex.internal.exceptions import SequenceContainsNoElementsError
 from reactivex.scheduler import CurrentThreadScheduler
 
 from rxlink.core.subscription import Observer, Subscription
+from rxlink.core.work import Work
 
 __all__ = ["ChainObservable", "subscribe_foreign"]
 
@@ -124,7 +125,10 @@ class _Awaited(Subscription):
             self._end()
 
     def ending(self) -> asyncio.Future[None]:
-        self._future = asyncio.get_running_loop().create_future()
+        work = self._resource
+        # In Python 3.11 the running loop is found with a system call, and a task that was just made knows its loop.
+        loop = work.task.get_loop() if type(work) is Work else asyncio.get_running_loop()
+        self._future = loop.create_future()
         return self._future
 
     def result(self) -> Any:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from rxlink.core.documents import DocumentNode, parsed
+from rxlink.core.documents import Document, DocumentNode, document_of, parsed
 from rxlink.core.options import kind_of
 from rxlink.errors import InvariantTypeError
 
@@ -56,7 +56,8 @@ class Operation:
             send it again passes on the answer that it has.
     """
 
-    __slots__ = ("_context", "extensions", "is_spent", "operation_name", "operation_type", "query", "variables")
+    __slots__ = ("_context", "_parsed", "extensions", "is_spent", "operation_name", "operation_type", "query",
+                 "variables")  # fmt: skip
 
     def __init__(self, request: GraphQLRequest) -> None:
         """Check a request and make it ready to run.
@@ -65,7 +66,7 @@ class Operation:
             InvariantError: The query is no GraphQL, or its operation cannot be chosen.
             InvariantTypeError: A part of the request has the wrong type.
         """
-        self.query, document = parsed(request.query)
+        self.query, document = self._parsed = parsed(request.query)
         name = request.operation_name
         if name is None and document.only is not None:  # as in most
             self.operation_name, self.operation_type = document.only
@@ -82,6 +83,13 @@ class Operation:
         self.extensions: dict[str, Any] = {} if extensions is None else _own_dict("extensions", extensions)
         self.is_spent = False
         self._context: dict[str, Any] = {} if context is None else _own_dict("context", context)
+
+    def known_document(self) -> Document | None:
+        """Return what is known of its document, None where a link has put something else in its place, such as text."""
+        node, document = self._parsed
+        if self.query is node:
+            return document
+        return document_of(self.query) if isinstance(self.query, DocumentNode) else None  # pyright: ignore[reportUnnecessaryIsInstance] - see above
 
     def get_context(self) -> Context:
         """Return the context as it is now, read-only; later changes do not show in it."""

@@ -227,6 +227,15 @@ class Subscription(abc.DisposableBase):
         self._resource = None
         return work if type(work) is Work else None
 
+    def running_task(self) -> asyncio.Task[Any]:
+        """Return the task of the work that asks, before it has emptied the slot."""
+        work = self._resource
+        if type(work) is Work:
+            return work.task
+        task = asyncio.current_task()  # of an eager task, which begins before it is in the slot
+        assert task is not None, "work runs in a task"
+        return task
+
     def holds(self, task: asyncio.Task[None]) -> bool:
         """Tell whether the work of a task is in the slot: somebody above may have turned to another stream."""
         work = self._resource

@@ -183,8 +183,11 @@ class Awareness:
             self._library_headers = {f"apollographql-library-{part}": said for part, said in self._library.items()}
         self._usual_headers = {**self._library_headers, **self._client.headers()}
 
-    def add_to(self, operation: Operation) -> None:
+    def add_to(self, operation: Operation) -> bool:
         """Add it to an operation's headers and extensions, below what is there.
+
+        Returns:
+            Whether its extensions are the usual ones: rxlink is named in them, and there is nothing else.
 
         Raises:
             InvariantError: The context holds options that there are not.
@@ -196,8 +199,11 @@ class Awareness:
             _put({**self._library_headers, **options.headers()}, operation)
         elif self._usual_headers:
             _put(self._usual_headers, operation)
-        if self._library_in_extensions:
-            operation.extensions = {"clientLibrary": {**self._library}, **operation.extensions}
+        if not self._library_in_extensions:
+            return False
+        others = operation.extensions
+        operation.extensions = {"clientLibrary": {**self._library}, **others}
+        return not others
 
 
 def usual_extensions() -> dict[str, Any]:

@@ -30,7 +30,7 @@ class BatchedOperations:
     """Makes a request of each operation; one with the context of the one before takes over all but the body.
 
     Args:
-        build: Makes the whole request of an operation, or raises.
+        build: Makes the whole request of an operation, or raises; it is told whether the extensions are the usual ones.
         body: How bodies are written.
         http: Which parts of an operation they have where its context does not say it.
         has_own_uri: Whether all operations go to the same address where the context names no other.
@@ -39,7 +39,7 @@ class BatchedOperations:
     __slots__ = ("_body", "_build", "_has_own_uri", "_http", "_latest")
 
     def __init__(
-        self, build: Callable[[Operation], HttpRequest], body: BodyWriter, http: HttpOptions, *, has_own_uri: bool
+        self, build: Callable[[Operation, bool], HttpRequest], body: BodyWriter, http: HttpOptions, *, has_own_uri: bool
     ) -> None:
         self._build = build
         self._body = body
@@ -47,7 +47,13 @@ class BatchedOperations:
         self._has_own_uri = has_own_uri
         self._latest: _Latest | None = None
 
-    def make(self, operation: Operation, observer: ResultObserver, root: Subscription) -> BatchedOperation:
+    def make(
+        self,
+        operation: Operation,
+        observer: ResultObserver,
+        root: Subscription,
+        has_usual_extensions: bool,  # noqa: FBT001 - a keyword costs at each operation
+    ) -> BatchedOperation:
         """Return an operation with its request, ready to be put in a batch.
 
         Raises:
@@ -57,10 +63,10 @@ class BatchedOperations:
         # What is sent by a refresh has a request of its own.
         is_usual = self._has_own_uri and OVERRIDES.isdisjoint(context) and not refreshes_here.get()
         if is_usual and latest is not None and latest.is_for(context):
-            body = self._body.assemble(operation, self._http)
+            body = self._body.assemble(operation, self._http, operation.known_document(), has_usual_extensions)
             if body is not None:
                 return BatchedOperation(operation, observer, root, latest.request, body)
-        request = self._build(operation)
+        request = self._build(operation, has_usual_extensions)
         if is_usual:
             self._latest = _Latest(request, context)
         return BatchedOperation(operation, observer, root, request, request.body)

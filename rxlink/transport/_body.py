@@ -92,13 +92,20 @@ class BodyWriter:
         if print is None:
             self._encode_value = encode_quickly if encode is None else _value_encoder(encode)
 
-    def assemble(self, operation: Operation, parts: Parts, document: Document | None = None) -> bytes | None:
+    def assemble(
+        self,
+        operation: Operation,
+        parts: Parts,
+        document: Document | None = None,
+        has_usual_extensions: bool = False,  # noqa: FBT001, FBT002 - a keyword costs at each request
+    ) -> bytes | None:
         """Return the usual body, with what is the same each time as it was encoded when its document was first sent.
 
         Args:
             operation: The operation.
             parts: Which parts of it.
             document: What is known of its document; None where that is still to be looked up.
+            has_usual_extensions: Whether it is known that its extensions name rxlink, and nothing else.
 
         Returns:
             What ``write`` returns; None where the link has a printer or an encoder of its own, the query is not sent,
@@ -118,9 +125,8 @@ class BodyWriter:
                 variables = _used(variables, document)
             text = "{}" if variables == {} else encode(variables)
             if extensions and parts.include_extensions:
-                usual, usual_text = _usual_extensions()
-                is_usual = type(extensions) is dict and extensions == usual
-                tail = f',"extensions":{usual_text if is_usual else encode(extensions)}{tail}'
+                said = _usual_extensions() if has_usual_extensions else encode(extensions)
+                tail = f',"extensions":{said}{tail}'
         except Exception:  # noqa: BLE001 - who looks closely will meet it again, and tell the place
             return None
         return f"{head}{text}{tail}".encode()
@@ -237,10 +243,9 @@ def checked_functions(
 
 
 @cache
-def _usual_extensions() -> tuple[Mapping[str, Any], str]:
-    """Return what most operations have as extensions, and that as JSON."""
-    extensions = usual_extensions()
-    return extensions, encode_compactly(extensions)
+def _usual_extensions() -> str:
+    """Return what most operations have as extensions, as JSON."""
+    return encode_compactly(usual_extensions())
 
 
 def _used(variables: Mapping[str, Any], document: Document) -> Mapping[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias, cast, get_args
 from reactivex import Observable
 
 from rxlink.auth.origins import PROTECTED
-from rxlink.core.documents import MUTATION, SUBSCRIPTION, Document, DocumentNode, document_of
+from rxlink.core.documents import MUTATION, SUBSCRIPTION, Document
 from rxlink.core.operation import Context, Operation
 from rxlink.core.options import checked_function, kind_of, name_of
 from rxlink.core.refreshes import is_inside_a_refresh, refreshes_here
@@ -134,8 +134,12 @@ class RequestBuilder:
         """
         return fetch_options_over(self._fetch, operation.get_context().get("fetch_options"), "the context").signal
 
-    def build(self, operation: Operation) -> HttpRequest:
+    def build(self, operation: Operation, has_usual_extensions: bool = False) -> HttpRequest:  # noqa: FBT001, FBT002 - a keyword costs at each request
         """Decide everything about the request of an operation.
+
+        Args:
+            operation: The operation.
+            has_usual_extensions: Whether it is known that its extensions name rxlink, and nothing else.
 
         Raises:
             InvariantError: The context holds what cannot be sent, or a token that must not go where it asks for.
@@ -149,8 +153,7 @@ class RequestBuilder:
         if usual is None or not OVERRIDES.isdisjoint(context):
             usual = self._overridden(operation, context)
         target, http, credentials, fetch = usual
-        # A link may have put text in the place of the document.
-        document = document_of(operation.query) if operation.query.__class__ is DocumentNode else None
+        document = operation.known_document()
         if self._accepts is not None and (document is None or document.may_come_in_pieces):
             http = self._accepts.over(http, operation, document)
         own = context.get("headers") or NO_HEADERS
@@ -164,7 +167,7 @@ class RequestBuilder:
             guarded = self._guard.check(operation, target, own)
         is_get = self._uses_get_for_queries and operation.operation_type is not MUTATION
         method = "GET" if is_get else fetch.method
-        body = self._body.assemble(operation, http, document) if method == "POST" else None
+        body = self._body.assemble(operation, http, document, has_usual_extensions) if method == "POST" else None
         request = HttpRequest(
             operation.operation_name, target, headers, body or b"", credentials, method, fetch.signal, guarded,
             operation.operation_type is SUBSCRIPTION,

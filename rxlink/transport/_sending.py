@@ -96,8 +96,7 @@ class Sender:
             root: What this runs in.
             streaming: Knows whether the answer comes in pieces; None: it comes as a whole.
         """
-        task = asyncio.current_task()
-        assert task is not None, "this runs in a task of its own"
+        task = root.running_task()
         loop = task.get_loop()
         running = self.running[loop] if loop in self.running else self._running_on(loop)
         running.enter(task)
@@ -107,7 +106,8 @@ class Sender:
             if self.is_closed:  # meanwhile
                 raise ClientClosed(self._link)
             credentials, is_endless, body = request.credentials, request.is_endless, request.body
-            session = self.sessions.opened(credentials, is_endless) or await self.sessions.open(credentials, is_endless)
+            sessions = self.sessions
+            session = sessions.at_hand(credentials, is_endless) or await sessions.open(credentials, is_endless)
             is_logged = logger.isEnabledFor(logging.DEBUG)
             if is_logged:
                 _log_request(request)
@@ -128,7 +128,7 @@ class Sender:
             is_single = content_type[:12] == "application/" and status != ACCEPTED  # and not in pieces
             if is_single and content.is_eof() and (limit is None or content.total_bytes <= limit):
                 # It has come with its head, as most do: there is nothing to wait for, unless somebody else reads too.
-                is_shared = content.at_eof() or self.sessions.are_traced or type(response) is not ClientResponse
+                is_shared = content.at_eof() or sessions.are_traced or type(response) is not ClientResponse
                 answer = await response.read() if is_shared else content.read_nowait()
             elif is_single or (stream := self._stream_of(streaming, response, operation, request)) is None:
                 answer = await read_body(response, operation, limit=limit, what=request)
@@ -178,6 +178,9 @@ class Sender:
             unread = None if request.files is None else request.files.failure
             return network_error(error, request) if unread is None else unread
         if isinstance(error, Exception):
+            closed = self.sessions.closed_error() if isinstance(error, RuntimeError) else None
+            if closed is not None:
+                return closed
             return _not_followed(error, request) if request.guarded or request.is_of_refresh else error
         if not isinstance(error, asyncio.CancelledError):
             raise error

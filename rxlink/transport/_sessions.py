@@ -62,6 +62,12 @@ class OwnSessions:
         held = self._open.get((asyncio.get_running_loop(), credentials in KEEPING, is_endless))
         return None if held is None or held[0].closed else held[0]
 
+    at_hand = opened
+
+    def closed_error(self) -> ClientClosed | None:
+        """Return None: what is closed is opened anew."""
+        return None
+
     async def open(
         self,
         credentials: Credentials | None,
@@ -138,6 +144,10 @@ class GivenSession:
         """Return it, None where its owner has closed it."""
         return None if self._session.closed else self._session
 
+    def at_hand(self, credentials: Credentials | None, is_endless: bool = False) -> aiohttp.ClientSession | None:  # noqa: FBT001, FBT002 - as above
+        """Return it without a look whether it is closed, which takes four calls: it will say so itself."""
+        return self._session
+
     async def open(
         self,
         credentials: Credentials | None,
@@ -148,10 +158,17 @@ class GivenSession:
         Raises:
             ClientClosed: Its owner has closed it.
         """
-        raise ClientClosed(f"the aiohttp session given to {self._link}")
+        raise self._refusal()
+
+    def closed_error(self) -> ClientClosed | None:
+        """Return what operations get where its owner has closed it, None as long as it is open."""
+        return self._refusal() if self._session.closed else None
 
     async def aclose(self) -> None:
         """Leave it open."""
+
+    def _refusal(self) -> ClientClosed:
+        return ClientClosed(f"the aiohttp session given to {self._link}")
 
 
 Sessions: TypeAlias = OwnSessions | GivenSession

@@ -193,8 +193,7 @@ class BatchHttpLink(ApolloLink):
             try:
                 if operation.operation_type is SUBSCRIPTION:
                     raise self._refusal_of(operation)
-                add_awareness(operation)
-                member = batched(operation, observer, root)
+                member = batched(operation, observer, root, add_awareness(operation))
             except Exception as error:  # noqa: BLE001 - users' functions run here
                 observer.on_error(error)
                 return
@@ -225,8 +224,8 @@ class BatchHttpLink(ApolloLink):
             "send them to another transport with `split`"
         )
 
-    def _request_of(self, operation: Operation) -> HttpRequest:
-        request = self._requests.build(operation)
+    def _request_of(self, operation: Operation, has_usual_extensions: bool) -> HttpRequest:  # noqa: FBT001 - as it is passed on
+        request = self._requests.build(operation, has_usual_extensions)
         _check_method(request.method)
         if request.credentials is not None:
             self._sender.sessions.check(request.credentials)

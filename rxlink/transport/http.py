@@ -238,7 +238,27 @@ class HttpLink(ApolloLink):
 
     def connect(self, forward: Forward) -> Connect:
         """Prepare to run operations; see :meth:`ApolloLink.connect`."""
-        return self._start
+        sender, streaming = self._sender, self._streaming
+        run, build, add_awareness = sender.run, self._requests.build, self._awareness.add_to
+
+        def start(operation: Operation, observer: ResultObserver, root: Subscription) -> None:
+            try:
+                if sender.is_closed:
+                    raise ClientClosed(repr(self))
+                request = build(operation, add_awareness(operation))
+                if request.credentials is not None:
+                    sender.sessions.check(request.credentials)
+                if request.signal is None:
+                    root.spawn(run, observer, operation, request, root, streaming)
+                else:
+                    Abortable(request, observer, root).start(
+                        request.signal,
+                        lambda observer, scope: scope.spawn(run, observer, operation, request, scope, streaming),
+                    )
+            except Exception as error:  # noqa: BLE001 - users' functions run here
+                observer.on_error(error)
+
+        return start
 
     async def aclose(self) -> None:
         """Close the link's sessions; operations that run, or come later, get ``ClientClosed``.
@@ -249,23 +269,3 @@ class HttpLink(ApolloLink):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._requests.shown_uri}>"
-
-    def _start(self, operation: Operation, observer: ResultObserver, root: Subscription) -> None:
-        try:
-            if self._sender.is_closed:
-                raise ClientClosed(repr(self))
-            self._awareness.add_to(operation)
-            request = self._requests.build(operation)
-            if request.credentials is not None:
-                self._sender.sessions.check(request.credentials)
-            if request.signal is None:
-                root.spawn(self._sender.run, observer, operation, request, root, self._streaming)
-            else:
-                Abortable(request, observer, root).start(
-                    request.signal,
-                    lambda observer, scope: scope.spawn(
-                        self._sender.run, observer, operation, request, scope, self._streaming
-                    ),
-                )
-        except Exception as error:  # noqa: BLE001 - users' functions run here
-            observer.on_error(error)

@@ -272,8 +272,7 @@ class SseLink(ApolloLink):
                 raise ClientClosed(repr(self))
             if self._is_shared:
                 operation.renew_identity()
-            self._awareness.add_to(operation)
-            request = self._requests.build(operation)
+            request = self._requests.build(operation, self._awareness.add_to(operation))
             if self._is_shared:
                 _check_shared(operation, request)
             if request.credentials is not None:

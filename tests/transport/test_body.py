@@ -71,9 +71,13 @@ def test_is_what_one_encoder_would_write_of_all_parts(
     parts = Parts(include_extensions=include_extensions)
     writers = [BodyWriter(None, encode, include_unused_variables, "HttpLink") for encode in (None, compact)]
 
-    bodies = [writers[0].assemble(operation, parts), *(writer.write(operation, parts) for writer in writers)]
+    bodies = [
+        writers[0].assemble(operation, parts),
+        writers[0].assemble(operation, parts, None, extensions == usual_extensions()),
+        *(writer.write(operation, parts) for writer in writers),
+    ]
 
-    assert [bodies[-1]] * 3 == bodies
+    assert [bodies[-1]] * 4 == bodies
 
 
 @given(
@@ -84,10 +88,11 @@ def test_says_with_orjson_what_one_encoder_would_say(variables, extensions):
     operation = Operation(GraphQLRequest(QUERY, variables, extensions=extensions))
     writer = BodyWriter(None, orjson.dumps, True, "HttpLink")
 
-    body = writer.assemble(operation, Parts())
+    is_usual = extensions == usual_extensions()
+    body = writer.assemble(operation, Parts(), None, is_usual)
 
     is_plain = all(not isinstance(value, (dict, list)) for value in (variables or {}).values())
-    assert body is not None or not (is_plain and extensions == usual_extensions())
+    assert body is not None or not (is_plain and is_usual)
     assert body is None or json.loads(writer.write(operation, Parts())) == json.loads(body)
 
 
