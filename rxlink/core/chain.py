@@ -62,7 +62,10 @@ def execute(link: ApolloLink, request: GraphQLRequest) -> ChainObservable[FetchR
         link = _checked_link(link, "execute")
         # It says nothing about the chains that the link may stand in: only that it may stand alone.
         entry = link.__dict__["_entry"] = _forward_to(link, EndOfChain(link))
-    observable = entry(Operation(request))
+    operation = Operation(request)
+    if entry.is_connected:  # as most are: no handler is to be called
+        return ChainObservable(entry.connect, operation)
+    observable = entry(operation)
     return observable if isinstance(observable, ChainObservable) else ChainObservable(subscribe_foreign, observable)
 
 

@@ -161,15 +161,20 @@ class ApolloLink:
 
 
 class Forward:
-    """The rest of a chain as a link sees it: call it, or ``connect`` through it."""
+    """The rest of a chain as a link sees it: call it, or ``connect`` through it.
 
-    __slots__ = ("_is_connected", "_link", "_next", "connect")
+    Attributes:
+        connect: Starts an operation inside a subscription.
+        is_connected: Whether the next link has a worker, and no handler of its own that is to be called.
+    """
+
+    __slots__ = ("_link", "_next", "connect", "is_connected")
 
     def __init__(self, link: ApolloLink, next_: Forward) -> None:
         self._link = link
         self._next = next_
-        self._is_connected = _is_connected(link)
-        self.connect: Connect = link.connect(next_) if self._is_connected else _RequestRunner(link, next_)
+        self.is_connected = _is_connected(link)
+        self.connect: Connect = link.connect(next_) if self.is_connected else _RequestRunner(link, next_)
 
     def __call__(self, operation: Operation) -> Observable[FetchResult]:
         """Hand an operation to the next link.
@@ -179,7 +184,7 @@ class Forward:
         """
         if not isinstance(operation, Operation):  # pyright: ignore[reportUnnecessaryIsInstance] - may be untyped
             raise InvariantTypeError(f"`forward` got {kind_of(operation)}; give it the operation: forward(operation)")
-        if self._is_connected:
+        if self.is_connected:
             return ChainObservable(self.connect, operation)
         return _checked(self._link.request(operation, self._next), self._link, operation)
 

@@ -157,8 +157,7 @@ class _ErrorWorker:
         self._observer = observer
         self._root = root
         self._scope = scope
-        self._is_deaf = False
-        self._is_thinking = False
+        self._is_deaf = self._is_thinking = False
         self._queue: deque[Callable[[], None]] | None = None
         self._later: tuple[Awaitable[Answer], Callable[[], None]] | None = None
 
