@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import aiohttp
 from yarl import URL
 
-from benchmarks.four_links import QUERY, four_links
+from benchmarks.four_links import QUERY, four_links, four_retrying_links
 from benchmarks.in_process import InProcessConnector
 from rxlink.core.chain import execute
 from rxlink.core.link import ApolloLink
@@ -32,6 +32,7 @@ __all__ = [
     "TUNED",
     "VARIABLES",
     "WAYS",
+    "WITH_AUTH",
     "Call",
     "Connector",
     "Way",
@@ -46,6 +47,7 @@ __all__ = [
 BARE = "bare aiohttp"
 TUNED = "tuned aiohttp"
 FOUR = "four links over HttpLink"
+WITH_AUTH = "four links, AuthLink one of them"
 GQL = "gql on aiohttp"
 FEW = 64  # at a time
 
@@ -146,6 +148,12 @@ async def _http_link(uri: str, connector: Connector) -> AsyncGenerator[Call]:
 @contextlib.asynccontextmanager
 async def _four_links(uri: str, connector: Connector) -> AsyncGenerator[Call]:
     async with aiohttp.ClientSession(connector=connector()) as session:
+        yield through(four_retrying_links(HttpLink(uri, session=session)))
+
+
+@contextlib.asynccontextmanager
+async def _four_links_with_auth(uri: str, connector: Connector) -> AsyncGenerator[Call]:
+    async with aiohttp.ClientSession(connector=connector()) as session:
         yield through(four_links(HttpLink(uri, session=session)))
 
 
@@ -154,7 +162,7 @@ async def _four_links_orjson(uri: str, connector: Connector) -> AsyncGenerator[C
     import orjson
 
     async with aiohttp.ClientSession(connector=connector()) as session:
-        yield through(four_links(HttpLink(uri, session=session, encode=orjson.dumps, decode=orjson.loads)))
+        yield through(four_retrying_links(HttpLink(uri, session=session, encode=orjson.dumps, decode=orjson.loads)))
 
 
 def through(link: ApolloLink) -> Call:
@@ -205,6 +213,7 @@ WAYS = (
     Way(name=TUNED, open=_tuned),
     Way(name="HttpLink alone", open=_http_link),
     Way(name=FOUR, open=_four_links),
+    Way(name=WITH_AUTH, open=_four_links_with_auth),
     Way(name="four links, orjson", open=_four_links_orjson, module="orjson"),
     Way(name=GQL, open=_gql_aiohttp, module="gql", data_of=lambda data: data),
     Way(

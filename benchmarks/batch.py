@@ -7,7 +7,7 @@ it stand those who write the list of ten themselves: one with aiohttp, one with 
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from functools import partial
 from typing import Any
 
@@ -19,6 +19,7 @@ from benchmarks._http_ways import (
     NOWHERE,
     OWN_HEADERS,
     VARIABLES,
+    WITH_AUTH,
     Call,
     bare,
     is_installed,
@@ -26,7 +27,7 @@ from benchmarks._http_ways import (
     through,
 )
 from benchmarks.canned_server import RESPONSE_TO_TEN
-from benchmarks.four_links import ANSWER, QUERY, four_links
+from benchmarks.four_links import ANSWER, QUERY, four_links, four_retrying_links
 from benchmarks.harness import (
     Effort,
     Run,
@@ -41,6 +42,7 @@ from benchmarks.harness import (
     rounds_of,
 )
 from benchmarks.in_process import InProcessConnector
+from rxlink.core.link import ApolloLink
 from rxlink.transport.batch_http import BatchHttpLink
 
 __all__ = ["measure"]
@@ -63,17 +65,20 @@ async def measure(effort: Effort) -> list[Table]:
 async def _compare(batches: int, effort: Effort, *, has_gql: bool) -> Table:
     async with contextlib.AsyncExitStack() as stack:
         single = await stack.enter_async_context(bare(NOWHERE, no_sockets))
-        linked = await stack.enter_async_context(_four_links())
+        linked = await stack.enter_async_context(_links(four_retrying_links))
+        with_auth = await stack.enter_async_context(_links(four_links))
         lists = {f"{BARE}, a list of ten": await stack.enter_async_context(_bare_list())}
         if has_gql:
             lists["gql, execute_batch of ten"] = await stack.enter_async_context(_gql_batch())
         assert await single() == ANSWER
-        assert await asyncio.gather(*(linked() for _ in range(TEN))) == [ANSWER] * TEN
+        for call in (linked, with_auth):
+            assert await asyncio.gather(*(call() for _ in range(TEN))) == [ANSWER] * TEN
         for call in lists.values():
             assert await call() == [ANSWER["data"]] * TEN
         variants = [
             Variant(BARE, _in_tens(single, batches)),
             Variant(FOUR, _in_tens(linked, batches)),
+            Variant(WITH_AUTH, _in_tens(with_auth, batches)),
             *(Variant(name, drive(call, batches)) for name, call in lists.items()),
         ]
         times = await rounds_of(variants, effort, at_least=2 * batches, at_most=MOST_BATCHES, clock=cpu_clock)
@@ -103,9 +108,9 @@ def _in_tens(call: Call, batches: int) -> Run:
 
 
 @contextlib.asynccontextmanager
-async def _four_links() -> AsyncGenerator[Call]:
+async def _links(put_before: Callable[[ApolloLink], ApolloLink]) -> AsyncGenerator[Call]:
     async with aiohttp.ClientSession(connector=_connector()) as session:
-        yield through(four_links(BatchHttpLink(NOWHERE, batch_max=TEN, session=session)))
+        yield through(put_before(BatchHttpLink(NOWHERE, batch_max=TEN, session=session)))
 
 
 @contextlib.asynccontextmanager

@@ -136,7 +136,7 @@ def four_simple_links(last: ApolloLink) -> ApolloLink:
 
 
 def four_retrying_links(last: ApolloLink) -> ApolloLink:
-    """Return another usual chain: one link that sends again, and one `SetContextLink`, which writes the token."""
+    """Return the chain that the budget over HTTP was set for: one that sends again, and one that writes the token."""
     return from_([RetryLink(), ErrorLink(let_pass), SetContextLink(set_authorization), last])
 
 

@@ -78,7 +78,7 @@ def with_headers(headers: dict[str, str], added: Mapping[Any, Any], where: str) 
     """
     # A dict is told much sooner than a Mapping.
     if added.__class__ is dict and added.keys() <= _lower_names and _is_plain(added.values()):
-        return headers | added
+        return {**headers, **added}
     merged = {**headers}
     if added.__class__ is dict or isinstance(added, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - untyped
         for name, value in added.items():
