@@ -14,7 +14,6 @@ from reactivex.internal.exceptions import SequenceContainsNoElementsError
 from reactivex.scheduler import CurrentThreadScheduler
 
 from rxlink.core.subscription import Observer, Subscription
-from rxlink.core.work import Work
 
 __all__ = ["ChainObservable", "subscribe_foreign"]
 
@@ -106,6 +105,7 @@ class _Awaited(Subscription):
         self._resource = None
         self._context = copy_context()
         self.is_stopped = False
+        self.loop_at_start = None
         self.scheduler = None
         self._error: Exception | None = None
         self._future: asyncio.Future[None] | None = None
@@ -125,10 +125,7 @@ class _Awaited(Subscription):
             self._end()
 
     def ending(self) -> asyncio.Future[None]:
-        work = self._resource
-        # In Python 3.11 the running loop is found with a system call, and a task that was just made knows its loop.
-        loop = work.task.get_loop() if type(work) is Work else asyncio.get_running_loop()
-        self._future = loop.create_future()
+        self._future = (self.loop_at_start or asyncio.get_running_loop()).create_future()
         return self._future
 
     def result(self) -> Any:

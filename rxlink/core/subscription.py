@@ -62,9 +62,12 @@ class Subscription(abc.DisposableBase):
     Attributes:
         is_stopped: Whether it has ended: by an error, a completion, or because the subscriber left.
         scheduler: The subscriber's scheduler, None where none was given: time is then the running loop's.
+        loop_at_start: The running loop, where something has asked for it, for who asks in the same turn: in Python
+            3.11 it takes a system call to find it.
     """
 
-    __slots__ = ("_context", "_on_completed", "_on_error", "_on_next", "_resource", "is_stopped", "scheduler")
+    __slots__ = ("_context", "_on_completed", "_on_error", "_on_next", "_resource", "is_stopped", "loop_at_start",
+                 "scheduler")  # fmt: skip
 
     def __init__(
         self,
@@ -79,6 +82,7 @@ class Subscription(abc.DisposableBase):
         self._resource: Cancellable | None = None
         self._context = copy_context()
         self.is_stopped = False
+        self.loop_at_start: asyncio.AbstractEventLoop | None = None
         self.scheduler = scheduler
 
     def on_next(self, value: Any) -> None:
@@ -192,7 +196,7 @@ class Subscription(abc.DisposableBase):
             awaits: The user's awaitable that it awaits: a coroutine is closed where the work never came to it.
         """
         try:
-            loop = asyncio.get_running_loop()
+            loop = self.loop_at_start = asyncio.get_running_loop()
         except RuntimeError:
             loop = None
         if loop is None:  # not in the handler, whose exception the error would keep as its context
@@ -255,9 +259,11 @@ class Subscription(abc.DisposableBase):
             InvariantError: There is neither.
         """
         try:
-            return asyncio.get_running_loop()
+            loop = self.loop_at_start = asyncio.get_running_loop()
         except RuntimeError:
             pass
+        else:
+            return loop
         if isinstance(self.scheduler, AsyncIOScheduler):
             return self.scheduler._loop  # pyright: ignore[reportPrivateUsage] - RxPY gives no other way to it
         raise InvariantError(
@@ -279,6 +285,7 @@ class Scope(Subscription):
         self._context = parent._context
         self._parent = parent
         self.is_stopped = False
+        self.loop_at_start = None
         self.scheduler = parent.scheduler
 
     def close(self) -> None:

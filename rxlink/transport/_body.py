@@ -123,7 +123,7 @@ class BodyWriter:
             head = heads[name] if name in heads else json_head(name)
             if variables and not (self.includes_unused_variables or variables.keys() <= document.used_variables):
                 variables = _used(variables, document)
-            text = "{}" if variables == {} else encode(variables)
+            text = encode(variables) if variables or variables != {} else "{}"
             if extensions and parts.include_extensions:
                 said = _usual_extensions() if has_usual_extensions else encode(extensions)
                 tail = f',"extensions":{said}{tail}'
