@@ -175,6 +175,11 @@ class Subscription(abc.DisposableBase):
         if not self.is_stopped:
             self._context.copy().run(observer.on_next, value)
 
+    def resume_last(self, observer: Observer[Any], value: Any) -> None:
+        """Hand an observer its last value, and the end, likewise."""
+        if not self.is_stopped:
+            self._context.copy().run(_tell_last, observer, value)
+
     def spawn(
         self,
         work: Callable[..., Coroutine[Any, Any, None]],
@@ -270,6 +275,13 @@ class Subscription(abc.DisposableBase):
             "the operation was subscribed where no event loop runs, and its chain needs one; "
             "subscribe inside a coroutine, or pass scheduler=AsyncIOScheduler(loop)"
         )
+
+
+def _tell_last(observer: Observer[Any], value: Any) -> None:
+    try:
+        observer.on_next(value)
+    finally:
+        observer.on_completed()
 
 
 class Scope(Subscription):

@@ -17,7 +17,6 @@ from reactivex.scheduler.eventloop import AsyncIOScheduler
 from rxlink.core.chain_observable import subscribe_foreign
 from rxlink.core.fan_out import own_error
 from rxlink.core.operation import Operation
-from rxlink.core.result import FetchResult
 from rxlink.core.subscription import Cancellable, ResultObserver, Subscription
 from rxlink.core.timing import start_timer
 from rxlink.core.work import report_callback_error
@@ -237,7 +236,7 @@ class Batch(Generic[MemberType]):
             root = member.root
             root.release()
             try:
-                root.resume(_tell_last, member.observer, result)
+                root.resume_last(member.observer, result)
             except Exception as error:  # noqa: BLE001 - of the subscriber's callback
                 report_callback_error(error)
 
@@ -280,13 +279,6 @@ class Batch(Generic[MemberType]):
         timer, self._timer = self._timer, None
         if timer is not None:
             timer.cancel()
-
-
-def _tell_last(observer: ResultObserver, result: FetchResult) -> None:
-    try:
-        observer.on_next(result)
-    finally:
-        observer.on_completed()
 
 
 def _is_open(time: Time) -> bool:
