@@ -372,8 +372,8 @@ MUTANTS: tuple[Fixed, ...] = (
     ),
     Fixed(
         "transport/_batch_sharing",
-        "if request is not self._latest:",
-        "if self._latest is None:",
+        "if latest is None or request is not latest[0]:",
+        "if latest is None:",
         "transport/test_batch_http.py::TestSharing",
     ),
     Fixed(

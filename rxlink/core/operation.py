@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 from rxlink.core.documents import Document, DocumentNode, document_of, parsed
 from rxlink.core.options import kind_of
@@ -41,6 +41,9 @@ class GraphQLRequest:
     context: Context | None = field(default=None, repr=False)
 
 
+_NOT_PARSED: Final = (None, None)
+
+
 class Operation:
     """One operation, as every link of the chain sees it.
 
@@ -66,7 +69,9 @@ class Operation:
             InvariantError: The query is no GraphQL, or its operation cannot be chosen.
             InvariantTypeError: A part of the request has the wrong type.
         """
-        self.query, document = self._parsed = parsed(request.query)
+        parts = parsed(request.query)
+        self.query, document = parts
+        self._parsed: tuple[DocumentNode, Document] | tuple[None, None] = parts
         name = request.operation_name
         if name is None and document.only is not None:  # as in most
             self.operation_name, self.operation_type = document.only
@@ -83,6 +88,11 @@ class Operation:
         self.extensions: dict[str, Any] = {} if extensions is None else _own_dict("extensions", extensions)
         self.is_spent = False
         self._context: dict[str, Any] = {} if context is None else _own_dict("context", context)
+
+    def __getstate__(self) -> object:
+        """Return what a copy gets: all but what is known of this very document."""
+        attributes, slots = cast("tuple[object, dict[str, Any]]", super().__getstate__())
+        return attributes, {**slots, "_parsed": _NOT_PARSED}
 
     def known_document(self) -> Document | None:
         """Return what is known of its document, None where a link has put something else in its place, such as text."""

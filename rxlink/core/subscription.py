@@ -213,7 +213,11 @@ class Subscription(abc.DisposableBase):
                 return
         coroutine = work(observer, *args)
         try:
-            task = loop.create_task(coroutine, name=TASK_NAME)  # without one, a number is made text each time
+            task = (
+                loop.create_task(coroutine, name=TASK_NAME)  # without a name, a number is made text each time
+                if loop.get_task_factory() is None
+                else loop.create_task(coroutine)  # a factory need not take one
+            )
         except BaseException:  # such as a loop that is closed
             coroutine.close()
             close_unawaited(awaits)

@@ -6,6 +6,7 @@ Ports: ``@apollo/client`` 4.3.8 ``src/link/batch/batching.ts``, whose ``Operatio
 from __future__ import annotations
 
 import asyncio
+from asyncio import CancelledError
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import Context, copy_context
 from dataclasses import dataclass
@@ -81,7 +82,7 @@ class Member:
         """Tell the observer above something, in its own context; what it raises must not stop the others."""
         try:
             self.root.resume(tell, *args)
-        except Exception as error:  # noqa: BLE001 - of the subscriber's callback
+        except (Exception, CancelledError) as error:  # noqa: BLE001 - of the subscriber's callback
             report_callback_error(error)
 
 
@@ -237,7 +238,7 @@ class Batch(Generic[MemberType]):
             root.release()
             try:
                 root.resume_last(member.observer, result)
-            except Exception as error:  # noqa: BLE001 - of the subscriber's callback
+            except (Exception, CancelledError) as error:  # noqa: BLE001 - of the subscriber's callback
                 report_callback_error(error)
 
     def _fail(self, error: Exception) -> None:

@@ -98,13 +98,12 @@ class _Latest:
 class RequestKey:
     """Tells which operations may share a request."""
 
-    __slots__ = ("_digest", "_is_hybrid", "_key", "_latest")
+    __slots__ = ("_is_hybrid", "_key", "_latest")
 
     def __init__(self, key: BatchKey | None, *, is_hybrid: bool) -> None:
         self._key = key
         self._is_hybrid = is_hybrid
-        self._latest: HttpRequest | None = None
-        self._digest = ""
+        self._latest: tuple[HttpRequest, str] | None = None
 
     def of(self, batched: BatchedOperation) -> str:
         """Return a digest: what is compared has secrets in it, and keys may be shown."""
@@ -112,10 +111,12 @@ class RequestKey:
         if self._key is not None:
             rest = checked_key(self._key(batched.operation), self._key)
             return _digest(request, request.identity, rest)
-        if request is not self._latest:
-            self._digest = _digest(request, request.headers, None if self._is_hybrid else _shape(batched.operation))
-            self._latest = request
-        return self._digest
+        latest = self._latest
+        if latest is None or request is not latest[0]:
+            digest = _digest(request, request.headers, None if self._is_hybrid else _shape(batched.operation))
+            # In one, because another thread may ask for another request at any moment.
+            latest = self._latest = request, digest
+        return latest[1]
 
 
 def _shape(operation: Operation) -> tuple[object, ...]:

@@ -167,7 +167,10 @@ class RequestBuilder:
             guarded = self._guard.check(operation, target, own)
         is_get = self._uses_get_for_queries and operation.operation_type is not MUTATION
         method = "GET" if is_get else fetch.method
-        body = self._body.assemble(operation, http, document, has_usual_extensions) if method == "POST" else None
+        body = self._body.assemble(
+            operation, http, document,
+            has_usual_extensions and self._usual is not None,  # the function for the address may have changed them
+        ) if method == "POST" else None  # fmt: skip
         request = HttpRequest(
             operation.operation_name, target, headers, body or b"", credentials, method, fetch.signal, guarded,
             operation.operation_type is SUBSCRIPTION,

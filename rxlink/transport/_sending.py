@@ -128,8 +128,9 @@ class Sender:
             is_single = content_type[:12] == "application/" and status != ACCEPTED  # and not in pieces
             if is_single and content.is_eof() and (limit is None or content.total_bytes <= limit):
                 # It has come with its head, as most do: there is nothing to wait for, unless somebody else reads too.
-                is_shared = content.at_eof() or sessions.are_traced or type(response) is not ClientResponse
-                answer = await response.read() if is_shared else content.read_nowait()
+                is_shared = content.at_eof() or sessions.watchers or type(response) is not ClientResponse
+                # A body with files may still be written, and what reads them is to end before the operation does.
+                answer = await response.read() if is_shared or request.files else content.read_nowait()
             elif is_single or (stream := self._stream_of(streaming, response, operation, request)) is None:
                 answer = await read_body(response, operation, limit=limit, what=request)
             if is_logged:
@@ -180,6 +181,7 @@ class Sender:
         if isinstance(error, Exception):
             closed = self.sessions.closed_error() if isinstance(error, RuntimeError) else None
             if closed is not None:
+                closed.__cause__ = error  # in case it was not that
                 return closed
             return _not_followed(error, request) if request.guarded or request.is_of_refresh else error
         if not isinstance(error, asyncio.CancelledError):

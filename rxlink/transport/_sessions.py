@@ -9,7 +9,7 @@ that shuts down finishes the generators that were started on it (``loop.shutdown
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, Final, Literal, TypeAlias, cast
 
 import aiohttp
@@ -35,12 +35,12 @@ class OwnSessions:
     limit (aiohttp's is 100) they would keep all that comes later waiting.
 
     Attributes:
-        are_traced: Whether somebody is told of each piece of an answer that is read.
+        watchers: Who is told of what is read of an answer, or may read it: nobody.
     """
 
     __slots__ = ("_open",)
 
-    are_traced: Final = False
+    watchers: Final = ()
 
     def __init__(self) -> None:
         self._open: dict[tuple[asyncio.AbstractEventLoop, bool, bool], _Held] = {}
@@ -103,13 +103,13 @@ class GivenSession:
         link: What the link that it was given to is called in error messages.
 
     Attributes:
-        are_traced: As there.
+        watchers: Who is told of what is read of an answer, or may read it: its traces, or its middlewares.
 
     Raises:
         InvariantTypeError: It is no session.
     """
 
-    __slots__ = ("_link", "_session", "are_traced")
+    __slots__ = ("_link", "_session", "watchers")
 
     def __init__(self, session: aiohttp.ClientSession, link: str) -> None:
         if not isinstance(cast("object", session), aiohttp.ClientSession):
@@ -118,7 +118,10 @@ class GivenSession:
             )
         self._session = session
         self._link = link
-        self.are_traced = bool(session.trace_configs)
+        # Nobody is asked in public; of a session that does not say it, it is taken for granted that it has some.
+        middlewares: Sequence[object] = getattr(session, "_middlewares", (session,))
+        is_plain = type(session) is aiohttp.ClientSession and not middlewares
+        self.watchers: Sequence[object] = session.trace_configs if is_plain else (session,)
 
     def check(self, credentials: Credentials | None) -> None:
         """Refuse what the session cannot do for one request alone.

@@ -1,5 +1,9 @@
 """Operations: what a request becomes, and the context that links talk through."""
 
+import copy
+import gc
+import pickle
+
 import pytest
 from graphql import parse
 
@@ -117,3 +121,25 @@ def test_an_operation_can_be_sent_again_until_it_is_spent():
 def test_a_name_that_is_no_text_is_refused(name):
     with pytest.raises(InvariantTypeError, match=r"`operation_name` is .*; give text, or None; a context is"):
         Operation(GraphQLRequest("query Q { a }", {}, name))
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda operation: pickle.loads(pickle.dumps(operation))])  # noqa: S301 - its own
+def test_a_copy_knows_its_own_document(copied):
+    operation = Operation(GraphQLRequest(parse("query Q($a: Int) { f(a: $a) }"), {"a": 1}))
+
+    other = copied(operation)
+    del operation
+    gc.collect()
+
+    assert {"a": 1} == other.variables
+    assert {"a"} == other.known_document().used_variables
+
+
+def test_a_request_can_be_changed_and_what_runs_stays():
+    request = GraphQLRequest("{ a }", {"n": 1})
+    operation = Operation(request)
+
+    request.variables = {"n": 2}
+
+    assert {"n": 1} == operation.variables
+    assert hash(GraphQLRequest("{ a }")) == hash(GraphQLRequest("{ a }"))

@@ -564,6 +564,27 @@ class TestSpawning:
 
         assert [(InvariantError, None)] == [(type(error), error.__context__) for error in recorder.seen]
 
+    async def test_a_task_factory_need_not_take_a_name(self):
+        loop = asyncio.get_running_loop()
+        create_task = loop.create_task
+
+        def create(coroutine, **options):
+            assert "name" not in options, "newer Pythons hand it on to the factory"
+            return create_task(coroutine, **options)
+
+        async def work(observer):
+            root.release()
+            observer.on_completed()
+
+        loop.set_task_factory(lambda loop, coroutine, context=None: asyncio.Task(coroutine, loop=loop))
+        loop.create_task = create
+        recorder = Recorder()
+        root = root_for(recorder)
+        root.spawn(work, root)
+        await asyncio.sleep(0)
+
+        assert [END] == recorder.seen
+
     @pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks are new in Python 3.12")
     async def test_an_eager_task_that_is_done_leaves_the_slot_to_what_it_began(self):
         asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)

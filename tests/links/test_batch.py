@@ -527,15 +527,16 @@ class TestAnswers:
 
         assert [ZeroDivisionError] == list(map(type, recorder.seen))
 
+    @pytest.mark.parametrize("kind", [OSError, asyncio.CancelledError])
     @pytest.mark.parametrize("moment", ["on_next", "on_error", "on_completed"])
     @virtual
-    async def test_go_on_to_the_others_when_one_observer_raises(self, moment):
+    async def test_go_on_to_the_others_when_one_observer_raises(self, moment, kind):
         handler, complaints = Handler(), []
         asyncio.get_running_loop().set_exception_handler(lambda _, complaint: complaints.append(complaint))
         link = BatchLink(batch_handler=handler)
 
         def fail(*_):
-            raise OSError("the consumer's own")
+            raise kind("the consumer's own")
 
         first = Recorder()
         setattr(first, moment, fail)

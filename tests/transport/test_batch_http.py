@@ -34,7 +34,7 @@ from rxlink.errors import (
 from rxlink.links.error import ErrorLink
 from rxlink.testing.virtual_time import virtual
 from rxlink.transport.batch_http import BatchHttpLink
-from rxlink.transport.http import HttpResponse
+from rxlink.transport.http import HttpLink, HttpResponse
 from tests.recording import END, subscribed
 from tests.transport.scripted_server import (
     ScriptedServer,
@@ -185,6 +185,33 @@ class TestARequest:
         ] == server.sent
         assert (["query A {\n  a\n}"], "1") == (printed, server.headers["X-One"])
         assert "billing" == server.headers["apollographql-client-name"]
+
+    @pytest.mark.parametrize("kind", [HttpLink, BatchHttpLink])
+    async def test_sends_the_extensions_that_the_function_for_the_address_adds(self, server: ScriptedServer, kind):
+        def uri(operation):
+            operation.extensions["tenant"] = "blue"
+            return server.uri
+
+        server.answer = answer_json({"data": {}}) if kind is HttpLink else answer_each
+        async with kind(uri) as link:
+            await execute(link, query("A"))
+
+        sent = json.loads(server.bodies[0])
+        assert "blue" == (sent if kind is HttpLink else sent[0])["extensions"]["tenant"]
+
+    async def test_gives_the_others_their_results_when_one_callback_is_cancelled(self, server: ScriptedServer):
+        complaints = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, complaint: complaints.append(complaint))
+
+        def give_up(_):
+            raise asyncio.CancelledError
+
+        async with BatchHttpLink(server.uri) as link:
+            execute(link, query("A")).subscribe(give_up)
+            results = await outcomes(link, query("B"), query("C"))
+
+        assert ["data", "data"] == [next(iter(result)) for result in results]
+        assert 1 == len(complaints)
 
     async def test_names_the_library_in_the_extensions_of_each_operation(self, server: ScriptedServer):
         async with BatchHttpLink(server.uri) as link:
