@@ -168,6 +168,12 @@ MUTANTS: tuple[Fixed, ...] = (
     ),
     Fixed(
         "links/batch",
+        "        source = self.context.copy().run(self._forward, operation)",
+        "        source = self._forward(operation)",
+        "links/test_batch.py::TestContexts",
+    ),
+    Fixed(
+        "links/batch",
         "if isinstance(value, bool) or not isinstance(value, int):",
         "if isinstance(value, bool) and not isinstance(value, int):",
         "links/test_batch.py::TestBadOptions",
