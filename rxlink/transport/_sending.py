@@ -128,7 +128,7 @@ class Sender:
             is_single = content_type[:12] == "application/" and status != ACCEPTED  # and not in pieces
             if is_single and content.is_eof() and (limit is None or content.total_bytes <= limit):
                 # It has come with its head, as most do: there is nothing to wait for, unless somebody else reads too.
-                is_shared = content.at_eof() or sessions.watchers or type(response) is not ClientResponse
+                is_shared = sessions.watchers or type(response) is not ClientResponse
                 # A body with files may still be written, and what reads them is to end before the operation does.
                 answer = await response.read() if is_shared or request.files else content.read_nowait()
             elif is_single or (stream := self._stream_of(streaming, response, operation, request)) is None:

@@ -22,14 +22,20 @@ async def run_with(server: ScriptedServer, **options: Any) -> Any:
         return await execute(HttpLink(server.uri, session=session), QUERY)
 
 
-async def test_a_trace_of_the_session_sees_what_is_read(server: ScriptedServer):
-    seen: list[bytes] = []
+def trace_into(seen: list[bytes]) -> aiohttp.TraceConfig:
     trace = aiohttp.TraceConfig()
 
     async def note(_session: object, _context: object, params: aiohttp.TraceResponseChunkReceivedParams) -> None:
         seen.append(params.chunk)
 
     trace.on_response_chunk_received.append(note)
+    trace.freeze()
+    return trace
+
+
+async def test_a_trace_of_the_session_sees_what_is_read(server: ScriptedServer):
+    seen: list[bytes] = []
+    trace = trace_into(seen)
 
     assert VIEWER == await run_with(server, trace_configs=[trace])
 
@@ -66,18 +72,9 @@ async def test_a_response_of_the_sessions_own_class_reads_itself(server: Scripte
 
 async def test_a_trace_that_the_session_gets_later_sees_it_too(server: ScriptedServer):
     seen: list[bytes] = []
-    trace = aiohttp.TraceConfig()
-
-    async def note(_session: object, _context: object, params: aiohttp.TraceResponseChunkReceivedParams) -> None:
-        seen.append(params.chunk)
-
-    trace.on_response_chunk_received.append(note)
-    trace.freeze()
-    first = aiohttp.TraceConfig()
-    first.freeze()
-    async with aiohttp.ClientSession(trace_configs=[first]) as session:
+    async with aiohttp.ClientSession(trace_configs=[trace_into([])]) as session:
         link = HttpLink(server.uri, session=session)
-        session.trace_configs.append(trace)
+        session.trace_configs.append(trace_into(seen))
         await execute(link, QUERY)
 
     assert 1 == len(seen)
