@@ -450,8 +450,8 @@ MUTANTS: tuple[Fixed, ...] = (
     ),
     Fixed(
         "transport/http",
-        "                    root.spawn(run, observer, operation, request, root, streaming)",
-        "                    root.spawn(run, observer, operation, request, root)",
+        "                    root.spawn(run(observer, operation, request, root, streaming), observer)",
+        "                    root.spawn(run(observer, operation, request, root), observer)",
         "transport/test_streams.py::TestSubscription::test_gives_the_payloads_of_its_parts",
     ),
     Fixed(

@@ -93,7 +93,7 @@ def streaming(values: Iterable[Any], turn: Callable[[], Any]) -> Worker:
         root.release()
         observer.on_completed()
 
-    return Worker(lambda operation, observer, root: root.spawn(work, observer, root))
+    return Worker(lambda operation, observer, root: root.spawn(work(observer, root), observer))
 
 
 def garbage_of(function: Callable[[], Any], times: int) -> int:

@@ -194,7 +194,7 @@ class _Attempt:
             self._observer.on_error(error)
             return
         if is_waiting:
-            self._root.spawn(self._wait_for, self._observer, answer, awaits=answer)
+            self._root.spawn(self._wait_for(self._observer, answer), self._observer, answer)
         else:
             self._decide(answer)
 

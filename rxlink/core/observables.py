@@ -93,7 +93,7 @@ def _send_error(error: Exception, observer: Observer[Any], root: Subscription) -
 
 
 def _run_function(function: Callable[[], Awaitable[Any]], observer: Observer[Any], root: Subscription) -> None:
-    root.spawn(_relay, observer, function, root)
+    root.spawn(_relay(observer, function, root), observer)
 
 
 async def _relay(observer: Observer[Any], function: Callable[[], Awaitable[Any]], root: Subscription) -> None:

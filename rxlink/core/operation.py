@@ -82,9 +82,9 @@ class Operation:
                 )
             self.operation_name, self.operation_type = document.choose(name)
         variables, extensions, context = request.variables, request.extensions, request.context
-        # Most variables are a dict, and copied without a call.
-        is_dict = type(variables) is dict
-        self.variables: dict[str, Any] = {**variables} if is_dict else _own_dict("variables", variables)
+        self.variables: dict[str, Any] = (
+            {**variables} if type(variables) is dict else _own_dict("variables", variables)  # most need no call
+        )
         self.extensions: dict[str, Any] = {} if extensions is None else _own_dict("extensions", extensions)
         self.is_spent = False
         self._context: dict[str, Any] = {} if context is None else _own_dict("context", context)

@@ -182,22 +182,19 @@ class Subscription(abc.DisposableBase):
 
     def spawn(
         self,
-        work: Callable[..., Coroutine[Any, Any, None]],
+        work: Coroutine[Any, Any, None],
         observer: Observer[Any],
-        *args: Any,
         awaits: Awaitable[object] | None = None,
     ) -> None:
-        """Run a coroutine function as this subscription's resource.
+        """Run a coroutine as this subscription's resource.
 
-        It gets the observer and the arguments, and calls the observer itself, after ``release()``. If it is cancelled
-        by anybody but this subscription, the observer gets :class:`~rxlink.errors.OperationCancelled`. Where there is
-        no running event loop, nor one in the subscriber's scheduler, the observer gets an
-        :class:`~rxlink.errors.InvariantError` at once.
+        It tells the observer itself, after ``release()``. If it is cancelled by anybody but this subscription, the
+        observer gets :class:`~rxlink.errors.OperationCancelled`. Where there is no running event loop, nor one in the
+        subscriber's scheduler, it is closed, and the observer gets an :class:`~rxlink.errors.InvariantError` at once.
 
         Args:
-            work: The coroutine function.
+            work: The coroutine.
             observer: Whom it tells.
-            args: What else it gets.
             awaits: The user's awaitable that it awaits: a coroutine is closed where the work never came to it.
         """
         try:
@@ -208,18 +205,18 @@ class Subscription(abc.DisposableBase):
             try:
                 loop = self.event_loop()
             except InvariantError as error:
+                work.close()
                 close_unawaited(awaits)
                 observer.on_error(error)
                 return
-        coroutine = work(observer, *args)
         try:
             task = (
-                loop.create_task(coroutine, name=TASK_NAME)  # without a name, a number is made text each time
+                loop.create_task(work, name=TASK_NAME)  # without a name, a number is made text each time
                 if loop.get_task_factory() is None
-                else loop.create_task(coroutine)  # a factory need not take one
+                else loop.create_task(work)  # a factory need not take one
             )
         except BaseException:  # such as a loop that is closed
-            coroutine.close()
+            work.close()
             close_unawaited(awaits)
             raise
         running = Work(task, self, observer, awaits)

@@ -130,7 +130,7 @@ class _Waiting:
         if isinstance(update, Observable):
             subscribe_foreign(cast("Observable[object]", update), self, self._root)
             return
-        self._root.spawn(self._wait_for, self._observer, update, awaits=update)
+        self._root.spawn(self._wait_for(self._observer, update), self._observer, update)
 
     async def _wait_for(self, observer: ResultObserver, update: Awaitable[object]) -> None:
         try:

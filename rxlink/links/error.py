@@ -257,7 +257,8 @@ class _ErrorWorker:
 
     def _begin_to_think(self, answer: Awaitable[Answer], deliver: Callable[[], None]) -> None:
         scope = self._root.open_scope()
-        scope.spawn(self._wait, _Failure(self), answer, deliver, scope, awaits=answer)
+        failure = _Failure(self)
+        scope.spawn(self._wait(failure, answer, deliver, scope), failure, answer)
 
     async def _wait(
         self, failure: _Failure, answer: Awaitable[Answer], deliver: Callable[[], None], scope: Scope

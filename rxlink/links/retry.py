@@ -198,7 +198,7 @@ class _RetryableOperation:
             self._observer.on_error(failure)
             return
         if inspect.isawaitable(answer):
-            self._root.spawn(self._wait, self._observer, answer, error, go_on, awaits=answer)
+            self._root.spawn(self._wait(self._observer, answer, error, go_on), self._observer, answer)
         elif not self._root.is_stopped:
             go_on(answer, error)
 

@@ -6,7 +6,6 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Final, TypeAlias, cast
 
 from rxlink.core.documents import Document, DocumentNode, document_of, json_head
@@ -75,7 +74,7 @@ class BodyWriter:
         link: What the link is called in error messages.
     """
 
-    __slots__ = ("_encode_value", "encode", "includes_unused_variables", "link", "print")
+    __slots__ = ("_encode_value", "_usual_extensions", "encode", "includes_unused_variables", "link", "print")
 
     def __init__(
         self,
@@ -91,6 +90,7 @@ class BodyWriter:
         self._encode_value = None
         if print is None:
             self._encode_value = encode_quickly if encode is None else _value_encoder(encode)
+        self._usual_extensions = f',"extensions":{encode_compactly(usual_extensions())}'
 
     def assemble(
         self,
@@ -124,12 +124,12 @@ class BodyWriter:
             if variables and not (self.includes_unused_variables or variables.keys() <= document.used_variables):
                 variables = _used(variables, document)
             text = encode(variables) if variables or variables != {} else "{}"
+            said = ""
             if extensions and parts.include_extensions:
-                said = _usual_extensions() if has_usual_extensions else encode(extensions)
-                tail = f',"extensions":{said}{tail}'
+                said = self._usual_extensions if has_usual_extensions else f',"extensions":{encode(extensions)}'
         except Exception:  # noqa: BLE001 - who looks closely will meet it again, and tell the place
             return None
-        return f"{head}{text}{tail}".encode()
+        return f"{head}{text}{said}{tail}".encode()
 
     def write(self, operation: Operation, parts: Parts) -> bytes:
         """Return the body that sends an operation; its parts are in Apollo's order.
@@ -240,12 +240,6 @@ def checked_functions(
     for name, function, arguments in (("print", print, printing), ("encode", encode, JSON), ("decode", decode, JSON)):
         if function is not None:
             checked_function(f"`{name}` of {link}", function, *arguments, or_else=", or None", instead=NOT_AWAITED)
-
-
-@cache
-def _usual_extensions() -> str:
-    """Return what most operations have as extensions, as JSON."""
-    return encode_compactly(usual_extensions())
 
 
 def _used(variables: Mapping[str, Any], document: Document) -> Mapping[str, Any]:

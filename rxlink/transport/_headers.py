@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from rxlink.core.options import kind_of
@@ -28,8 +28,6 @@ KNOWN_NAMES = 1000
 """How many names of headers are remembered as good ones; a service uses a few."""
 _known_names: dict[str, str] = {}
 """The good ones, with their lower case."""
-_lower_names: set[str] = set()
-"""Those among them that are in lower case: most operations have no others."""
 
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
 CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -76,10 +74,8 @@ def with_headers(headers: dict[str, str], added: Mapping[Any, Any], where: str) 
         InvariantTypeError: As :func:`checked_headers`.
         InvariantError: As :func:`checked_headers`.
     """
-    # A dict is told much sooner than a Mapping.
-    if added.__class__ is dict and added.keys() <= _lower_names and _is_plain(added.values()):
-        return {**headers, **added}
     merged = {**headers}
+    # A dict is told much sooner than a Mapping.
     if added.__class__ is dict or isinstance(added, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - untyped
         for name, value in added.items():
             # Exactly text: a subclass may have a `lower` or an `__eq__` of its own.
@@ -96,22 +92,11 @@ def with_headers(headers: dict[str, str], added: Mapping[Any, Any], where: str) 
     return merged
 
 
-def _is_plain(values: Iterable[Any]) -> bool:
-    """Tell whether these are texts, and without control characters."""
-    try:
-        return "".join(values).isprintable()
-    except TypeError:
-        return False
-
-
 def _remember(name: str) -> None:
     """Take note of a name that was checked, and is exactly text."""
     if len(_known_names) >= KNOWN_NAMES:
         _known_names.clear()
-        _lower_names.clear()
-    lower = _known_names[name] = name.lower()
-    if name == lower:
-        _lower_names.add(name)
+    _known_names[name] = name.lower()
 
 
 def checked_accept(accept: object) -> list[str]:

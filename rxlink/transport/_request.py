@@ -89,8 +89,9 @@ class Accepts:
 class RequestBuilder:
     """Makes the requests of a link: its options, and over them those of each context."""
 
-    __slots__ = ("_accepts", "_body", "_credentials", "_fetch", "_guard", "_headers", "_http", "_only_target",
-                 "_plain_headers", "_takes_files", "_uri", "_uses_get_for_queries", "_usual")  # fmt: skip
+    __slots__ = ("_accepts", "_body", "_credentials", "_fetch", "_guard", "_headers", "_http", "_last_headers",
+                 "_only_target", "_plain_headers", "_plain_target", "_takes_files", "_uri", "_uses_get_for_queries",
+                 "_usual")  # fmt: skip
 
     def __init__(
         self,
@@ -119,6 +120,10 @@ class RequestBuilder:
         self._plain_headers = _merged(self._headers, http)
         # What an operation gets whose context says nothing else; None where a function is asked for the address.
         self._usual = None if self._only_target is None else (self._only_target, http, self._credentials, fetch)
+        needs_no_user = self._only_target is not None and self._only_target.authorization is None
+        self._plain_target = self._only_target if needs_no_user and not http.preserve_header_case else None
+        # What the last context had, and what became of it: the next one mostly says the same.
+        self._last_headers: tuple[Mapping[str, str], Mapping[str, str]] = {}, self._plain_headers
 
     @property
     def shown_uri(self) -> str:
@@ -134,7 +139,7 @@ class RequestBuilder:
         """
         return fetch_options_over(self._fetch, operation.get_context().get("fetch_options"), "the context").signal
 
-    def build(self, operation: Operation, has_usual_extensions: bool = False) -> HttpRequest:  # noqa: FBT001, FBT002 - a keyword costs at each request
+    def build(self, operation: Operation, has_usual_extensions: bool = False) -> HttpRequest:  # noqa: FBT001, FBT002, PLR0915 - a keyword costs, and a call
         """Decide everything about the request of an operation.
 
         Args:
@@ -157,8 +162,10 @@ class RequestBuilder:
         if self._accepts is not None and (document is None or document.may_come_in_pieces):
             http = self._accepts.over(http, operation, document)
         own = context.get("headers") or NO_HEADERS
-        if http is self._http and target.authorization is None and not http.preserve_header_case:
-            headers = with_headers(self._plain_headers, own, "the context") if own else self._plain_headers
+        if target is self._plain_target and http is self._http:
+            known, headers = self._last_headers
+            if own != known:
+                headers = self._usual_headers(own)
         else:
             headers = self._special_headers(own, http, target)
         guarded: tuple[str, ...] = ()
@@ -240,6 +247,13 @@ class RequestBuilder:
         if inspect.iscoroutine(answer):
             answer.close()
         return parse_uri(answer, f"what {self.shown_uri} returned as `uri`")
+
+    def _usual_headers(self, own: Mapping[Any, Any]) -> Mapping[str, str]:
+        """Return the headers, and keep them for the next operation, whose context may say the same."""
+        headers = with_headers(self._plain_headers, own, "the context")
+        if len(headers) == len(self._plain_headers) + len(own):  # no name came twice, so their order says nothing
+            self._last_headers = {**own}, headers
+        return headers
 
     def _special_headers(self, own: Mapping[Any, Any], http: HttpOptions, target: Target) -> Mapping[str, str]:
         """Return the headers where the context has options for them, their case stays, or the address has a user."""

@@ -33,7 +33,7 @@ __all__ = ["HttpResponse", "Sender"]
 ACCEPTED: Final = 202  # the answer comes elsewhere
 LARGE_BODY: Final = 2**20  # bytes; above, aiohttp wants a file, so that writing gives way to others
 NO_TIMEOUTS: Final = aiohttp.ClientTimeout()
-AS_USUAL: Final[Mapping[str, Any]] = {}
+AS_USUAL: Final[Mapping[str, Any]] = {"timeout": NO_TIMEOUTS, "raise_for_status": False, "auto_decompress": True}
 
 logger = logging.getLogger("rxlink.transport.http")  # the public module that this is a part of
 
@@ -114,11 +114,8 @@ class Sender:
             response = await session.request(
                 request.method,
                 request.target.url,
-                data=body if 0 < len(body) <= LARGE_BODY else _unusual_body(request),
+                data=body if body and len(body) <= LARGE_BODY else _unusual_body(request),
                 headers=request.headers,
-                timeout=NO_TIMEOUTS,
-                raise_for_status=False,
-                auto_decompress=True,
                 **(self._guarding(request) if request.guarded or request.is_of_refresh else AS_USUAL),
             )
             status, headers, content = response.status, response.headers, response.content
@@ -196,8 +193,8 @@ class Sender:
     def _guarding(self, request: HttpRequest) -> Mapping[str, Any]:
         """Return with which arguments a redirect takes along no header that is guarded, and no refresh token."""
         if request.is_of_refresh:
-            return NOT_FOLLOWED
-        return self.sessions.guarding(HeaderKeeper(request.target.url, request.guarded))
+            return {**AS_USUAL, **NOT_FOLLOWED}
+        return {**AS_USUAL, **self.sessions.guarding(HeaderKeeper(request.target.url, request.guarded))}
 
     def _running_on(self, loop: asyncio.AbstractEventLoop) -> Running:
         self.running = {known: running for known, running in self.running.items() if not known.is_closed()}

@@ -236,7 +236,8 @@ class BatchHttpLink(ApolloLink):
 
     def _post(self, batch: BatchedRequest, observer: Observer[Any], root: Subscription) -> None:
         # To the sender they are one operation.
-        root.spawn(self._sender.run, AnswerReader(batch, observer), cast("Operation", batch.together), batch, root)
+        reader = AnswerReader(batch, observer)
+        root.spawn(self._sender.run(reader, cast("Operation", batch.together), batch, root), reader)
 
 
 def _check_method(method: str) -> None:

@@ -249,11 +249,13 @@ class HttpLink(ApolloLink):
                 if request.credentials is not None:
                     sender.sessions.check(request.credentials)
                 if request.signal is None:
-                    root.spawn(run, observer, operation, request, root, streaming)
+                    root.spawn(run(observer, operation, request, root, streaming), observer)
                 else:
                     Abortable(request, observer, root).start(
                         request.signal,
-                        lambda observer, scope: scope.spawn(run, observer, operation, request, scope, streaming),
+                        lambda observer, scope: scope.spawn(
+                            run(observer, operation, request, scope, streaming), observer
+                        ),
                     )
             except Exception as error:  # noqa: BLE001 - users' functions run here
                 observer.on_error(error)

@@ -146,7 +146,7 @@ class _SchemaWorker:
                 self._observer.on_error(error)
                 return
         if is_waiting:
-            self._root.spawn(self._wait_for_context, self._observer, context, awaits=context)
+            self._root.spawn(self._wait_for_context(self._observer, context), self._observer, context)
         else:
             self._run(context)
 
@@ -168,7 +168,7 @@ class _SchemaWorker:
         if reasons:
             self._answer({"errors": [reason.formatted for reason in reasons]})
         elif operation.operation_type is OperationType.SUBSCRIPTION:
-            self._root.spawn(self._stream, self._observer, context)
+            self._root.spawn(self._stream(self._observer, context), self._observer)
         else:
             self._execute(context)
 
@@ -183,9 +183,9 @@ class _SchemaWorker:
         if outcome is not None:
             self._answer(response_of(outcome))
         elif isinstance(execution, IncrementalExecution):
-            self._root.spawn(relay, self._observer, execution, self._root, awaits=execution)
+            self._root.spawn(relay(self._observer, execution, self._root), self._observer, execution)
         else:
-            self._root.spawn(self._wait_for_outcome, self._observer, execution, awaits=execution)
+            self._root.spawn(self._wait_for_outcome(self._observer, execution), self._observer, execution)
 
     def _divided(self) -> Execution:
         """Return what executes a document that defers or streams something."""

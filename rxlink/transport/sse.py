@@ -282,7 +282,7 @@ class SseLink(ApolloLink):
             return
         opened = partial(self._opened, operation)
         if self._is_shared:
-            root.spawn(self._streams.run, observer, operation, request, root, opened)
+            root.spawn(self._streams.run(observer, operation, request, root, opened), observer)
             return
         if operation.resumes_after is not None:
             request.headers = {**request.headers, "last-event-id": operation.resumes_after}
@@ -293,7 +293,7 @@ class SseLink(ApolloLink):
             idle_timeout=self._idle_timeout,
             is_only_ok=True,
         )
-        root.spawn(self._sender.run, observer, operation, request, root, streaming)
+        root.spawn(self._sender.run(observer, operation, request, root, streaming), observer)
 
     def _opened(self, operation: StreamedOperation) -> None:
         """Tell that a subscription goes on, if it does."""

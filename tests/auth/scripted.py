@@ -94,7 +94,7 @@ class ScriptedServer(ApolloLink):
         if self.delay is None:
             _deliver(answer, observer)
         else:
-            root.spawn(self._answer_later, observer, root, name, answer, self.delay)
+            root.spawn(self._answer_later(observer, root, name, answer, self.delay), observer)
 
     async def _answer_later(
         self, observer: ResultObserver, root: Subscription, name: str, answer: dict[str, Any] | Exception, delay: float

@@ -548,7 +548,7 @@ class TestSpawning:
 
         root = root_for(Recorder())
         coroutine = never_awaited()
-        root.spawn(work, root, coroutine, awaits=coroutine)
+        root.spawn(work(root, coroutine), root, coroutine)
         root.dispose()
         await turn()
         gc.collect()  # a warning "was never awaited" would fail the test
@@ -560,7 +560,7 @@ class TestSpawning:
             pass
 
         root = root_for(recorder)
-        root.spawn(work, root)
+        root.spawn(work(root), root)
 
         assert [(InvariantError, None)] == [(type(error), error.__context__) for error in recorder.seen]
 
@@ -580,7 +580,7 @@ class TestSpawning:
         loop.create_task = create
         recorder = Recorder()
         root = root_for(recorder)
-        root.spawn(work, root)
+        root.spawn(work(root), root)
         await asyncio.sleep(0)
 
         assert [END] == recorder.seen
@@ -597,10 +597,10 @@ class TestSpawning:
             observer.on_completed()
 
         async def at_once(observer):
-            root.spawn(later, observer)
+            root.spawn(later(observer), observer)
 
         root = root_for(recorder)
-        root.spawn(at_once, root)
+        root.spawn(at_once(root), root)
         assert root.is_busy
         await asyncio.sleep(0.01)
 
@@ -623,7 +623,7 @@ class TestFinishing:
             raise LookupError("who looks?")
 
         root = root_for(Recorder())
-        root.spawn(work, root)
+        root.spawn(work(root), root)
         for _ in range(3):
             await turn()
         gc.collect()
@@ -651,7 +651,7 @@ class TestFinishing:
                 observer.on_next(1)
 
         root = root_for(recorder)
-        root.spawn(work, root)
+        root.spawn(work(root), root)
         await gate.reached.wait()
         root.dispose()
         for _ in range(3):

@@ -108,6 +108,28 @@ class TestHeaders:
         assert message in str(error)
         assert "s3cret" not in str(error)
 
+    async def test_of_one_operation_are_not_those_of_the_next(self, server: ScriptedServer):
+        given = {"x-one": "1"}
+        sent: list[str | None] = []
+        async with HttpLink(server.uri) as link:
+            for name, value in (("x-one", "2"), ("x-one", "2"), ("x-two", "3")):
+                given[name] = value  # it is the same dict each time, as a setter may return it
+                await execute(link, request_with(headers=given))
+                sent += [server.headers.get("x-one"), server.headers.get("x-two")]
+            await execute(link, request_with())
+            sent += [server.headers.get("x-one")]
+
+        assert ["2", None, "2", None, "2", "3", None] == sent
+
+    async def test_that_differ_only_in_case_count_in_their_order_each_time(self, server: ScriptedServer):
+        sent: list[str] = []
+        async with HttpLink(server.uri) as link:
+            for headers in ({"a": "1", "A": "2"}, {"A": "2", "a": "1"}, {"accept": "x/y"}, {"accept": "x/y"}):
+                await execute(link, request_with(headers=headers))
+                sent.append(server.headers.get("a", server.headers["accept"]))
+
+        assert ["2", "1", "x/y", "x/y"] == sent
+
     def test_of_the_link_are_checked_when_it_is_made(self):
         with pytest.raises(InvariantTypeError, match="'x' of HttpLink"):
             HttpLink(URI, headers={"x": None})

@@ -72,7 +72,7 @@ class World:
         self.count += 1
         self.note(f"request {self.count}", "send", operation.operation_name)
         step = self.answers.pop(0) if self.answers else {}
-        root.spawn(self.answer_later, observer, root, step, self.count)
+        root.spawn(self.answer_later(observer, root, step, self.count), observer)
 
     async def answer_later(
         self, observer: ResultObserver, root: Subscription, step: dict[str, Any], number: int

@@ -148,7 +148,7 @@ class World:
         if self.scenario.get("broken") == who:
             observer.on_error(RuntimeError("broken link"))
             return
-        root.spawn(self.answer_later, observer, root, who)
+        root.spawn(self.answer_later(observer, root, who), observer)
 
     async def answer_later(self, observer: ResultObserver, root: Subscription, who: str) -> None:
         try:
