@@ -54,7 +54,7 @@ LINKS: Mapping[str, Bounds] = {
 """Of a chain, with its `Operation`; of a link, what it adds to the terminating link alone."""
 
 TRANSPORTS: Mapping[str, Bounds] = {
-    "four links over HttpLink": Bounds(86, 26, 3150),
+    "four links over HttpLink": Bounds(88, 26, 3150),
     "HttpLink": Bounds(63, 20, 2550),
     "BatchHttpLink, 10 together": Bounds(64, 16, 1750),
     "SseLink": Bounds(189, 31, 3400),

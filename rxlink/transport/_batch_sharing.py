@@ -18,12 +18,9 @@ from rxlink.links.batch import BatchKey, checked_key
 from rxlink.transport._batched import BatchedOperation
 from rxlink.transport._body import BodyWriter
 from rxlink.transport._http_request import HttpRequest
-from rxlink.transport._request import NO_HEADERS, OVERRIDES, HttpOptions
+from rxlink.transport._request import NO_HEADERS, OVERRIDES, TEXT, HttpOptions
 
 __all__ = ["BatchedOperations", "RequestKey"]
-
-TEXT = frozenset({str})
-"""The type of most headers: a subclass may have an ``__eq__`` of its own."""
 
 
 class BatchedOperations:

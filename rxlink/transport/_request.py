@@ -43,6 +43,8 @@ CREDENTIALS = get_args(Credentials)
 OVERRIDES = frozenset({"credentials", "fetch_options", "http", "uri"})
 """What few contexts hold; most hold headers at the most."""
 NO_HEADERS: Mapping[str, str] = {}
+TEXT = frozenset({str})
+"""The type of most headers: a subclass may have an ``__eq__`` of its own."""
 POST = FetchOptions()
 FILES = "rxlink.transport.files"
 """Where the context keeps the files of an operation from one attempt to the next."""
@@ -164,7 +166,7 @@ class RequestBuilder:
         own = context.get("headers") or NO_HEADERS
         if target is self._plain_target and http is self._http:
             known, headers = self._last_headers
-            if own != known:
+            if own != known or (own and not TEXT.issuperset(map(type, own.values()))):
                 headers = self._usual_headers(own)
         else:
             headers = self._special_headers(own, http, target)
@@ -251,7 +253,8 @@ class RequestBuilder:
     def _usual_headers(self, own: Mapping[Any, Any]) -> Mapping[str, str]:
         """Return the headers, and keep them for the next operation, whose context may say the same."""
         headers = with_headers(self._plain_headers, own, "the context")
-        if len(headers) == len(self._plain_headers) + len(own):  # no name came twice, so their order says nothing
+        # Where a name came twice, their order counts, which a comparison of dicts does not see.
+        if len(headers) == len(self._plain_headers) + len(own) and TEXT.issuperset(map(type, own.values())):
             self._last_headers = {**own}, headers
         return headers
 

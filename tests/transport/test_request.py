@@ -121,6 +121,22 @@ class TestHeaders:
 
         assert ["2", None, "2", None, "2", "3", None] == sent
 
+    async def test_with_an_equality_of_their_own_are_read_each_time(self, server: ScriptedServer):
+        class AnyText(str):
+            __slots__ = ()
+            __hash__ = str.__hash__
+
+            def __eq__(self, other: object) -> bool:
+                return True
+
+        sent: list[str] = []
+        async with HttpLink(server.uri) as link:
+            for value in ("Bearer 1", AnyText("Bearer 2"), "Bearer 3", AnyText("Bearer 4"), AnyText("Bearer 5")):
+                await execute(link, request_with(headers={"authorization": value}))
+                sent.append(server.headers["authorization"])
+
+        assert [f"Bearer {number}" for number in range(1, 6)] == sent
+
     async def test_that_differ_only_in_case_count_in_their_order_each_time(self, server: ScriptedServer):
         sent: list[str] = []
         async with HttpLink(server.uri) as link:
