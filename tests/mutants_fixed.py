@@ -180,14 +180,14 @@ MUTANTS: tuple[Fixed, ...] = (
     ),
     Fixed(
         "links/client_awareness",
-        "        elif self._usual_headers:",
-        "        elif not self._usual_headers:",
+        "        if headers:\n            _put(headers, operation)",
+        "        if not headers:\n            _put(headers, operation)",
         "links/test_client_awareness.py::TestTheApplication::test_is_named_in_the_headers",
     ),
     Fixed(
         "links/client_awareness",
-        '{"clientLibrary": {**self._library}, **others}',
-        '{"XXclientLibrary": {**self._library}, **others}',
+        '{"clientLibrary": {**self._library}}',
+        '{"XXclientLibrary": {**self._library}}',
         "links/test_client_awareness.py::TestTheLibrary::test_is_named_where_the_option_says",
     ),
     Fixed(
@@ -378,14 +378,14 @@ MUTANTS: tuple[Fixed, ...] = (
     ),
     Fixed(
         "transport/_batch_sharing",
-        "if latest is None or request is not latest[0]:",
-        "if latest is None:",
+        "None if self._key.is_of_operation else key",
+        "key",
         "transport/test_batch_http.py::TestSharing",
     ),
     Fixed(
         "transport/_batch_sharing",
-        "_digest(request, request.identity, rest)",
-        "_digest(request, {}, rest)",
+        "_digest(request, request.identity, checked_key",
+        "_digest(request, {}, checked_key",
         "transport/test_batch_http.py::TestSharing",
     ),
     Fixed(

@@ -175,8 +175,9 @@ class Subscription(abc.DisposableBase):
         if not self.is_stopped:
             self._context.copy().run(observer.on_next, value)
 
-    def resume_last(self, observer: Observer[Any], value: Any) -> None:
-        """Hand an observer its last value, and the end, likewise."""
+    def end_with(self, observer: Observer[Any], value: Any) -> None:
+        """Empty the slot, and hand an observer its last value and the end likewise."""
+        self._resource = None
         if not self.is_stopped:
             self._context.copy().run(_tell_last, observer, value)
 

@@ -37,7 +37,6 @@ class BatchOptions(Generic[MemberType]):
         link: The link, for error messages.
         handler: Gets the members of a batch, and returns an Observable of lists: a result for each.
         shown_handler: What the handler is called in error messages.
-        key_of: Only members with the same key share a batch.
         interval: How long a batch waits, in seconds.
         max_size: With how many members it goes out at once; 0 for any number.
         is_debounced: Whether each further member starts the interval anew.
@@ -46,7 +45,6 @@ class BatchOptions(Generic[MemberType]):
     link: object
     handler: Callable[[tuple[MemberType, ...]], Observable[Any]]
     shown_handler: str
-    key_of: Callable[[MemberType], str]
     interval: float
     max_size: int
     is_debounced: bool
@@ -57,13 +55,18 @@ class LastResults(list[Any]):
 
 
 class Member:
-    """One operation in a batch; in the slot of its subscription until it ends."""
+    """One operation in a batch; in the slot of its subscription until it ends.
 
-    __slots__ = ("batch", "context", "observer", "operation", "root")
+    Attributes:
+        key: Only members with the same key share a batch.
+    """
 
-    def __init__(self, operation: Operation, observer: ResultObserver, root: Subscription) -> None:
+    __slots__ = ("batch", "context", "key", "observer", "operation", "root")
+
+    def __init__(self, operation: Operation, observer: ResultObserver, root: Subscription, key: str) -> None:
         self.batch: Batch[Any] | None = None
         self.context: Context = copy_context()
+        self.key = key
         self.observer = observer
         self.operation = operation
         self.root = root
@@ -93,11 +96,10 @@ class OperationBatcher(Generic[MemberType]):
         options: How.
     """
 
-    __slots__ = ("_is_closed", "_key_of", "_options", "_waiting")
+    __slots__ = ("_is_closed", "_options", "_waiting")
 
     def __init__(self, options: BatchOptions[MemberType]) -> None:
         self._options = options
-        self._key_of = options.key_of
         self._waiting: dict[Time, dict[str, Batch[MemberType]]] = {}
         self._is_closed = False
 
@@ -107,17 +109,17 @@ class OperationBatcher(Generic[MemberType]):
         try:
             if self._is_closed:
                 raise ClientClosed(repr(self._options.link))
-            key = self._key_of(member)
             # Only members of one time share a batch.
             scheduler = root.scheduler
             time = root.event_loop() if scheduler is None or isinstance(scheduler, AsyncIOScheduler) else scheduler
-        except Exception as error:  # noqa: BLE001 - a user's function runs here
+        except (ClientClosed, InvariantError) as error:
             member.observer.on_error(error)
             return
         root.hold(member)
         if root.is_stopped:
             return
         waiting = self._waiting[time] if time in self._waiting else self._begin_on(time)
+        key = member.key
         batch = waiting[key] if key in waiting else self._begin(key, waiting)
         batch.add(member)
 
@@ -234,10 +236,8 @@ class Batch(Generic[MemberType]):
                 member.end(member.observer.on_error, result)
                 continue
             # As `end` does, without a call for each step.
-            root = member.root
-            root.release()
             try:
-                root.resume_last(member.observer, result)
+                member.root.end_with(member.observer, result)
             except (Exception, CancelledError) as error:  # noqa: BLE001 - of the subscriber's callback
                 report_callback_error(error)
 

@@ -93,19 +93,24 @@ class BatchLink(ApolloLink):
             self,
             handler=partial(_handle, batch_handler),
             shown_handler=name_of(batch_handler),
-            key_of=_key_function(checked_batch_key(batch_key)),
             batch_interval=batch_interval,
             batch_max=batch_max,
             batch_debounce=batch_debounce,
         )
+        self._key = checked_batch_key(batch_key)
         self._batcher = OperationBatcher(options)
 
     def connect(self, forward: Forward) -> Connect:
         """Prepare to run operations; see :meth:`ApolloLink.connect`."""
-        enqueue = self._batcher.enqueue
+        key_of, enqueue = self._key, self._batcher.enqueue
 
         def start(operation: Operation, observer: ResultObserver, root: Subscription) -> None:
-            enqueue(_ForwardedMember(operation, forward, observer, root))
+            try:
+                key = "" if key_of is None else checked_key(key_of(operation), key_of)
+            except Exception as error:  # noqa: BLE001 - a user's function runs here
+                observer.on_error(error)
+                return
+            enqueue(_ForwardedMember(operation, forward, observer, root, key))
 
         return start
 
@@ -119,8 +124,10 @@ class _ForwardedMember(Member):
 
     __slots__ = ("_forward",)
 
-    def __init__(self, operation: Operation, forward: Forward, observer: ResultObserver, root: Subscription) -> None:
-        super().__init__(operation, observer, root)
+    def __init__(
+        self, operation: Operation, forward: Forward, observer: ResultObserver, root: Subscription, key: str
+    ) -> None:
+        super().__init__(operation, observer, root, key)
         self._forward = forward
 
     def forward(self, operation: Operation) -> Observable[FetchResult]:
@@ -147,18 +154,11 @@ def _handle(handler: BatchHandler, members: tuple[_ForwardedMember, ...]) -> Obs
     )
 
 
-def _key_function(batch_key: BatchKey | None) -> Callable[[Member], str]:
-    if batch_key is None:
-        return lambda member: ""
-    return lambda member: checked_key(batch_key(member.operation), batch_key)
-
-
 def batch_options(
     link: ApolloLink,
     *,
     handler: Callable[[tuple[MemberType, ...]], Observable[Any]],
     shown_handler: str = "",
-    key_of: Callable[[MemberType], str],
     batch_interval: Duration,
     batch_max: int,
     batch_debounce: bool,
@@ -173,7 +173,6 @@ def batch_options(
         link=link,
         handler=handler,
         shown_handler=shown_handler,
-        key_of=key_of,
         interval=to_seconds("batch_interval", batch_interval),
         max_size=_checked_max(batch_max),
         is_debounced=checked_flag("batch_debounce", batch_debounce),

@@ -166,12 +166,15 @@ class Awareness:
         client: The application: its options, a mapping of them, or None.
         library: How rxlink is named, likewise.
 
+    Attributes:
+        usual_headers: The headers where an operation's context holds no options.
+
     Raises:
         InvariantError: An option is unknown, or has a value that it cannot have.
         InvariantTypeError: A value has the wrong type.
     """
 
-    __slots__ = ("_client", "_library", "_library_headers", "_library_in_extensions", "_usual_headers")
+    __slots__ = ("_client", "_library", "_library_headers", "_library_in_extensions", "usual_headers")
 
     def __init__(self, client: object, library: object) -> None:
         self._client = _options("client_awareness", client, ClientAwarenessOptions)
@@ -181,10 +184,14 @@ class Awareness:
         self._library_headers: dict[str, str] = {}
         if how == "headers":
             self._library_headers = {f"apollographql-library-{part}": said for part, said in self._library.items()}
-        self._usual_headers = {**self._library_headers, **self._client.headers()}
+        self.usual_headers = {**self._library_headers, **self._client.headers()}
 
-    def add_to(self, operation: Operation) -> bool:
+    def add_to(self, operation: Operation, headers: Mapping[str, str] | None = None) -> bool:
         """Add it to an operation's headers and extensions, below what is there.
+
+        Args:
+            operation: The operation.
+            headers: Its headers; None where they depend on its context.
 
         Returns:
             Whether its extensions are the usual ones: rxlink is named in them, and there is nothing else.
@@ -193,17 +200,22 @@ class Awareness:
             InvariantError: The context holds options that there are not.
             InvariantTypeError: The context's options, or its headers, have the wrong type.
         """
-        of_operation = operation.get_context().get("client_awareness")
-        if of_operation is not None:
-            options = self._client.changed_by(_options("client_awareness", of_operation, ClientAwarenessOptions))
-            _put({**self._library_headers, **options.headers()}, operation)
-        elif self._usual_headers:
-            _put(self._usual_headers, operation)
+        if headers is None:
+            headers = self.usual_headers
+            of_operation = operation.get_context().get("client_awareness")
+            if of_operation is not None:
+                options = self._client.changed_by(_options("client_awareness", of_operation, ClientAwarenessOptions))
+                headers = {**self._library_headers, **options.headers()}
+        if headers:
+            _put(headers, operation)
         if not self._library_in_extensions:
             return False
         others = operation.extensions
-        operation.extensions = {"clientLibrary": {**self._library}, **others}
-        return not others
+        if others:
+            operation.extensions = {"clientLibrary": {**self._library}, **others}
+            return False
+        operation.extensions = {"clientLibrary": {**self._library}}
+        return True
 
 
 def usual_extensions() -> dict[str, Any]:

@@ -36,11 +36,18 @@ class BatchedOperation(Member):
     __slots__ = ("body", "request")
 
     def __init__(
-        self, operation: Operation, observer: ResultObserver, root: Subscription, request: HttpRequest, body: bytes
+        self,
+        operation: Operation,
+        observer: ResultObserver,
+        root: Subscription,
+        request: HttpRequest,
+        body: bytes,
+        key: str,
     ) -> None:
         # Written out: this is made for every operation.
         self.batch = None
         self.context = copy_context()
+        self.key = key
         self.observer = observer
         self.operation = operation
         self.root = root

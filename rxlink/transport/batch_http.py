@@ -162,14 +162,16 @@ class BatchHttpLink(ApolloLink):
         self._requests = RequestBuilder(
             uri, headers=headers, credentials=credentials, http=http, body=body, fetch=fetch
         )
-        self._operations = BatchedOperations(self._request_of, body, http, has_own_uri=not callable(uri))
-        self._awareness = Awareness(client_awareness, enhanced_client_awareness)
+        key = RequestKey(
+            checked_batch_key(batch_key), is_hybrid=checked_flag("batch_hybrid_requests", batch_hybrid_requests)
+        )
+        awareness = Awareness(client_awareness, enhanced_client_awareness)
+        self._operations = BatchedOperations(
+            self._request_of, key, awareness, body, http, has_own_uri=not callable(uri)
+        )
         options: BatchOptions[BatchedOperation] = batch_options(
             self,
             handler=self._send,
-            key_of=RequestKey(
-                checked_batch_key(batch_key), is_hybrid=checked_flag("batch_hybrid_requests", batch_hybrid_requests)
-            ).of,
             batch_interval=batch_interval,
             batch_max=batch_max,
             batch_debounce=batch_debounce,
@@ -187,13 +189,13 @@ class BatchHttpLink(ApolloLink):
 
     def connect(self, forward: Forward) -> Connect:
         """Prepare to run operations; see :meth:`ApolloLink.connect`."""
-        add_awareness, batched, enqueue = self._awareness.add_to, self._operations.make, self._batcher.enqueue
+        batched, enqueue = self._operations.make, self._batcher.enqueue
 
         def start(operation: Operation, observer: ResultObserver, root: Subscription) -> None:
             try:
                 if operation.operation_type is SUBSCRIPTION:
                     raise self._refusal_of(operation)
-                member = batched(operation, observer, root, add_awareness(operation))
+                member = batched(operation, observer, root)
             except Exception as error:  # noqa: BLE001 - users' functions run here
                 observer.on_error(error)
                 return

@@ -319,6 +319,43 @@ class TestSharing:
         assert [data(name) for name in "ABCD"] == results
         assert [["A", "C"], ["B", "D"]] == names(server)
 
+    async def test_asks_the_key_of_your_own_for_each_operation_that_makes_the_same_request(
+        self, server: ScriptedServer
+    ):
+        async with BatchHttpLink(server.uri, batch_key=lambda operation: operation.variables["part"]) as link:
+            parts = zip("ABCD", "1212", strict=True)
+            requests = [
+                GraphQLRequest(f"query {name}($part: ID) {{ a(part: $part) }}", {"part": p}) for name, p in parts
+            ]
+            await asyncio.gather(*(execute(link, request) for request in requests))
+
+        assert [["A", "C"], ["B", "D"]] == names(server)
+
+    @pytest.mark.parametrize("transport", ["headers", "extensions", False])
+    async def test_names_the_application_for_each_operation(self, server: ScriptedServer, transport):
+        """Also where the one before made the same request, and where the operation says it otherwise."""
+        contexts = []
+
+        def note(operation, forward):
+            return forward(operation).do_action(lambda _: contexts.append(operation))
+
+        options = {"client_awareness": {"name": "billing"}, "enhanced_client_awareness": {"transport": transport}}
+        async with BatchHttpLink(server.uri, **options) as link:
+            other = {"client_awareness": {"name": "other"}}
+            chain = from_([ApolloLink(note), link])
+            await outcomes(chain, query("A"), query("B"), query("C", **other), query("D"), query("E", **other))
+
+        assert [["A", "B", "D"], ["C", "E"]] == names(server)
+        said = {
+            operation.operation_name: operation.get_context()["headers"]["apollographql-client-name"]
+            for operation in contexts
+        }
+        assert {"A": "billing", "B": "billing", "C": "other", "D": "billing", "E": "other"} == said
+        library = [operation.get_context()["headers"].get("apollographql-library-name") for operation in contexts]
+        assert ["rxlink" if transport == "headers" else None] * 5 == library
+        named = ["clientLibrary" in operation.extensions for operation in contexts]
+        assert [transport == "extensions"] * 5 == named
+
     async def test_does_not_mind_how_the_same_headers_are_written(self, server: ScriptedServer):
         async with BatchHttpLink(server.uri) as link:
             await outcomes(
