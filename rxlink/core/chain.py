@@ -24,7 +24,7 @@ from rxlink.core.subscription import Connect, ResultObserver, Subscription
 from rxlink.core.work import close_unawaited
 from rxlink.errors import InvariantError, InvariantTypeError
 
-__all__ = ["concat", "empty", "execute", "from_", "split"]
+__all__ = ["concat", "empty", "entry_of", "execute", "from_", "split"]
 
 
 def execute(link: ApolloLink, request: GraphQLRequest) -> ChainObservable[FetchResult]:
@@ -59,14 +59,28 @@ def execute(link: ApolloLink, request: GraphQLRequest) -> ChainObservable[FetchR
         )
     entry: Forward | None = link.__dict__.get("_entry") if isinstance(link, ApolloLink) else None  # pyright: ignore[reportUnnecessaryIsInstance] - may be untyped
     if entry is None:
-        link = _checked_link(link, "execute")
-        # It says nothing about the chains that the link may stand in: only that it may stand alone.
-        entry = link.__dict__["_entry"] = _forward_to(link, EndOfChain(link))
+        entry = entry_of(link, "execute")
     operation = Operation(request)
     if entry.is_connected:  # as most are: no handler is to be called
         return ChainObservable(entry.connect, operation)
     observable = entry(operation)
     return observable if isinstance(observable, ChainObservable) else ChainObservable(subscribe_foreign, observable)
+
+
+def entry_of(link: ApolloLink, where: str) -> Forward:
+    """Return the way into a chain, for who starts many operations on it.
+
+    Args:
+        link: The chain, or a single link.
+        where: Who asks, for the error message.
+
+    Raises:
+        InvariantTypeError: The link is no link.
+    """
+    link = _checked_link(link, where)
+    # It says nothing about the chains that the link may stand in: only that it may stand alone.
+    entry = link.__dict__["_entry"] = _forward_to(link, EndOfChain(link))
+    return entry
 
 
 def from_(links: Sequence[ApolloLink]) -> ApolloLink:

@@ -42,6 +42,7 @@ __all__ = [
     "document_of",
     "json_head",
     "parse_document",
+    "parse_with_places",
     "parsed",
 ]
 
@@ -237,14 +238,28 @@ def document_of(node: DocumentNode) -> Document:
 
 
 @lru_cache(maxsize=PARSED_TEXTS)
+def parse_with_places(text: str) -> DocumentNode:
+    """Return a text as a parsed document whose parts know line and column; the same text is parsed once.
+
+    Raises:
+        InvariantError: The text is no GraphQL; the message holds line and column.
+    """
+    return _parsed_text(text, has_places=True)
+
+
+@lru_cache(maxsize=PARSED_TEXTS)
 def _parse_text(text: str) -> tuple[DocumentNode, Document]:
+    node = _parsed_text(text, has_places=False)
+    return node, document_of(node)
+
+
+def _parsed_text(text: str, *, has_places: bool) -> DocumentNode:
     try:
-        node = parse(text, no_location=True)
+        return parse(text, no_location=not has_places)
     except GraphQLSyntaxError as error:
         where = error.locations[0] if error.locations else None
         place = f" at line {where.line}, column {where.column}" if where else ""
         raise InvariantError(f"the query is no GraphQL: {error.message}{place}") from error
-    return node, document_of(node)
 
 
 def _named_type(node: TypeNode) -> str:
