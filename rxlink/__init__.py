@@ -7,7 +7,7 @@ over HTTP loads nothing of the WebSocket. Type checkers read ``__init__.pyi``, w
 import importlib
 import logging
 
-_PARTS = ("auth", "core", "errors", "incremental", "links", "transport")
+_PARTS = ("auth", "client", "core", "errors", "incremental", "links", "transport")
 _HOMES = {
     "rxlink.auth.answer": ("Answer",),
     "rxlink.auth.blocking": ("blocking",),
@@ -48,6 +48,11 @@ _HOMES = {
     ),
     "rxlink.auth.token_refresh": ("TokenRefreshLink",),
     "rxlink.auth.tokens": ("TokenSet",),
+    "rxlink.client.client": ("Client",),
+    "rxlink.client.gql": ("gql",),
+    "rxlink.client.options": ("CallOptions", "DefaultOptions", "ErrorPolicy", "FetchPolicy", "OperationDefaults"),
+    "rxlink.client.result": ("OperationResult",),
+    "rxlink.client.schema": ("INTROSPECT",),
     "rxlink.core.async_iteration": ("to_async_iterator",),
     "rxlink.core.chain": ("concat", "empty", "execute", "from_", "split"),
     "rxlink.core.documents": ("OperationType",),

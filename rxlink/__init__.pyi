@@ -39,6 +39,11 @@ from rxlink.auth.storage import (
 )
 from rxlink.auth.token_refresh import TokenRefreshLink
 from rxlink.auth.tokens import TokenSet
+from rxlink.client.client import Client
+from rxlink.client.gql import gql
+from rxlink.client.options import CallOptions, DefaultOptions, ErrorPolicy, FetchPolicy, OperationDefaults
+from rxlink.client.result import OperationResult
+from rxlink.client.schema import INTROSPECT
 from rxlink.core.async_iteration import to_async_iterator
 from rxlink.core.chain import concat, empty, execute, from_, split
 from rxlink.core.documents import OperationType
@@ -105,6 +110,7 @@ from rxlink.transport.websocket import (
 )
 
 __all__ = [
+    "INTROSPECT",
     "KEEP",
     "AbortError",
     "Answer",
@@ -124,7 +130,9 @@ __all__ = [
     "BatchKey",
     "BatchLink",
     "BufferOverflow",
+    "CallOptions",
     "CallbackFailed",
+    "Client",
     "ClientAwarenessLink",
     "ClientAwarenessOptions",
     "ClientClosed",
@@ -132,13 +140,16 @@ __all__ = [
     "CombinedProtocolErrors",
     "CoolDownOptions",
     "DedupLink",
+    "DefaultOptions",
     "Defer20220824Handler",
     "DelayOptions",
     "Ended",
     "EnhancedClientAwarenessOptions",
     "ErrorLink",
     "ErrorMeta",
+    "ErrorPolicy",
     "ErrorResponse",
+    "FetchPolicy",
     "FetchResult",
     "FileTokenStorage",
     "GraphQL17Alpha9Handler",
@@ -157,7 +168,9 @@ __all__ = [
     "NetworkTimeout",
     "Operation",
     "OperationCancelled",
+    "OperationDefaults",
     "OperationQueued",
+    "OperationResult",
     "OperationRetried",
     "OperationType",
     "PersistedQueryLink",
@@ -214,6 +227,7 @@ __all__ = [
     "from_",
     "from_error",
     "from_future",
+    "gql",
     "has_files",
     "is_auth_error",
     "oauth2_refresh",

@@ -1,14 +1,15 @@
 """Every difference between Apollo Client and rxlink that is meant, each with its reason: the one list.
 
-Those of WebSockets stand in `accepted_sockets.py`, those of answers in pieces in `accepted_streams.py`. An entry says
-in which scenarios it may appear (`applies`, of `properties.py`), and how Apollo's events of one subscription must be
-changed to be rxlink's (`rewrite`, of `rewriting*.py`; None where it has nothing to do with them). Only where that makes
-them equal the difference is accepted, so an entry cannot hide another one. An entry that no hand-written scenario meets
-makes a test fail.
+Those of the client stand in `accepted_client.py`, of WebSockets in `accepted_sockets.py`, of answers in pieces in
+`accepted_streams.py`. An entry says in which scenarios it may appear (`applies`, of `properties.py`), and how Apollo's
+events of one subscription must be changed to be rxlink's (`rewrite`, of `rewriting*.py`; None where it has nothing to
+do with them). Only where that makes them equal the difference is accepted, so an entry cannot hide another one. An
+entry that no hand-written scenario meets makes a test fail.
 """
 
 from __future__ import annotations
 
+from tests.oracle.accepted_client import ACCEPTED_OF_CLIENTS
 from tests.oracle.accepted_sockets import ACCEPTED_OF_SOCKETS
 from tests.oracle.accepted_streams import ACCEPTED_OF_STREAMS
 from tests.oracle.pair import Accepted
@@ -173,6 +174,7 @@ ACCEPTED: tuple[Accepted, ...] = (
         has("schema"),
         request_errors_in_other_words,
     ),
+    *ACCEPTED_OF_CLIENTS,
     *ACCEPTED_OF_SOCKETS,
     *ACCEPTED_OF_STREAMS,
 )

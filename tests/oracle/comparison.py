@@ -110,6 +110,8 @@ def _canonical(event: Event) -> Event:
     changed = dict(event)
     if "error" in event:
         changed["error"] = _canonical_error(event["error"])
+    if event["event"] == "next":
+        changed["value"] = _canonical_value(event["value"])
     if event["event"] == "request":
         changed |= _canonical_request(event)
     if event["event"] == "ws-send" and "payload" in event["message"]:
@@ -117,6 +119,12 @@ def _canonical(event: Event) -> Event:
     if event["event"] == "observe" and "shown" in event:
         changed["shown"] = {name: _without_client_library(value) for name, value in event["shown"].items()}
     return changed
+
+
+def _canonical_value(value: Any) -> Any:
+    """Look at the error in the result of a client's call; any other result is as it is."""
+    error = value.get("error") if isinstance(value, dict) else None
+    return {**value, "error": _canonical_error(error)} if isinstance(error, dict) and "class" in error else value
 
 
 def _canonical_error(error: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from reactivex.subject import ReplaySubject
 
 from rxlink import ApolloLink, GraphQLRequest, execute
 from rxlink.errors import RxlinkError
+from tests.oracle.calls import call, described
 from tests.oracle.clock import SettlingLoop
 from tests.oracle.randomness import scripted_randomness
 from tests.oracle.registry import chain_of
@@ -90,7 +91,7 @@ class OracleWorld:
         for enter in self._entering:
             await enter()
         for operation in self._scenario["operations"]:
-            player = self._players[operation["id"]] = _Player(self, chain, operation)
+            player = self._players[operation["id"]] = _Player(self, chain, operation, self._scenario.get("client"))
             player.plan()
 
     def at(self, moment: float, action: Callable[[], None]) -> None:
@@ -146,10 +147,13 @@ class OracleWorld:
 class _Player:
     """One operation and its subscriptions."""
 
-    def __init__(self, world: OracleWorld, chain: ApolloLink, operation: Scenario) -> None:
+    def __init__(
+        self, world: OracleWorld, chain: ApolloLink, operation: Scenario, client_options: Scenario | None
+    ) -> None:
         self._world = world
         self._chain = chain
         self._operation = operation
+        self._client_options = client_options
         self._observable: Observable[Any] | None = None
         self.attempts = 0
         self._leavers: list[Callable[[], None]] = []
@@ -178,10 +182,16 @@ class _Player:
         )
         owner = Owner(operation["id"], 1)
         try:
-            self._observable = self._context(owner).run(execute, self._chain, request)
+            self._observable = self._context(owner).run(self._observable_of, request)
         except (RxlinkError, ScriptedError) as error:
             self._world.note_for(owner, "throw", error=describe_error(error))
         self._subscribe()
+
+    def _observable_of(self, request: GraphQLRequest) -> Observable[Any]:
+        asked = self._operation.get("call")
+        return (
+            execute(self._chain, request) if asked is None else call(self._chain, self._client_options, asked, request)
+        )
 
     def _first_context(self) -> dict[str, Any] | None:
         """Return the operation's context; a signal in it comes when the scenario says."""
@@ -238,7 +248,7 @@ class _Recorder:
     def on_next(self, value: Any) -> None:
         if self._is_over:
             return
-        self._world.note_for(self._owner, "next", value=value)
+        self._world.note_for(self._owner, "next", value=described(value))
         if self._left is not None:
             self._left -= 1
             if self._left == 0:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, assert_type
+from typing import Any, TypedDict, assert_type
 
 from reactivex import Observable
 
@@ -10,12 +10,14 @@ from rxlink import (
     ApolloLink,
     AuthLink,
     AuthSession,
+    Client,
     ErrorLink,
     ErrorResponse,
     FetchResult,
     GraphQLRequest,
     HttpLink,
     Operation,
+    OperationResult,
     SetContextLink,
     TokenSet,
     concat,
@@ -24,6 +26,7 @@ from rxlink import (
     from_,
     from_error,
     from_future,
+    gql,
     on_error,
     set_context,
     split,
@@ -108,3 +111,34 @@ def many_results(link: ApolloLink) -> Observable[str]:
     names: Observable[str] = results.map(lambda result: str(result["data"]["viewer"]["name"]))
     names.subscribe(print, on_error=print).dispose()
     return names
+
+
+class Viewer(TypedDict):
+    """What an operation asks for, as its author knows it."""
+
+    name: str
+
+
+VIEWER = gql("query Viewer { name }")
+
+
+async def calls(client: Client) -> None:
+    """A client's calls, with results of a type and without."""
+    strict = await client.query(VIEWER, {"id": 1}, result_type=Viewer, timeout=5, headers={"x-tenant": "7"})
+    assert_type(strict, OperationResult[Viewer])
+    print(strict.data["name"])
+    tolerant = await client.mutate(VIEWER, result_type=Viewer, error_policy="all")
+    assert_type(tolerant.data, Viewer | None)
+    untyped = await client.query("{ viewer { name } }", fetch_policy="no-cache", error_policy="ignore")
+    assert_type(untyped.data, Any)
+    async for event in client.subscribe("subscription Viewers { name }", result_type=Viewer):
+        assert_type(event.data, Viewer | None)
+        print(event.error, event.extensions)
+    names: Observable[str] = client.query(VIEWER, result_type=Viewer).map(lambda result: result.data["name"])
+    names.subscribe(print)
+
+
+async def client_of(link: ApolloLink) -> None:
+    """A client with defaults, closed with its block."""
+    async with Client(link, default_options={"query": {"error_policy": "all"}}, schema="schema.graphql") as client:
+        await calls(client)

@@ -3,6 +3,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { clock, settle } from "./clock.mjs";
 import { ApolloClient, ApolloLink, InMemoryCache, gql } from "@apollo/client";
+import { call, describeOutcome } from "./calls.mjs";
 import { clientsHandler, snapshot } from "./incremental.mjs";
 import { chainOf } from "./links.mjs";
 import { Network } from "./network.mjs";
@@ -33,7 +34,7 @@ export async function play(scenario) {
   }
   // Set before anything runs: of two things at one moment, the one that the scenario says comes first.
   for (const operation of scenario.operations) {
-    new Player(world, chain, operation).plan();
+    new Player(world, chain, operation, scenario.client).plan();
   }
   await clock.runUntil(scenario.until ?? defaultLimit);
   return world.finish();
@@ -90,10 +91,11 @@ class World {
 }
 
 class Player {
-  constructor(world, chain, operation) {
+  constructor(world, chain, operation, clientOptions) {
     this.world = world;
     this.chain = chain;
     this.operation = operation;
+    this.clientOptions = clientOptions;
     this.observable = undefined;
     this.attempts = 0;
     this.leavers = [];
@@ -116,7 +118,9 @@ class Player {
     const request = { query: gql(query ?? `query ${id} { a }`), variables, context: contextOf(context), extensions };
     storage.run({ operation: id, attempt: 1 }, () => {
       try {
-        this.observable = ApolloLink.execute(this.chain, request, { client });
+        this.observable = this.operation.call
+          ? call(this.chain, this.clientOptions, this.operation.call, request)
+          : ApolloLink.execute(this.chain, request, { client });
         this.observable.subscribe; // a TypeError where the chain returned nothing
       } catch (error) {
         this.world.note("throw", { error: describeError(error) });
@@ -134,7 +138,7 @@ class Player {
     storage.run(owner, () => {
       this.world.note("start");
       const note = (event, fields) => this.world.noteFor(owner, event, fields);
-      const observer = new Recorder(note, this.operation.take);
+      const observer = new Recorder(note, this.operation.take, this.operation.call ? describeOutcome : describeResult);
       this.leavers[attempt - 1] = () => storage.run(owner, () => observer.leave());
       observer.hold(this.observable.subscribe(observer));
     });
@@ -147,7 +151,7 @@ class Player {
 
 // One subscriber; with `take` it leaves inside its n-th result.
 class Recorder {
-  constructor(note, take) {
+  constructor(note, take, describe) {
     this.note = note;
     this.left = take ?? Infinity;
     this.isOver = false;
@@ -157,7 +161,7 @@ class Recorder {
       if (this.isOver) {
         return;
       }
-      note("next", describeResult(value));
+      note("next", describe(value));
       this.left -= 1;
       if (this.left === 0) {
         this.leave();
