@@ -53,6 +53,7 @@ _HOMES = {
     "rxlink.client.options": ("CallOptions", "DefaultOptions", "ErrorPolicy", "FetchPolicy", "OperationDefaults"),
     "rxlink.client.result": ("OperationResult",),
     "rxlink.client.schema": ("INTROSPECT",),
+    "rxlink.client.sync": ("SyncClient",),
     "rxlink.core.async_iteration": ("to_async_iterator",),
     "rxlink.core.chain": ("concat", "empty", "execute", "from_", "split"),
     "rxlink.core.documents": ("OperationType",),

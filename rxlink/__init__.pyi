@@ -44,6 +44,7 @@ from rxlink.client.gql import gql
 from rxlink.client.options import CallOptions, DefaultOptions, ErrorPolicy, FetchPolicy, OperationDefaults
 from rxlink.client.result import OperationResult
 from rxlink.client.schema import INTROSPECT
+from rxlink.client.sync import SyncClient
 from rxlink.core.async_iteration import to_async_iterator
 from rxlink.core.chain import concat, empty, execute, from_, split
 from rxlink.core.documents import OperationType
@@ -202,6 +203,7 @@ __all__ = [
     "SseResumed",
     "SseRetrying",
     "StoredTokens",
+    "SyncClient",
     "TokenLease",
     "TokenRefreshError",
     "TokenRefreshLink",

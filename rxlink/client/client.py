@@ -37,7 +37,6 @@ from rxlink.core.link import ApolloLink
 from rxlink.core.observer import Observer
 from rxlink.core.operation import Context, Operation
 from rxlink.core.subscription import Subscription
-from rxlink.errors import InvariantError
 from rxlink.links.dedup import DedupLink
 
 __all__ = ["Client"]
@@ -51,7 +50,7 @@ class Client:
     """Run operations on a chain of links.
 
     A client belongs to an application, not to a call: make one, close it at the end. It may be made anywhere; its calls
-    are subscribed or awaited where an event loop runs.
+    are subscribed or awaited where an event loop runs. From plain threads, use :class:`~rxlink.client.sync.SyncClient`.
 
     Attributes:
         link: The chain.
@@ -199,13 +198,10 @@ class Client:
         """Run a mutation: each time that what this returns is subscribed or awaited.
 
         Args:
-            document: As for :meth:`query`.
+            document: As for :meth:`query`, and so is all else.
             variables: By name.
-            result_type: As for :meth:`query`.
+            result_type: A ``TypedDict``.
             options: See :class:`~rxlink.client.options.CallOptions`.
-
-        Returns:
-            As :meth:`query`.
 
         Raises:
             InvariantError: As :meth:`query`.
@@ -295,16 +291,8 @@ class Client:
         if run is None:
             return
         worker = PolicyWorker(settings.error_policy, operation, observer, run)
-        if settings.timeout is not None:
-            try:
-                run.limit(
-                    settings.timeout,
-                    f"{operation.operation_type.value} {operation.operation_name or '(anonymous)'}",
-                    worker,
-                )
-            except InvariantError as failure:  # nothing to wait by
-                run.refuse(failure)
-                return
+        if settings.timeout is not None and not run.limit(settings.timeout, operation, worker):
+            return
         if self._introspected is None:
             self._connect(operation, worker, run)
         else:

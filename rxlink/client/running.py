@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from rxlink.core.observer import Cancellable, Observer
+from rxlink.core.operation import Operation
 from rxlink.core.subscription import Subscription
 from rxlink.core.timing import start_timer
 from rxlink.core.work import report_callback_error
-from rxlink.errors import ClientClosed, NetworkTimeout
+from rxlink.errors import ClientClosed, InvariantError, NetworkTimeout
 
 __all__ = ["OperationRun", "RunningOperations"]
 
@@ -91,25 +92,31 @@ class OperationRun(Subscription):
         self.stop_timer()
         self.dispose()
 
-    def limit(self, seconds: float, what: str, worker: Observer[Any]) -> None:
+    def limit(self, seconds: float, operation: Operation, worker: Observer[Any]) -> bool:
         """Let the operation fail when it takes longer.
 
         Args:
             seconds: Than this.
-            what: The operation, for the error message.
-            worker: Which observer then gets :class:`~rxlink.errors.NetworkTimeout`.
+            operation: Which.
+            worker: The observer that then gets :class:`~rxlink.errors.NetworkTimeout`.
 
-        Raises:
-            InvariantError: There is neither a scheduler nor an event loop to wait by.
+        Returns:
+            Whether it may begin; where there is neither a scheduler nor an event loop to wait by, it is refused.
         """
 
         def give_up() -> None:
             self._timer = None
+            what = f"{operation.operation_type.value} {operation.operation_name or '(anonymous)'}"
             worker.on_error(NetworkTimeout(what, seconds=seconds))
 
-        if self.scheduler is None:
-            self.event_loop()
+        try:
+            if self.scheduler is None:
+                self.event_loop()
+        except InvariantError as failure:
+            self.refuse(failure)
+            return False
         self._timer = start_timer(seconds, give_up, self.scheduler)
+        return True
 
     def stop_timer(self) -> None:
         """Wait for as long as it takes, from here on."""

@@ -19,6 +19,7 @@ from rxlink import (
     Operation,
     OperationResult,
     SetContextLink,
+    SyncClient,
     TokenSet,
     concat,
     empty,
@@ -142,3 +143,15 @@ async def client_of(link: ApolloLink) -> None:
     """A client with defaults, closed with its block."""
     async with Client(link, default_options={"query": {"error_policy": "all"}}, schema="schema.graphql") as client:
         await calls(client)
+
+
+def waiting_calls(client: SyncClient) -> None:
+    """The same from a plain thread."""
+    strict = client.query(VIEWER, {"id": 1}, result_type=Viewer, timeout=5)
+    print(assert_type(strict, OperationResult[Viewer]).data["name"])
+    tolerant = client.mutate(VIEWER, result_type=Viewer, error_policy="ignore")
+    assert_type(tolerant.data, Viewer | None)
+    assert_type(client.query("{ viewer { name } }").data, Any)
+    with client.subscribe("subscription Viewers { name }", result_type=Viewer, max_buffer=10) as events:
+        for event in events:
+            assert_type(event.data, Viewer | None)

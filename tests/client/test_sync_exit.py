@@ -1,0 +1,122 @@
+"""SyncClient at the end of a program, in a storm, at Ctrl-C and in a forked child: programs, looked at from outside."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+STORM = Path(__file__).parent / "sync_storm.py"
+
+SILENT = """
+import atexit, os, signal, sys, threading, warnings
+from rxlink import ApolloLink, ClientClosed, SyncClient
+from rxlink.testing import MockedResponse, MockLink
+
+class Silent(ApolloLink):
+    is_terminating = True
+    asked = threading.Event()
+    left = threading.Event()
+    def connect(self, forward):
+        return self.start
+    def start(self, operation, observer, root):
+        root.hold(self)
+        self.asked.set()
+    def cancel(self):
+        self.left.set()
+    async def aclose(self):
+        print("closed", flush=True)
+
+link = Silent()
+client = SyncClient(link)
+"""
+
+WAITING = """
+threads = []
+atexit.register(lambda: [thread.join(5) for thread in threads])  # comes after that of the client
+
+def wait(call):
+    try:
+        call()
+    except ClientClosed:
+        print("told", flush=True)
+
+for call in (lambda: client.query("{ a }"), lambda: list(client.subscribe("subscription { a }"))):
+    link.asked.clear()
+    threads.append(threading.Thread(target=wait, args=(call,), daemon=True))
+    threads[-1].start()
+    link.asked.wait()
+"""
+
+INTERRUPTED = """
+def interrupt():
+    link.asked.wait()
+    signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+threading.Thread(target=interrupt).start()
+try:
+    client.query("{ a }", timeout=50)
+except KeyboardInterrupt:
+    print("interrupted", link.left.wait(5))
+"""
+
+FORKED = """
+warnings.simplefilter("ignore", DeprecationWarning)  # of Python 3.12, about forks beside threads
+used = SyncClient(MockLink([MockedResponse(result={"data": {"a": 1}}, max_usage=None)]))
+unused = SyncClient(MockLink([MockedResponse(result={"data": {"a": 2}}, max_usage=None)]))
+used.query("{ a }")
+sys.stdout.flush()
+child = os.fork()
+print(unused.query("{ a }").data["a"], flush=True)
+if child == 0:
+    try:
+        used.query("{ a }")
+    except Exception as error:
+        print(type(error).__name__, str(error), flush=True)
+    used.close()
+    sys.exit(0)
+print(os.waitpid(child, 0)[1], used.query("{ a }").data["a"])
+"""
+
+
+def run(*arguments):
+    """Run a program with every warning as an error, and return what it printed; it has to end well, and quietly."""
+    finished = subprocess.run(
+        [sys.executable, "-W", "error", *arguments], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (0, "") == (finished.returncode, finished.stderr)
+    return finished.stdout
+
+
+def test_eight_threads_with_200_calls_each_live_through_expiries_with_one_refresh_each():
+    outcome = json.loads(run(str(STORM)))
+
+    assert (1600, []) == (outcome["answered"], outcome["violations"])
+    assert outcome["refreshes"] == outcome["expiries"] == outcome["tries"] >= 1
+
+
+def test_a_program_that_leaves_calls_behind_ends_well_and_tells_them():
+    said = run("-c", SILENT + WAITING)
+
+    assert ["closed", "told", "told"] == sorted(said.split())
+
+
+def test_a_program_that_was_never_asked_ends_well():
+    assert "" == run("-c", SILENT)
+
+
+def test_what_interrupts_the_wait_cancels_the_operation():
+    assert ["interrupted True", "closed"] == run("-c", SILENT + INTERRUPTED).splitlines()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system cannot fork")
+def test_a_forked_child_needs_a_client_of_its_own():
+    said = run("-c", SILENT + FORKED).splitlines()
+
+    assert ["2", "2"] == [line for line in said if line == "2"]
+    assert "0 1" == said[-1]
+    assert any(
+        line.startswith("InvariantError this SyncClient was used before the process was forked") for line in said
+    )
