@@ -92,7 +92,7 @@ class Portal:
         if threading.current_thread() is self._thread:
             raise InvariantError("a SyncClient was closed in a function that it has called itself; close it outside")
         self.ask_to_close()
-        if self._thread is not None and self._is_here():
+        if self._thread is not None:
             self._thread.join()
         failure, self._failure = self._failure, None
         if failure is not None:

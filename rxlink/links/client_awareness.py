@@ -1,7 +1,7 @@
 """Tell the server which application sends an operation, and which library it uses.
 
 Ports: ``@apollo/client`` 4.3.8 ``src/link/client-awareness/ClientAwarenessLink.ts``.
-Differs: the library's name is ``rxlink``. There is no client object whose options could come first; those of the link
+Differs: the library's name is ``rxlink``. Links know no client whose options could come first; those of the link
 and of the context remain. Where there is nothing to say, the context's headers stay as they are (Apollo puts an empty
 mapping there). Options are checked: Apollo sends nothing where the transport is a word that it does not know.
 """
