@@ -52,7 +52,7 @@ class SentOptions(TypedDict, total=False):
         headers: For the request: over those of the context, and those of a call over the default ones, by name.
         context: The first context of the operation: whatever the links of the chain read. Each value goes over that of
             the client's ``default_context``. That of a call takes the place of a default one.
-        extensions: Sent beside the query, where the transport is told to.
+        extensions: Sent beside the query, unless the transport is told not to.
         timeout: Seconds, or a ``timedelta``, that the whole call may take, with its waits for refreshes and its
             retries; of a subscription, until its first result. None for any time, which is the default.
         fetch_policy: ``"network-only"`` (the default) or ``"no-cache"``.

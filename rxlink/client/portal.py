@@ -35,7 +35,7 @@ class Portal:
             at_end: Called on the loop when the portal is closed, after all that was handed in before has begun.
         """
         self._at_end = at_end
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a client may be found to be garbage anywhere, here too
         self._is_closing = False
         self._process = os.getpid()
         self._thread: threading.Thread | None = None
@@ -133,10 +133,11 @@ class Portal:
     def _serve_in_thread(self) -> None:
         try:
             with asyncio.Runner() as runner:
+                loop = runner.get_loop()
                 try:
                     runner.run(self._serve())
                 finally:
-                    self._let_nobody_in(runner.get_loop())
+                    self._let_nobody_in(loop)
         except Exception as failure:  # noqa: BLE001 - raised by `close`, for whoever waits for it
             self._failure = failure
         except BaseException:  # noqa: BLE001, S110 - such as an exit: it is raised where its operation was called
