@@ -1,0 +1,130 @@
+"""The one place where rxlink's errors become gql's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import Any, Final
+
+from gql.transport.exceptions import (
+    TransportClosed,
+    TransportConnectionFailed,
+    TransportError,
+    TransportProtocolError,
+    TransportQueryError,
+    TransportServerError,
+)
+from reactivex.internal.exceptions import SequenceContainsNoElementsError
+
+from rxlink.errors import (
+    AbortError,
+    AuthError,
+    BufferOverflow,
+    ClientClosed,
+    CombinedGraphQLErrors,
+    CombinedProtocolErrors,
+    InvariantError,
+    NetworkError,
+    OperationCancelled,
+    ResponseTooLarge,
+    RxlinkError,
+    SerializationError,
+    ServerError,
+    ServerParseError,
+    SessionEnded,
+    SocketClosed,
+    UploadError,
+)
+
+__all__ = ["MAPPING", "as_gql_errors", "gql_error"]
+
+UNAUTHORIZED: Final = 401
+FIRST_ERROR_STATUS: Final = 400
+
+BAD_MESSAGES: Final = (4400, 4406)
+"""Close codes of a side that does not understand the other: a broken message, or no protocol that both speak."""
+REFUSALS: Final = (4401, 4403)
+"""Close codes of a server that does not let somebody in."""
+
+
+def _of_answer(error: Any) -> TransportError:
+    status: int = error.status_code
+    if status < FIRST_ERROR_STATUS:
+        return TransportProtocolError(f"Server did not return a valid GraphQL result: {error}")
+    # As aiohttp words it in gql's own transport, which logs are searched for.
+    return TransportServerError(f"{status}, message={_phrase(status)!r}: {error}", status)
+
+
+def _of_socket(error: Any) -> TransportError:
+    code: int = error.code
+    if code in BAD_MESSAGES:
+        return TransportProtocolError(str(error))
+    return TransportServerError(str(error), code) if code in REFUSALS else TransportConnectionFailed(str(error))
+
+
+def _of_graphql_errors(error: Any) -> TransportError:
+    return TransportQueryError(str(error), errors=[*error.errors], data=error.data, extensions=error.extensions)
+
+
+def _of_session(error: Exception) -> TransportError:
+    return TransportServerError(str(error), UNAUTHORIZED)
+
+
+def _with_text(kind: Callable[[str], TransportError]) -> Callable[[Exception], TransportError]:
+    return lambda error: kind(str(error))
+
+
+MAPPING: Final[Mapping[type[RxlinkError], Callable[[Exception], TransportError] | None]] = {
+    RxlinkError: _with_text(TransportError),
+    InvariantError: None,
+    AbortError: _with_text(TransportError),
+    AuthError: _with_text(TransportConnectionFailed),
+    BufferOverflow: _with_text(TransportError),
+    ClientClosed: _with_text(TransportClosed),
+    CombinedGraphQLErrors: _of_graphql_errors,
+    CombinedProtocolErrors: _with_text(TransportServerError),
+    NetworkError: _with_text(TransportConnectionFailed),
+    OperationCancelled: _with_text(TransportConnectionFailed),
+    ResponseTooLarge: _with_text(TransportProtocolError),
+    SerializationError: _with_text(TransportError),
+    ServerError: _of_answer,
+    ServerParseError: _of_answer,
+    SessionEnded: _of_session,
+    SocketClosed: _of_socket,
+    UploadError: _with_text(TransportError),
+}
+"""What makes gql's exception of an error of this class, or of one below it that is not named; None lets it pass."""
+
+
+def gql_error(error: RxlinkError) -> TransportError | None:
+    """Return gql's exception for an error, without its cause; None for misuse, which stays what it is."""
+    nearest = next(kind for kind in type(error).__mro__ if kind in MAPPING)
+    make = MAPPING[nearest]
+    return None if make is None else make(error)
+
+
+@contextmanager
+def as_gql_errors() -> Generator[None]:
+    """Raise gql's exceptions for rxlink's errors, which become their causes.
+
+    Raises:
+        TransportError: As :data:`MAPPING` says; ``TransportQueryError`` for an operation that ends without a result.
+        InvariantError: Misuse, as it is. So is what is no error of rxlink, such as one of a user's function.
+    """
+    try:
+        yield
+    except RxlinkError as error:
+        made = gql_error(error)
+        if made is None:
+            raise
+        raise made from error
+    except SequenceContainsNoElementsError as error:
+        raise TransportQueryError("The operation was completed without a result") from error
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""

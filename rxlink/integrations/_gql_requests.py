@@ -1,0 +1,120 @@
+"""What gql gives to a transport, as rxlink's requests: operations, files, and the arguments of a single call."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import AsyncGenerator, AsyncIterable, Mapping
+from pathlib import Path
+from typing import Any, Final, cast
+
+import gql
+from gql import FileVar
+
+from rxlink.core.documents import SUBSCRIPTION, document_of
+from rxlink.core.operation import GraphQLRequest
+from rxlink.core.options import is_coroutine_function, kind_of
+from rxlink.errors import InvariantError, InvariantTypeError
+from rxlink.transport.upload import Upload
+
+__all__ = ["is_subscription", "request_of"]
+
+PIECE: Final = 2**16  # bytes
+
+
+def request_of(
+    request: gql.GraphQLRequest,
+    extra_args: Mapping[str, Any] | None,
+    context: Mapping[str, Any] | None,
+    *,
+    has_files: bool,
+) -> GraphQLRequest:
+    """Return what a chain runs for an operation of gql.
+
+    Args:
+        request: The operation.
+        extra_args: Of gql's ``execute``: ``headers`` for this operation.
+        context: The operation's first context.
+        has_files: Whether files are looked for in the variables.
+
+    Raises:
+        InvariantTypeError: An argument has the wrong type.
+        InvariantError: ``extra_args`` holds what only aiohttp's ``post`` knows; a file has a bad media type.
+    """
+    if not isinstance(request, gql.GraphQLRequest):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may not be typed
+        raise InvariantTypeError(f"the request is {kind_of(request)}; give a GraphQLRequest of gql, or use gql(...)")
+    variables = request.variable_values
+    if has_files and variables is not None:
+        variables = _Files().uploads_in(variables)
+    return GraphQLRequest(
+        request.document,
+        variables,
+        request.operation_name or None,
+        request.extensions,
+        _context_of(extra_args, context),
+    )
+
+
+def is_subscription(request: gql.GraphQLRequest) -> bool:
+    """Tell whether an operation, which a chain has accepted, may have any number of results."""
+    return document_of(request.document).choose(request.operation_name or None)[1] is SUBSCRIPTION
+
+
+def _context_of(extra_args: Mapping[str, Any] | None, context: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    if not extra_args:
+        return context
+    others = sorted(extra_args.keys() - {"headers"})
+    if others:
+        raise InvariantError(
+            f"`extra_args` holds {', '.join(others)}; of what gql hands to aiohttp's `post`, a chain takes `headers` "
+            "alone: give the link of the chain the option that does it, or this call a `context`"
+        )
+    said: dict[str, Any] = {**(context or {})}
+    headers: dict[str, Any] = {**(said.get("headers") or {}), **dict(extra_args["headers"] or {})}
+    return {**said, "headers": headers}
+
+
+class _Files:
+    """Makes uploads of the files of one operation; one that stands in two places is sent once."""
+
+    def __init__(self) -> None:
+        self._made: dict[int, Upload] = {}
+
+    def uploads_in(self, value: Any) -> Any:
+        """Return a value of variables with an ``Upload`` in the place of each file; the value stays as it is."""
+        if isinstance(value, Mapping):
+            return {name: self.uploads_in(part) for name, part in cast("Mapping[str, Any]", value).items()}
+        if isinstance(value, (list, tuple)):
+            return [self.uploads_in(part) for part in cast("list[Any]", value)]
+        if not _is_file(value):
+            return value
+        if id(value) not in self._made:
+            self._made[id(value)] = _upload_of(value)
+        return self._made[id(value)]
+
+
+def _is_file(value: object) -> bool:
+    return isinstance(value, (FileVar, io.IOBase, AsyncIterable))
+
+
+def _upload_of(value: Any) -> Upload:
+    if isinstance(value, FileVar):
+        # Streaming or not, a path is read piece by piece.
+        source = Path(value.f) if isinstance(value.f, str) else _read_in_pieces(value.f)
+        return Upload(source, filename=value.filename, content_type=value.content_type)
+    warnings.warn(
+        "Not using FileVar for file upload is deprecated in gql; write gql.FileVar(file)",
+        DeprecationWarning,
+        stacklevel=2,
+    )
+    return Upload(_read_in_pieces(value), content_type=getattr(value, "content_type", None))
+
+
+def _read_in_pieces(source: Any) -> Any:
+    """Return a file whose ``read`` is awaited, such as aiohttp's ``StreamReader``, as an asynchronous generator."""
+    return _pieces_of(source) if is_coroutine_function(getattr(source, "read", None)) else source
+
+
+async def _pieces_of(stream: Any) -> AsyncGenerator[bytes]:
+    while piece := await stream.read(PIECE):
+        yield piece
