@@ -1,0 +1,542 @@
+"""gql's client over a chain of links, against real servers on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Self
+
+import gql
+import pytest
+from aiohttp import web
+from gql.transport.exceptions import (
+    TransportAlreadyConnected,
+    TransportClosed,
+    TransportConnectionFailed,
+    TransportProtocolError,
+    TransportQueryError,
+    TransportServerError,
+)
+from reactivex import Observable
+from reactivex.disposable import Disposable
+
+from rxlink import (
+    ApolloLink,
+    AuthLink,
+    AuthSession,
+    BatchHttpLink,
+    ClientClosed,
+    GraphQLRequest,
+    GraphQLWsLink,
+    HttpLink,
+    InvariantError,
+    InvariantTypeError,
+    Operation,
+    OperationType,
+    TokenSet,
+    execute,
+    from_,
+    split,
+)
+from rxlink.integrations.gql import BATCH, LinkTransport
+from rxlink.testing import AuthServer, MockedResponse, MockLink, MockSubscriptionLink
+
+ECHO = "query Echo($value: String!) { echo(value: $value) }"
+REFRESH = "mutation($token: String) { refreshToken(refreshToken: $token) { accessToken refreshToken expiresIn } }"
+TICKS = "subscription { ticks(every: 0.005) }"
+STORM = 50
+
+
+def echo(value: object) -> gql.GraphQLRequest:
+    return gql.GraphQLRequest(ECHO, variable_values={"value": str(value)})
+
+
+def session_of(server: AuthServer, http: HttpLink) -> AuthSession:
+    """The session of somebody whose access token is no longer accepted."""
+
+    async def refresh(tokens: TokenSet, reason: object) -> TokenSet:
+        result = await execute(http, GraphQLRequest(REFRESH, {"token": tokens.refresh_token}))
+        pair = result["data"]["refreshToken"]
+        return TokenSet(pair["accessToken"], pair["refreshToken"], expires_in=pair["expiresIn"])
+
+    pair = server.sign_in("ada")
+    server.revoke_access("ada")
+    return AuthSession(refresh=refresh, tokens=TokenSet(pair.access_token, pair.refresh_token))
+
+
+@pytest.fixture
+async def server(guarded_loop: None) -> AsyncIterator[AuthServer]:
+    async with AuthServer(token_life=60) as server:
+        yield server
+
+
+@asynccontextmanager
+async def answering(handler: Callable[[web.Request], Any]) -> AsyncIterator[str]:
+    """The address of a server that answers every POST so."""
+    app = web.Application()
+    app.router.add_post("/", handler)
+    runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1, access_log=None)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
+    finally:
+        await runner.cleanup()
+
+
+async def echoes(request: web.Request) -> web.Response:
+    """Answers with the variables of each operation, alone or in a batch."""
+    sent = await request.json()
+    answers = [{"data": one["variables"]} for one in sent] if isinstance(sent, list) else {"data": sent["variables"]}
+    return web.json_response(answers, headers={"x-requests": str(len(sent)) if isinstance(sent, list) else "alone"})
+
+
+class Waiting(ApolloLink):
+    """Operations that never end; it counts them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.running = 0
+        self.began = asyncio.Event()
+
+    def request(self, operation: Operation, forward: object) -> Observable[Any]:
+        def subscribe(observer: object, scheduler: object = None) -> Disposable:
+            self.running += 1
+            self.began.set()
+            return Disposable(self._left)
+
+        return Observable(subscribe)
+
+    def _left(self) -> None:
+        self.running -= 1
+
+
+class TestRefresh:
+    async def test_a_storm_on_a_dead_token_is_answered_after_one_refresh(self, server: AuthServer) -> None:
+        async with HttpLink(server.url) as http:
+            chain = from_([AuthLink(session_of(server, http)), http])
+
+            async with gql.Client(transport=LinkTransport(chain)) as session:
+                results = await asyncio.gather(*(session.execute(echo(number)) for number in range(STORM)))
+
+        assert [{"echo": str(number)} for number in range(STORM)] == results
+        assert 1 == server.ledger.refreshes
+        assert [] == server.ledger.violations()
+
+    async def test_a_subscription_begins_with_the_token_that_a_refresh_has_brought(self, server: AuthServer) -> None:
+        async with HttpLink(server.url) as http:
+            tokens = session_of(server, http)
+            chain = split(
+                lambda operation: operation.operation_type == OperationType.SUBSCRIPTION,
+                GraphQLWsLink(server.ws_url, auth=tokens),
+                from_([AuthLink(tokens), http]),
+            )
+            async with chain, gql.Client(transport=LinkTransport(chain)) as session:
+                first = await session.execute(echo(1))
+                ticks = session.subscribe(gql.gql(TICKS))
+                seen = [await anext(ticks), await anext(ticks)]
+                await ticks.aclose()
+            await tokens.aclose()
+
+        assert {"echo": "1"} == first
+        assert [["ticks"], ["ticks"]] == [list(tick) for tick in seen]
+        assert 1 == server.ledger.refreshes
+
+
+class TestLeaving:
+    async def test_a_cancelled_call_leaves_its_operation(self) -> None:
+        link = Waiting()
+        async with gql.Client(transport=LinkTransport(link)) as session:
+            call = asyncio.create_task(session.execute(echo(1)))
+            await link.began.wait()
+
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+
+            assert 0 == link.running
+
+    async def test_a_call_that_takes_too_long_leaves_its_operation(self) -> None:
+        link = Waiting()
+        async with gql.Client(transport=LinkTransport(link), execute_timeout=0.01) as session:
+            with pytest.raises(TimeoutError):
+                await session.execute(echo(1))
+
+            assert 0 == link.running
+
+    async def test_a_cancelled_batch_leaves_all_its_operations(self) -> None:
+        link = Waiting()
+        async with gql.Client(transport=LinkTransport(link)) as session:
+            call = asyncio.create_task(session.execute_batch([echo(1), echo(2)]))
+            await link.began.wait()
+            await asyncio.sleep(0)
+            assert 2 == link.running
+
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+
+            assert 0 == link.running
+
+    async def test_a_loop_that_is_left_leaves_the_subscription(self) -> None:
+        link = MockSubscriptionLink()
+        async with gql.Client(transport=LinkTransport(link)) as session:
+            ticks = session.subscribe(gql.gql(TICKS))
+            first = asyncio.create_task(anext(ticks))
+            await asyncio.sleep(0)
+            link.simulate_result({"data": {"ticks": 7}})
+            assert {"ticks": 7} == await first
+            assert 1 == link.subscribers
+
+            await ticks.aclose()
+
+            assert 0 == link.subscribers
+
+    async def test_a_cancelled_loop_leaves_the_subscription(self) -> None:
+        link = Waiting()
+        async with gql.Client(transport=LinkTransport(link)) as session:
+            step = asyncio.create_task(anext(session.subscribe(gql.gql(TICKS))))
+            await link.began.wait()
+
+            step.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await step
+
+            assert 0 == link.running
+
+    async def test_a_subscription_that_is_executed_gives_its_first_result_and_is_left(self) -> None:
+        link = MockSubscriptionLink()
+        async with gql.Client(transport=LinkTransport(link)) as session:
+            call = asyncio.create_task(session.execute(gql.gql(TICKS)))
+            await asyncio.sleep(0)
+
+            link.simulate_result({"data": {"ticks": 7}})
+
+            assert {"ticks": 7} == await call
+            assert 0 == link.subscribers
+
+
+class TestClosing:
+    async def test_a_given_chain_stays_open_and_can_be_connected_again(self, server: AuthServer) -> None:
+        async with HttpLink(server.url) as link:
+            client = gql.Client(transport=LinkTransport(link))
+            for _ in range(2):
+                async with client as session:
+                    assert "public" in await session.execute(gql.gql("{ public }"))
+
+            assert "public" in (await execute(link, GraphQLRequest("{ public }")))["data"]
+
+    async def test_a_chain_of_its_own_is_made_at_each_connect_and_closed(self, server: AuthServer) -> None:
+        made: list[HttpLink] = []
+
+        def make() -> ApolloLink:
+            made.append(HttpLink(server.url))
+            return made[-1]
+
+        client = gql.Client(transport=LinkTransport(make))
+        for _ in range(2):
+            async with client as session:
+                await session.execute(gql.gql("{ public }"))
+
+        assert 2 == len(made)
+        for link in made:
+            with pytest.raises(ClientClosed):
+                await execute(link, GraphQLRequest("{ public }"))
+
+    async def test_a_given_chain_that_it_owns_is_closed_for_good(self, server: AuthServer) -> None:
+        link = HttpLink(server.url)
+        transport = LinkTransport(link, owns_link=True)
+        async with gql.Client(transport=transport) as session:
+            await session.execute(gql.gql("{ public }"))
+
+        with pytest.raises(ClientClosed):
+            await execute(link, GraphQLRequest("{ public }"))
+        with pytest.raises(TransportClosed, match="give it a function that makes a chain at each connect"):
+            await transport.connect()
+
+    async def test_loops_end_with_the_connection(self) -> None:
+        link = MockSubscriptionLink()
+        transport = LinkTransport(link)
+        async with gql.Client(transport=transport) as session:
+            ticks = session.subscribe(gql.gql(TICKS))
+            step = asyncio.create_task(anext(ticks, "the end"))
+            await asyncio.sleep(0)
+            assert 1 == link.subscribers
+
+            await transport.close()
+
+            assert "the end" == await step
+            assert 0 == link.subscribers
+
+    async def test_an_operation_that_waits_is_told_that_its_chain_was_closed(self, server: AuthServer) -> None:
+        async def never_answers(request: web.Request) -> web.Response:
+            began.set()
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        began = asyncio.Event()
+        async with answering(never_answers) as url:
+            transport = LinkTransport(lambda: HttpLink(url))
+            await transport.connect()
+            call = asyncio.create_task(transport.execute(echo(1)))
+            await began.wait()
+
+            await transport.close()
+
+            with pytest.raises(TransportClosed) as caught:
+                await call
+        assert isinstance(caught.value.__cause__, ClientClosed)
+
+    async def test_it_connects_once_and_sends_nothing_before_and_after(self) -> None:
+        transport = LinkTransport(MockLink())
+        calls = [
+            lambda: transport.execute(echo(1)),
+            lambda: transport.execute_batch([]),
+            lambda: anext(transport.subscribe(echo(1))),
+        ]
+        for call in calls:
+            with pytest.raises(TransportClosed, match="is not connected"):
+                await call()
+        await transport.connect()
+        with pytest.raises(TransportAlreadyConnected):
+            await transport.connect()
+        await transport.close()
+        await transport.close()
+        for call in calls:
+            with pytest.raises(TransportClosed):
+                await call()
+
+    async def test_a_chain_that_cannot_be_entered_is_closed_and_can_be_tried_again(self) -> None:
+        class Refusing(MockLink):
+            is_closed = False
+
+            async def __aenter__(self) -> Self:
+                if len(made) == 1:
+                    raise ClientClosed("the socket")
+                return self
+
+            async def aclose(self) -> None:
+                self.is_closed = True
+
+        def make() -> Refusing:
+            made.append(Refusing([MockedResponse(result={"data": {"echo": "1"}})]))
+            return made[-1]
+
+        made: list[Refusing] = []
+        client = gql.Client(transport=LinkTransport(make))
+
+        with pytest.raises(TransportClosed):
+            async with client:
+                pass
+        async with client as session:
+            result = await session.execute(echo(1))
+
+        assert {"echo": "1"} == result
+        assert [True, True] == [link.is_closed for link in made]
+
+
+class TestBatches:
+    async def test_a_batch_is_one_request_where_the_chain_ends_with_a_batch_link(self) -> None:
+        async with answering(echoes) as url:
+            transport = LinkTransport(lambda: BatchHttpLink(url))
+            async with gql.Client(transport=transport) as session:
+                results = await session.execute_batch([echo(number) for number in range(5)])
+
+        assert [{"value": str(number)} for number in range(5)] == results
+        assert transport.response_headers is not None
+        assert "5" == transport.response_headers["X-Requests"]
+
+    async def test_the_context_says_what_came_as_a_batch(self) -> None:
+        def is_batched(operation: Operation) -> bool:
+            return BATCH in operation.get_context()
+
+        async with answering(echoes) as url:
+            transport = LinkTransport(lambda: split(is_batched, BatchHttpLink(url), HttpLink(url)))
+            async with gql.Client(transport=transport) as session:
+                seen = []
+                for call in (session.execute_batch([echo(1)]), session.execute(echo(1))):
+                    await call
+                    seen.append(transport.response_headers["x-requests"])
+
+        assert ["1", "alone"] == seen
+
+    async def test_gqls_own_batching_goes_through_the_chain(self) -> None:
+        async with answering(echoes) as url:
+            transport = LinkTransport(lambda: BatchHttpLink(url))
+            async with gql.Client(transport=transport, batch_interval=0.001) as session:
+                results = await asyncio.gather(*(session.execute(echo(number)) for number in range(3)))
+
+        assert [{"value": str(number)} for number in range(3)] == results
+        assert "3" == transport.response_headers["x-requests"]
+
+    async def test_side_by_side_the_first_failure_ends_the_others(self) -> None:
+        waiting = Waiting()
+        link = split(lambda operation: operation.variables["value"] == "1", MockLink(), waiting)
+        async with gql.Client(transport=LinkTransport(link)) as session:
+            with pytest.raises(InvariantError):
+                await session.execute_batch([echo(0), echo(1), echo(2)])
+
+        assert 0 == waiting.running
+
+    async def test_a_batch_of_nothing_is_no_request(self) -> None:
+        async with gql.Client(transport=LinkTransport(MockLink())) as session:
+            assert [] == await session.execute_batch([])
+
+
+class TestArguments:
+    async def test_headers_and_context_are_for_one_call(self) -> None:
+        link = MockLink([MockedResponse(result={"data": {"echo": "1"}}, max_usage=3)])
+        async with gql.Client(transport=LinkTransport(link)) as session:
+            await session.execute(echo(1), extra_args={"headers": {"x-request": "7"}})
+            await session.execute(
+                echo(1),
+                context={"headers": {"x-other": "8"}, "auth": "none"},
+                extra_args={"headers": [("x-request", "9")]},
+            )
+            async for _ in session.subscribe(echo(1)):
+                pass
+
+        contexts = [dict(operation.get_context()) for operation in link.operations]
+        assert [
+            {"headers": {"x-request": "7"}},
+            {"headers": {"x-other": "8", "x-request": "9"}, "auth": "none"},
+            {},
+        ] == contexts
+
+    async def test_what_a_chain_would_not_do_is_refused(self) -> None:
+        async with gql.Client(transport=LinkTransport(MockLink())) as session:
+            with pytest.raises(InvariantError, match="`extra_args` holds allow_redirects, timeout; "):
+                await session.execute(echo(1), extra_args={"timeout": 3, "headers": {}, "allow_redirects": False})
+            with pytest.raises(TypeError):
+                await session.execute(echo(1), retries=3)
+        transport = LinkTransport(MockLink())
+        await transport.connect()
+        with pytest.raises(InvariantTypeError, match="the request is a str; give a GraphQLRequest of gql"):
+            await transport.execute(ECHO)
+
+    async def test_an_operation_is_chosen_by_its_name_and_has_its_extensions(self) -> None:
+        link = MockLink([MockedResponse(result={"data": {"b": 1}})])
+        request = gql.GraphQLRequest("query A { a } query B { b }", operation_name="B", extensions={"key": 1})
+        async with gql.Client(transport=LinkTransport(link)) as session:
+            assert {"b": 1} == await session.execute(request)
+
+        assert [("B", {"key": 1})] == [(one.operation_name, one.extensions) for one in link.operations]
+
+    @pytest.mark.parametrize("link", ["http://localhost", None, HttpLink, 7])
+    def test_what_is_no_chain_is_refused(self, link: Any) -> None:
+        with pytest.raises(InvariantTypeError, match=r"`link` of LinkTransport is .*give a function without arguments"):
+            LinkTransport(link)
+
+    async def test_a_function_that_makes_no_chain_is_refused(self) -> None:
+        async def make() -> ApolloLink:
+            return MockLink()
+
+        with pytest.raises(InvariantTypeError, match="is the coroutine function"):
+            LinkTransport(make)
+        with pytest.raises(InvariantTypeError, match=r"returned a str; return a chain"):
+            await LinkTransport(lambda: "a chain").connect()
+
+    def test_it_shows_its_chain_without_secrets(self) -> None:
+        shown = repr(LinkTransport(HttpLink("http://ada:s3cret@localhost/graphql?token=s3cret")))
+
+        assert shown.startswith("<LinkTransport <HttpLink http://")
+        assert "s3cret" not in shown
+
+
+class TestAnswers:
+    async def test_errors_and_extensions_are_where_gql_looks_for_them(self) -> None:
+        answer = {"data": {"echo": None}, "errors": [{"message": "no", "path": ["echo"]}], "extensions": {"cost": 1}}
+        link = MockLink([MockedResponse(result=answer, max_usage=2)])
+        async with gql.Client(transport=LinkTransport(link)) as session:
+            with pytest.raises(TransportQueryError) as caught:
+                await session.execute(echo(1))
+            with pytest.raises(TransportQueryError):
+                await anext(session.subscribe(echo(1)))
+
+        error = caught.value
+        assert (answer["errors"], answer["data"], answer["extensions"]) == (error.errors, error.data, error.extensions)
+
+    async def test_a_graphql_response_is_one_whatever_its_status(self) -> None:
+        async def refuse(request: web.Request) -> web.Response:
+            return web.json_response({"errors": [{"message": "no such field"}]}, status=400)
+
+        async with answering(refuse) as url:
+            async with gql.Client(transport=LinkTransport(lambda: HttpLink(url))) as session:
+                with pytest.raises(TransportQueryError) as caught:
+                    await session.execute(echo(1))
+
+        assert [{"message": "no such field"}] == caught.value.errors
+
+    async def test_a_status_stands_in_the_error(self) -> None:
+        async def refuse(request: web.Request) -> web.Response:
+            return web.Response(status=503, text="s3cret", headers={"Retry-After": "7"})
+
+        async with answering(refuse) as url:
+            transport = LinkTransport(lambda: HttpLink(url))
+            async with gql.Client(transport=transport) as session:
+                with pytest.raises(TransportServerError, match=r"^503, message='Service Unavailable': ") as caught:
+                    await session.execute(echo(1))
+
+        assert 503 == caught.value.code
+        assert "s3cret" not in str(caught.value)
+        assert "7" == transport.response_headers["retry-after"]
+
+    async def test_a_server_that_is_not_there_is_a_connection_that_failed(self) -> None:
+        async with answering(echoes) as url:
+            pass
+        async with gql.Client(transport=LinkTransport(lambda: HttpLink(url))) as session:
+            with pytest.raises(TransportConnectionFailed):
+                await session.execute(echo(1))
+            with pytest.raises(TransportConnectionFailed):
+                await anext(session.subscribe(echo(1)))
+
+    @pytest.mark.parametrize("status", [200, 700])
+    async def test_an_answer_that_is_no_json_says_what_it_is(self, status: int) -> None:
+        async def nonsense(request: web.Request) -> web.Response:
+            return web.Response(status=status, text="nonsense")
+
+        async with answering(nonsense) as url:
+            async with gql.Client(transport=LinkTransport(lambda: HttpLink(url))) as session:
+                with pytest.raises(TransportProtocolError if status == 200 else TransportServerError):
+                    await session.execute(echo(1))
+
+    async def test_a_result_without_data_and_errors_is_against_the_protocol(self) -> None:
+        link = MockLink([MockedResponse(result={"extensions": {}}, max_usage=2)])
+        async with gql.Client(transport=LinkTransport(link)) as session:
+            with pytest.raises(TransportProtocolError, match="neither data nor errors"):
+                await session.execute(echo(1))
+            with pytest.raises(TransportProtocolError, match="neither data nor errors"):
+                await anext(session.subscribe(echo(1)))
+
+    async def test_an_operation_without_a_result_is_an_error(self) -> None:
+        async with gql.Client(transport=LinkTransport(ApolloLink.empty())) as session:
+            with pytest.raises(TransportQueryError, match="completed without a result"):
+                await session.execute(echo(1))
+            with pytest.raises(TransportQueryError, match="completed without a result"):
+                await session.execute(gql.gql(TICKS))
+            assert [] == [result async for result in session.subscribe(gql.gql(TICKS))]
+
+    async def test_what_a_users_link_raises_stays_what_it_is(self) -> None:
+        def refuse(operation: Operation, forward: object) -> Observable[Any]:
+            raise LookupError("no tenant")
+
+        async with gql.Client(transport=LinkTransport(from_([ApolloLink(refuse), MockLink()]))) as session:
+            with pytest.raises(LookupError, match="no tenant"):
+                await session.execute(echo(1))
+
+
+def test_calls_without_asyncio_connect_and_close_each_time() -> None:
+    made = []
+
+    def make() -> ApolloLink:
+        made.append(MockLink([MockedResponse(result={"data": {"echo": "1"}})]))
+        return made[-1]
+
+    client = gql.Client(transport=LinkTransport(make))
+
+    assert {"echo": "1"} == client.execute(echo(1))
+    assert [{"echo": "1"}] == client.execute_batch([echo(1)])
+    assert [{"echo": "1"}] == list(client.subscribe(echo(1)))
+    assert 3 == len(made)
