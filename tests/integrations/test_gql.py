@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any, Self
 
 import gql
@@ -18,7 +20,8 @@ from gql.transport.exceptions import (
     TransportQueryError,
     TransportServerError,
 )
-from reactivex import Observable
+from reactivex import Observable, from_iterable, never
+from reactivex import operators as ops
 from reactivex.disposable import Disposable
 
 from rxlink import (
@@ -39,6 +42,7 @@ from rxlink import (
     from_,
     split,
 )
+from rxlink.core.async_iteration import ObservableIterator
 from rxlink.integrations.gql import BATCH, LinkTransport
 from rxlink.testing import AuthServer, MockedResponse, MockLink, MockSubscriptionLink
 
@@ -325,16 +329,24 @@ class TestClosing:
             return made[-1]
 
         made: list[Refusing] = []
-        client = gql.Client(transport=LinkTransport(make))
+        transport = LinkTransport(make)
 
         with pytest.raises(TransportClosed):
-            async with client:
-                pass
-        async with client as session:
+            await transport.connect()
+        assert [True] == [link.is_closed for link in made]
+        async with gql.Client(transport=transport) as session:
             result = await session.execute(echo(1))
 
         assert {"echo": "1"} == result
         assert [True, True] == [link.is_closed for link in made]
+
+    async def test_a_loop_that_has_ended_is_held_no_longer(self) -> None:
+        link = MockLink([MockedResponse(result={"data": {"echo": "1"}})])
+        async with gql.Client(transport=LinkTransport(link)) as session:
+            assert [{"echo": "1"}] == [result async for result in session.subscribe(echo(1))]
+            gc.collect()
+
+            assert [] == [thing for thing in gc.get_objects() if type(thing) is ObservableIterator]
 
 
 class TestBatches:
@@ -482,6 +494,20 @@ class TestAnswers:
         assert 503 == caught.value.code
         assert "s3cret" not in str(caught.value)
         assert "7" == transport.response_headers["retry-after"]
+
+    @pytest.mark.parametrize("results", [[{"data": {"echo": "1"}}], []], ids=["at a result", "at the end"])
+    async def test_the_headers_are_known_as_soon_as_something_is(self, results: list[Any]) -> None:
+        def answer(operation: Operation, forward: object) -> Observable[Any]:
+            operation.set_context({"response": SimpleNamespace(headers={"x-answer": "7"})})
+            return from_iterable(results).pipe(ops.concat(never())) if results else from_iterable([])
+
+        transport = LinkTransport(ApolloLink(answer))
+        async with gql.Client(transport=transport) as session:
+            assert transport.response_headers is None
+            stream = session.subscribe(echo(1))
+            await anext(stream, None)
+            assert {"x-answer": "7"} == transport.response_headers
+            await stream.aclose()
 
     async def test_a_server_that_is_not_there_is_a_connection_that_failed(self) -> None:
         async with answering(echoes) as url:
