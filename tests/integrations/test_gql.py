@@ -37,6 +37,7 @@ from rxlink import (
     InvariantTypeError,
     Operation,
     OperationType,
+    SessionEnded,
     TokenSet,
     execute,
     from_,
@@ -147,6 +148,19 @@ class TestRefresh:
         assert {"echo": "1"} == first
         assert [["ticks"], ["ticks"]] == [list(tick) for tick in seen]
         assert 1 == server.ledger.refreshes
+
+    async def test_a_session_that_is_over_is_an_unauthorized_error_for_each(self, server: AuthServer) -> None:
+        async def refuse(tokens: TokenSet, reason: object) -> TokenSet:
+            raise SessionEnded
+
+        server.sign_in("ada")
+        async with HttpLink(server.url) as http:
+            chain = from_([AuthLink(AuthSession(refresh=refuse, tokens=TokenSet("dead", "dead"))), http])
+            async with gql.Client(transport=LinkTransport(chain)) as session:
+                outcomes = await asyncio.gather(*(session.execute(echo(1)) for _ in range(5)), return_exceptions=True)
+
+        assert [401] * 5 == [outcome.code for outcome in outcomes if isinstance(outcome, TransportServerError)]
+        assert {SessionEnded} == {type(outcome.__cause__) for outcome in outcomes if isinstance(outcome, Exception)}
 
 
 class TestLeaving:

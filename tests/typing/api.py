@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any, TypedDict, assert_type
 
+from gql import Client as GqlClient
+from gql import gql as parsed_by_gql
+from gql.transport.async_transport import AsyncTransport
 from reactivex import Observable
 
 from rxlink import (
@@ -34,6 +37,7 @@ from rxlink import (
 )
 from rxlink.core.link import ForwardFunction
 from rxlink.core.operation import Context
+from rxlink.integrations.gql import LinkTransport
 
 
 async def refresh(tokens: TokenSet | None, reason: str) -> TokenSet:
@@ -155,3 +159,12 @@ def waiting_calls(client: SyncClient) -> None:
     with client.subscribe("subscription Viewers { name }", result_type=Viewer, max_buffer=10) as events:
         for event in events:
             assert_type(event.data, Viewer | None)
+
+
+async def from_gql(link: ApolloLink) -> dict[str, Any]:
+    """A client of gql over a chain, or over a function that makes one."""
+    transports: list[AsyncTransport] = [LinkTransport(link, owns_link=True), LinkTransport(lambda: link)]
+    async with GqlClient(transport=transports[0]) as session:
+        request = parsed_by_gql("{ viewer { name } }")
+        data: dict[str, Any] = await session.execute(request, extra_args={"headers": {"x-request-id": "7"}})
+        return data
