@@ -26,6 +26,7 @@ from rxlink.errors import (
     CombinedProtocolErrors,
     InvariantError,
     NetworkError,
+    NetworkTimeout,
     OperationCancelled,
     ResponseTooLarge,
     RxlinkError,
@@ -34,10 +35,11 @@ from rxlink.errors import (
     ServerParseError,
     SessionEnded,
     SocketClosed,
+    TokenRefreshTimeout,
     UploadError,
 )
 
-__all__ = ["MAPPING", "as_gql_errors", "gql_error"]
+__all__ = ["MAPPING", "TransportTimeout", "as_gql_errors", "gql_error"]
 
 UNAUTHORIZED: Final = 401
 FIRST_ERROR_STATUS: Final = 400
@@ -46,20 +48,34 @@ BAD_MESSAGES: Final = (4400, 4406)
 """Close codes of a side that does not understand the other: a broken message, or no protocol that both speak."""
 REFUSALS: Final = (4401, 4403)
 """Close codes of a server that does not let somebody in."""
+NOT_ACKNOWLEDGED: Final = 4504
+"""The close code of a link whose server did not acknowledge the connection in time."""
+
+
+class TransportTimeout(TransportConnectionFailed, TimeoutError):
+    """Nothing came in time: a connection that failed to gql, and a ``TimeoutError``, as of gql's WebSocket classes."""
 
 
 def _of_answer(error: Any) -> TransportError:
     status: int = error.status_code
     if status < FIRST_ERROR_STATUS:
-        return TransportProtocolError(f"Server did not return a valid GraphQL result: {error}")
+        return TransportProtocolError(f"Server did not return a valid GraphQL result: {_instead_of_json(error)}{error}")
     # As aiohttp words it in gql's own transport, which logs are searched for.
     return TransportServerError(f"{status}, message={_phrase(status)!r}: {error}", status)
+
+
+def _instead_of_json(error: ServerError | ServerParseError) -> str:
+    content_type = error.headers.get("content-type", "")
+    is_named = isinstance(error, ServerError) or "json" in content_type or not content_type
+    return "" if is_named else f"Unexpected content-type: {content_type}: "
 
 
 def _of_socket(error: Any) -> TransportError:
     code: int = error.code
     if code in BAD_MESSAGES:
         return TransportProtocolError(str(error))
+    if code == NOT_ACKNOWLEDGED:
+        return TransportTimeout(str(error))
     return TransportServerError(str(error), code) if code in REFUSALS else TransportConnectionFailed(str(error))
 
 
@@ -85,6 +101,7 @@ MAPPING: Final[Mapping[type[RxlinkError], Callable[[Exception], TransportError] 
     CombinedGraphQLErrors: _of_graphql_errors,
     CombinedProtocolErrors: _with_text(TransportServerError),
     NetworkError: _with_text(TransportConnectionFailed),
+    NetworkTimeout: _with_text(TransportTimeout),
     OperationCancelled: _with_text(TransportConnectionFailed),
     ResponseTooLarge: _with_text(TransportProtocolError),
     SerializationError: _with_text(TransportError),
@@ -92,6 +109,7 @@ MAPPING: Final[Mapping[type[RxlinkError], Callable[[Exception], TransportError] 
     ServerParseError: _of_answer,
     SessionEnded: _of_session,
     SocketClosed: _of_socket,
+    TokenRefreshTimeout: _with_text(TransportTimeout),
     UploadError: _with_text(TransportError),
 }
 """What makes gql's exception of an error of this class, or of one below it that is not named; None lets it pass."""

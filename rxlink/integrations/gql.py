@@ -30,14 +30,14 @@ try:
     from gql.transport.async_transport import AsyncTransport
     from gql.transport.exceptions import TransportAlreadyConnected, TransportClosed, TransportProtocolError
 
-    from rxlink.integrations._gql_errors import as_gql_errors
+    from rxlink.integrations._gql_errors import TransportTimeout, as_gql_errors
     from rxlink.integrations._gql_requests import is_subscription, request_of
 except ImportError as error:
     raise ImportError(
         "rxlink.integrations.gql needs gql 4.4 or a later 4.x: pip install 'rxlink[gql]'", name=error.name
     ) from error
 
-__all__ = ["BATCH", "LinkFactory", "LinkTransport"]
+__all__ = ["BATCH", "LinkFactory", "LinkTransport", "TransportTimeout"]
 
 LinkFactory: TypeAlias = Callable[[], ApolloLink]
 

@@ -12,7 +12,7 @@ from gql.transport import exceptions
 
 from rxlink import errors
 from rxlink.integrations._gql_errors import gql_error
-from rxlink.integrations.gql import LinkTransport
+from rxlink.integrations.gql import LinkTransport, TransportTimeout
 from rxlink.testing import MockedResponse, MockLink
 
 PAGE = Path(__file__).parents[2] / "docs" / "coming-from-gql.md"
@@ -30,7 +30,7 @@ EXAMPLES: list[tuple[errors.RxlinkError, str | None, int | None]] = [
     (errors.InvariantError("x"), UNTOUCHED, None),
     (errors.InvariantTypeError("x"), UNTOUCHED, None),
     (errors.NetworkError("x"), "TransportConnectionFailed", None),
-    (errors.NetworkTimeout("x", seconds=1), "TransportConnectionFailed", None),
+    (errors.NetworkTimeout("x", seconds=1), "TransportTimeout", None),
     (errors.OperationCancelled("x"), "TransportConnectionFailed", None),
     (errors.ResponseTooLarge("x", limit=1), "TransportProtocolError", None),
     (errors.RxlinkError("x"), "TransportError", None),
@@ -43,8 +43,9 @@ EXAMPLES: list[tuple[errors.RxlinkError, str | None, int | None]] = [
     (errors.SocketClosed(1006), "TransportConnectionFailed", None),
     (errors.SocketClosed(4400), "TransportProtocolError", None),
     (errors.SocketClosed(4403), "TransportServerError", 4403),
+    (errors.SocketClosed(4504), "TransportTimeout", None),
     (errors.TokenRefreshError("x", retryable=True), "TransportConnectionFailed", None),
-    (errors.TokenRefreshTimeout(seconds=1), "TransportConnectionFailed", None),
+    (errors.TokenRefreshTimeout(seconds=1), "TransportTimeout", None),
     (errors.TokenStorageError("loaded"), "TransportConnectionFailed", None),
     (errors.UploadError("x", path="y", operation_name=None), "TransportError", None),
 ]
@@ -76,6 +77,26 @@ async def test_an_error_becomes_one_of_gqls_with_its_cause(
     assert error is caught.value.__cause__
     assert str(error) in str(caught.value)
     assert "s3cret" not in str(caught.value)
+
+
+def test_a_timeout_is_one_to_python_and_a_failed_connection_to_gql() -> None:
+    made = gql_error(errors.NetworkTimeout("x", seconds=1))
+
+    assert isinstance(made, TransportTimeout)
+    assert isinstance(made, TimeoutError)
+    assert isinstance(made, exceptions.TransportConnectionFailed)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "expected"),
+    [("text/html", "Unexpected content-type: text/html: no JSON"), ("application/json", "no JSON"), ("", "no JSON")],
+)
+def test_what_came_instead_of_json_is_named(content_type: str, expected: str) -> None:
+    headers = {"content-type": content_type}
+
+    made = gql_error(errors.ServerParseError("no JSON", status_code=200, headers=headers, body_text="<p>"))
+
+    assert f"Server did not return a valid GraphQL result: {expected}" == str(made)
 
 
 def test_the_errors_of_a_result_go_along() -> None:

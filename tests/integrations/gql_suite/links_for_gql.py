@@ -14,19 +14,33 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, Self
 
 import aiohttp
 import gql.transport.aiohttp
 import gql.transport.aiohttp_websockets
 import pytest
+from reactivex import merge
+from reactivex import operators as ops
+from reactivex.subject import AsyncSubject
 
-from rxlink import ApolloLink, BatchHttpLink, GraphQLWsLink, HttpLink, Operation, WebSocketLink, split
+from rxlink import (
+    ApolloLink,
+    BatchHttpLink,
+    GraphQLWsLink,
+    HttpLink,
+    Operation,
+    WebSocketLink,
+    WebSocketState,
+    split,
+)
 from rxlink.integrations.gql import BATCH, LinkTransport
 
 MADE = "transports made"
 ORDER = ("query", "operationName", "variables", "extensions")
 WITH_AN_OBJECT = ("connection_ack", "ping", "pong")
+SETTLED = (WebSocketState.CONNECTED, WebSocketState.CLOSED)
 NEWER_PROTOCOL = "graphql-transport-ws"
 
 GqlWebsocketsTransport = gql.transport.aiohttp_websockets.AIOHTTPWebsocketsTransport
@@ -43,6 +57,24 @@ class Transport(LinkTransport):
         Transport.made += 1
 
 
+class Opened(ApolloLink):
+    """A WebSocket link whose socket is open once it is entered, as gql's class connects; see coming-from-gql.md."""
+
+    def __init__(self, make: Callable[..., GraphQLWsLink]) -> None:
+        self._given_up: AsyncSubject[Any] = AsyncSubject()
+        self._link = make(lazy=False, on_non_lazy_error=self._given_up.on_error)
+        super().__init__(self._link.request)
+
+    async def __aenter__(self) -> Self:
+        await self._link.__aenter__()
+        settled = self._link.states.pipe(ops.filter(lambda state: state in SETTLED))
+        await merge(self._given_up, settled).pipe(ops.first())
+        return self
+
+    async def aclose(self) -> None:
+        await self._link.aclose()
+
+
 class WithSession(ApolloLink):
     """A link, and the session that was opened for it, which closes with it."""
 
@@ -51,6 +83,10 @@ class WithSession(ApolloLink):
         self._link = link
         self._session = session
         self._closes = closes
+
+    async def __aenter__(self) -> Self:
+        await self._link.__aenter__()
+        return self
 
     async def aclose(self) -> None:
         await self._link.aclose()
@@ -132,12 +168,12 @@ def websocket_transport(
     def make() -> ApolloLink:
         numbers = itertools.count(1)
         own = session or opened_session(True if ssl is None else ssl, None, None, client_session_args)
-        link = (GraphQLWsLink if is_newer else WebSocketLink)(
+        kind = GraphQLWsLink if is_newer else WebSocketLink
+        make_link = partial(
+            kind,
             str(url),
             connection_params=init_payload,
             headers=headers,
-            lazy=False,
-            on_non_lazy_error=lambda _: None,
             keep_alive=ping_interval,
             keep_alive_timeout=pong_timeout or (ping_interval or 20) / 2,
             connection_ack_wait_timeout=ack_timeout,
@@ -149,6 +185,7 @@ def websocket_transport(
             session=own,
             **(connect_args or {}),
         )
+        link = Opened(make_link)
         return link if own is None else WithSession(link, own, closes=session is None and own.connector_owner)
 
     return Transport(make)
