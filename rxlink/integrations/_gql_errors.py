@@ -48,6 +48,8 @@ BAD_MESSAGES: Final = (4400, 4406)
 """Close codes of a side that does not understand the other: a broken message, or no protocol that both speak."""
 REFUSALS: Final = (4401, 4403)
 """Close codes of a server that does not let somebody in."""
+EXPECTED: Final = ("json", "multipart/mixed", "text/event-stream")
+"""What stands in the content-type of an answer that is JSON, or has JSON in its pieces."""
 NOT_ACKNOWLEDGED: Final = 4504
 """The close code of a link whose server did not acknowledge the connection in time."""
 
@@ -66,8 +68,8 @@ def _of_answer(error: Any) -> TransportError:
 
 def _instead_of_json(error: ServerError | ServerParseError) -> str:
     content_type = error.headers.get("content-type", "")
-    is_named = isinstance(error, ServerError) or "json" in content_type or not content_type
-    return "" if is_named else f"Unexpected content-type: {content_type}: "
+    is_usual = not content_type or any(expected in content_type for expected in EXPECTED)
+    return "" if is_usual or isinstance(error, ServerError) else f"Unexpected content-type: {content_type}: "
 
 
 def _of_socket(error: Any) -> TransportError:

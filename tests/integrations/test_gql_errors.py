@@ -88,13 +88,17 @@ def test_a_timeout_is_one_to_python_and_a_failed_connection_to_gql() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content_type", "expected"),
-    [("text/html", "Unexpected content-type: text/html: no JSON"), ("application/json", "no JSON"), ("", "no JSON")],
+    ("kind", "content_type", "expected"),
+    [
+        (errors.ServerParseError, "text/html", "Unexpected content-type: text/html: no JSON"),
+        (errors.ServerParseError, "application/graphql-response+json", "no JSON"),
+        (errors.ServerParseError, "multipart/mixed; boundary=-", "no JSON"),
+        (errors.ServerParseError, "", "no JSON"),
+        (errors.ServerError, "text/html", "no JSON"),  # it was JSON, and no result
+    ],
 )
-def test_what_came_instead_of_json_is_named(content_type: str, expected: str) -> None:
-    headers = {"content-type": content_type}
-
-    made = gql_error(errors.ServerParseError("no JSON", status_code=200, headers=headers, body_text="<p>"))
+def test_what_came_instead_of_json_is_named(kind: Any, content_type: str, expected: str) -> None:
+    made = gql_error(kind("no JSON", status_code=200, headers={"content-type": content_type}, body_text="<p>"))
 
     assert f"Server did not return a valid GraphQL result: {expected}" == str(made)
 
