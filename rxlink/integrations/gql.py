@@ -2,9 +2,10 @@
 
 Implements: ``AsyncTransport`` of gql 4.4 (``gql/transport/async_transport.py``), with the arguments for a single call
 that gql's own ``AIOHTTPTransport`` takes.
-Differs: a chain connects when its first operation needs it, so that ``connect`` never waits for a server. A batch is
-one request where the chain ends with a ``BatchHttpLink``; else its operations are sent side by side. Of ``extra_args``
-the headers are taken; what else of an operation can be said stands in its ``context``.
+Differs: a chain connects when its first operation needs it, so that ``connect`` waits for a server only where entering
+a chain of its own does. A batch is one request where the chain ends with a ``BatchHttpLink``; else its operations are
+sent side by side. Of ``extra_args`` the headers are taken; what else of an operation can be said stands in its
+``context``.
 """
 
 from __future__ import annotations
