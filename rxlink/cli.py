@@ -1,7 +1,7 @@
 """The program ``rxlink``.
 
-It exits with 0 if all went well, 1 if an operation failed, 2 if it was called wrongly or an extra is missing, and 130
-if it was interrupted.
+It exits with 0 if all went well, 1 if an operation failed, 2 if it was called wrongly or an extra is missing, 130 if it
+was interrupted, and 141 if nobody read its output.
 """
 
 from __future__ import annotations
@@ -13,11 +13,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-__all__ = ["main"]
+from rxlink.commands.failures import FAILED, INTERRUPTED, MISUSED
+from rxlink.commands.parsers import CommandParser, add_commands
 
-FAILED: Final = 1
-MISUSED: Final = 2
-INTERRUPTED: Final = 130
+__all__ = ["main"]
 
 MOST_OPERATIONS: Final = 100_000
 SHORTEST_LIFE, LONGEST_LIFE = 0.2, 600.0
@@ -46,9 +45,12 @@ def _run(argv: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(
         prog="rxlink", description="GraphQL operations whose access token stays fresh.", allow_abbrev=False
     )
-    commands = parser.add_subparsers(dest="command", metavar="command", required=True)
+    commands = parser.add_subparsers(dest="command", metavar="command", required=True, parser_class=CommandParser)
+    add_commands(commands.add_parser)
     demo = _add_demo(commands.add_parser)
     options = parser.parse_args(argv)
+    if options.command != "demo":
+        return options.work(options)
     if options.operations < options.expiries:
         demo.error(
             f"argument --operations: {options.operations} cannot meet --expiries {options.expiries}; "

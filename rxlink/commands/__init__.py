@@ -1,0 +1,1 @@
+"""The commands ``rxlink query``, ``rxlink subscribe`` and ``rxlink schema``: options, chain, output, exit codes."""

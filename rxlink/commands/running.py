@@ -1,0 +1,188 @@
+"""What every command does around its operation: reads options, opens the chain, tells of failures, cleans up."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import ssl
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from rxlink.auth.origins import is_loopback
+from rxlink.commands.connection import Connection, chain_of, connection_of
+from rxlink.commands.failures import READER_LEFT, CommandFailed, Misuse, code_of, line_of, result_of
+from rxlink.commands.output import Output, ReaderLeft, say
+from rxlink.commands.protocols import MULTIPART
+from rxlink.commands.sources import Sources
+from rxlink.commands.tokens import Login, login_of, signed_in
+from rxlink.commands.variables import variables_of
+from rxlink.core.documents import SUBSCRIPTION, OperationType, parsed
+from rxlink.core.link import ApolloLink
+from rxlink.core.operation import GraphQLRequest
+from rxlink.errors import RxlinkError
+
+__all__ = ["Setting", "operation_of", "run", "setting_of", "telling_result"]
+
+UNENCRYPTED: Final = ("http", "ws")
+CERTIFICATES_MISSING: Final = "argument --ca-file: the file {!r} cannot be read, or has no certificates in it"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)  # which would show secrets
+class Setting:
+    """All that a command needs to reach its endpoint.
+
+    Attributes:
+        connection: How it is reached.
+        login: As whom; None for nobody.
+        trust: Whose certificates count; None for the usual ones.
+    """
+
+    connection: Connection
+    login: Login | None
+    trust: ssl.SSLContext | None
+
+    @property
+    def whole_limit(self) -> float | None:
+        """For how many seconds a query may run as a whole; None where its link sees to it."""
+        return None if self.connection.protocol == MULTIPART else self.connection.timeout
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncGenerator[ApolloLink]:
+        """Open the chain for a block.
+
+        Raises:
+            RxlinkError: The tokens to begin with could not be got, or an option makes no sense.
+        """
+        async with (
+            _web_session(self.trust) as session,
+            signed_in(self.login, session) as auth,
+            chain_of(self.connection, auth, session, say) as link,
+        ):
+            yield link
+
+
+def setting_of(options: argparse.Namespace, sources: Sources) -> Setting:
+    """Return what the options say of the endpoint.
+
+    Raises:
+        Misuse: It cannot work.
+        InvariantError: The same.
+    """
+    connection = connection_of(options, sources, say)
+    login = login_of(options, sources, say)
+    if login is not None and _is_open_to_all(connection.url):
+        raise Misuse("argument URL: a token would go over plain http, where everybody on the way can read it; use TLS")
+    return Setting(connection=connection, login=login, trust=_trust_of(options))
+
+
+def operation_of(options: argparse.Namespace, sources: Sources, *, is_subscription: bool) -> GraphQLRequest:
+    """Return the operation to run.
+
+    Args:
+        options: What was given.
+        sources: Reads what they name.
+        is_subscription: Whether it has to be one.
+
+    Raises:
+        Misuse: There is none, or one of the other kind.
+        InvariantError: It is no GraphQL.
+    """
+    if (options.query is None) == (options.file is None):
+        given = "no query was given" if options.query is None else "a query was given twice"
+        raise Misuse(f"arguments QUERY, --file: {given}; give one, as text, as - for standard input, or as --file FILE")
+    if options.file is not None:
+        text = sources.content("--file", options.file)
+    else:
+        text = sources.content("QUERY", "-") if options.query == "-" else options.query
+    kind: OperationType = parsed(text)[1].choose(options.operation_name)[1]
+    if (kind == SUBSCRIPTION) != is_subscription:
+        command = "query" if is_subscription else "subscribe"
+        raise Misuse(f"argument QUERY: the operation is a {kind}; run it with `rxlink {command}`")
+    return GraphQLRequest(text, variables_of(options, sources), options.operation_name)
+
+
+def run(prepare: Callable[[], Coroutine[Any, Any, int]]) -> int:
+    """Run a command to its end.
+
+    Args:
+        prepare: Reads what the options name, and returns what is to run.
+
+    Returns:
+        Its exit code; where it fails, one line on standard error says why.
+
+    Raises:
+        KeyboardInterrupt: It was interrupted, and everything is closed.
+    """
+    try:
+        with _silenced():
+            return asyncio.run(prepare())
+    except ReaderLeft:
+        return READER_LEFT
+    except (RxlinkError, Misuse, CommandFailed) as error:
+        say(line_of(error))
+        return code_of(error)
+
+
+@contextmanager
+def telling_result(output: Output) -> Generator[None]:
+    """Write the result of an operation that ends with an error, where the server has sent one."""
+    try:
+        yield
+    except RxlinkError as error:
+        result = result_of(error)
+        if result is not None:
+            output.write_json(result)
+        raise
+
+
+def _is_open_to_all(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False  # the link will say what is wrong with it
+    return parts.scheme in UNENCRYPTED and not is_loopback(parts.hostname or "")
+
+
+def _trust_of(options: argparse.Namespace) -> ssl.SSLContext | None:
+    if options.ca_file is not None:
+        if options.insecure:
+            raise Misuse("argument --insecure: not together with --ca-file")
+        try:
+            return ssl.create_default_context(cafile=options.ca_file)
+        except (OSError, ValueError) as error:
+            raise Misuse(CERTIFICATES_MISSING.format(options.ca_file)) from error
+    if not options.insecure:
+        return None
+    say("warning: --insecure trusts any certificate: whoever answers can read and change everything")
+    trust = ssl.create_default_context()
+    trust.check_hostname = False
+    trust.verify_mode = ssl.CERT_NONE
+    return trust
+
+
+@asynccontextmanager
+async def _web_session(trust: ssl.SSLContext | None) -> AsyncGenerator[aiohttp.ClientSession | None]:
+    """Open a session that trusts others than the usual ones; None where links may open their own."""
+    if trust is None:
+        yield None
+        return
+    connector = aiohttp.TCPConnector(ssl=trust, limit=0)
+    async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session:
+        yield session
+
+
+@contextmanager
+def _silenced() -> Generator[None]:
+    """Keep warnings of the log from standard error, where the command says what matters in its own words."""
+    logger, handler = logging.getLogger("rxlink"), logging.NullHandler()
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)

@@ -1,0 +1,70 @@
+"""``rxlink schema``: ask an endpoint for its schema, and print it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Coroutine
+from typing import Any, cast
+
+from graphql import build_client_schema, get_introspection_query, print_schema
+
+from rxlink.commands.failures import FAILED, CommandFailed, errors_line
+from rxlink.commands.output import Output, say
+from rxlink.commands.query import answer_to
+from rxlink.commands.running import Setting, run, setting_of, telling_result
+from rxlink.commands.sources import Sources
+from rxlink.commands.waiting import Waiting
+from rxlink.core.operation import GraphQLRequest
+from rxlink.core.result import FetchResult
+
+__all__ = ["schema"]
+
+
+def schema(options: argparse.Namespace) -> int:
+    """Run the command; return the exit code."""
+    return run(lambda: _prepared(options))
+
+
+def _prepared(options: argparse.Namespace) -> Coroutine[Any, Any, int]:
+    return _run(setting_of(options, Sources()), Output(options.output), is_json=options.json)
+
+
+async def _run(setting: Setting, output: Output, *, is_json: bool) -> int:
+    with telling_result(output):
+        result = await _introspected(setting)
+    errors, data = result.get("errors"), cast("dict[str, Any] | None", result.get("data"))
+    if errors or not isinstance(data, dict):
+        output.write_json(result)
+        say(errors_line(errors) if errors else "the answer has no schema in it")
+        return FAILED
+    if is_json:
+        output.write_json(data)
+    else:
+        output.write_text(_language_of(data))
+    return 0
+
+
+async def _introspected(setting: Setting) -> FetchResult:
+    """Ask for all that there is to know; a server that does not know such questions, for what all know."""
+    async with Waiting("the schema"), setting.opened() as link:
+        result = await answer_to(GraphQLRequest(_introspection(is_full=True)), link, setting)
+        if result.get("errors") and not result.get("data"):
+            result = await answer_to(GraphQLRequest(_introspection(is_full=False)), link, setting)
+        return result
+
+
+def _introspection(*, is_full: bool) -> str:
+    return get_introspection_query(
+        specified_by_url=is_full,
+        directive_is_repeatable=is_full,
+        schema_description=is_full,
+        input_value_deprecation=is_full,
+    )
+
+
+def _language_of(data: dict[str, Any]) -> str:
+    try:
+        return print_schema(build_client_schema(data))  # pyright: ignore[reportArgumentType] - any JSON
+    except Exception as error:
+        shown = str(error).partition(": {")[0]  # behind it stands the whole answer
+        raise CommandFailed(f"the answer is no schema: {shown}") from error

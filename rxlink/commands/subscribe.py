@@ -1,0 +1,47 @@
+"""``rxlink subscribe``: run a subscription, and print each result when it comes."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Coroutine
+from typing import Any, Final
+
+from rxlink.commands.failures import FAILED, errors_line
+from rxlink.commands.output import Output, say
+from rxlink.commands.running import Setting, operation_of, run, setting_of, telling_result
+from rxlink.commands.sources import Sources
+from rxlink.commands.waiting import Waiting
+from rxlink.core.async_iteration import to_async_iterator
+from rxlink.core.chain import execute
+from rxlink.core.operation import GraphQLRequest
+
+__all__ = ["subscribe"]
+
+MOST_AT_ONCE: Final = 1_000_000
+"""Results. Writing one blocks the event loop, so that the server is read as fast as the output is: no more wait than
+have come with one read."""
+
+
+def subscribe(options: argparse.Namespace) -> int:
+    """Run the command; return the exit code."""
+    return run(lambda: _prepared(options))
+
+
+def _prepared(options: argparse.Namespace) -> Coroutine[Any, Any, int]:
+    sources = Sources()
+    request = operation_of(options, sources, is_subscription=True)
+    return _run(setting_of(options, sources), request, Output(options.output))
+
+
+async def _run(setting: Setting, request: GraphQLRequest, output: Output) -> int:
+    code = 0
+    async with Waiting("a result") as waiting, setting.opened() as link:
+        with telling_result(output):
+            async with to_async_iterator(execute(link, request), max_buffer=MOST_AT_ONCE) as results:
+                async for result in results:
+                    waiting.end()
+                    output.write_json(result)
+                    if errors := result.get("errors"):
+                        say(errors_line(errors))
+                        code = FAILED
+    return code

@@ -1,0 +1,66 @@
+"""The variables of an operation, from the three options that give some."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any, NoReturn, cast
+
+from rxlink.commands.failures import Misuse
+from rxlink.commands.sources import Sources
+
+__all__ = ["variables_of"]
+
+
+def variables_of(options: argparse.Namespace, sources: Sources) -> dict[str, Any] | None:
+    """Return the variables; ``--variable`` goes over ``--variables``, and that over ``--variables-file``.
+
+    Raises:
+        Misuse: They cannot be read; the message shows no value.
+    """
+    variables: dict[str, Any] = {}
+    if options.variables_file is not None:
+        content = sources.content("--variables-file", options.variables_file)
+        variables |= _object("--variables-file", content)
+    if options.variables is not None:
+        variables |= _object("--variables", sources.value("--variables", options.variables))
+    for given in options.variable:
+        name, equals, text = given.partition("=")
+        if not name or not equals:
+            raise Misuse("argument --variable: it has no '='; give it as name=value")
+        variables[name] = _value(text, sources)
+    return variables or None
+
+
+def _value(text: str, sources: Sources) -> Any:
+    """Return what a text stands for: JSON if it is some, else the text; what comes from elsewhere is text."""
+    if sources.is_elsewhere(text):
+        return sources.value("--variable", text)
+    try:
+        return _json(text)
+    except ValueError:
+        return text
+
+
+def _object(option: str, text: str) -> dict[str, Any]:
+    try:
+        value = _json(text)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise Misuse(f"argument {option}: the variables are no JSON: {error.msg} at {where}") from None
+    except ValueError as error:
+        raise Misuse(f"argument {option}: the variables are no JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise Misuse(f'argument {option}: the variables are no JSON object; give one such as {{"name": "Ada"}}')
+    return cast("dict[str, Any]", value)
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text, parse_constant=_refuse)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no number in JSON")
