@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 
 from rxlink.commands.protocols import PROTOCOLS
 
-__all__ = ["AddParser", "add_endpoint", "add_operation", "add_output", "seconds"]
+__all__ = ["AddParser", "add_address", "add_connection", "add_operation", "add_output", "seconds"]
 
 AddParser: TypeAlias = Callable[..., argparse.ArgumentParser]
 
@@ -17,9 +17,13 @@ DEFAULT_TIMEOUT: Final = 30.0  # seconds
 MOST_TRIES: Final = 1000
 
 
-def add_endpoint(parser: argparse.ArgumentParser) -> None:
-    """Add where to send to, with what, and as whom."""
+def add_address(parser: argparse.ArgumentParser) -> None:
+    """Add where to send to."""
     parser.add_argument("url", metavar="URL", help="the endpoint: http(s)://... or ws(s)://...")
+
+
+def add_connection(parser: argparse.ArgumentParser) -> None:
+    """Add how to send, and as whom."""
     _add_sending(parser.add_argument_group("how it is sent"))
     _add_tls(parser.add_argument_group("TLS"))
     _add_tokens(

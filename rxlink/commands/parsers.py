@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
-from rxlink.commands.options import AddParser, add_endpoint, add_operation, add_output, seconds
+from rxlink.commands.options import AddParser, add_address, add_connection, add_operation, add_output, seconds
 
 __all__ = ["CommandParser", "add_commands"]
 
@@ -48,6 +48,7 @@ def _add_query(add_parser: AddParser) -> None:
     parser = _command(
         add_parser,
         "query",
+        "URL [QUERY]",
         summary="run a query or a mutation",
         description="Run a query or a mutation, and print its result as JSON.",
         examples=[
@@ -57,8 +58,9 @@ def _add_query(add_parser: AddParser) -> None:
         ],
         work=_query,
     )
-    add_endpoint(parser)
+    add_address(parser)
     add_operation(parser)
+    add_connection(parser)
     parser.add_argument("--get", action="store_true", help="send queries with GET; their variables stand in the URL")
     add_output(parser, "on one line")
     parser.set_defaults(idle_timeout=DEFAULT_IDLE_TIMEOUT)
@@ -68,6 +70,7 @@ def _add_subscribe(add_parser: AddParser) -> None:
     parser = _command(
         add_parser,
         "subscribe",
+        "URL [QUERY]",
         summary="print the results of a subscription as they come",
         description="Run a subscription, and print each result as JSON when it comes, until it ends or Ctrl-C.",
         examples=[
@@ -77,8 +80,9 @@ def _add_subscribe(add_parser: AddParser) -> None:
         ],
         work=_subscribe,
     )
-    add_endpoint(parser)
+    add_address(parser)
     add_operation(parser)
+    add_connection(parser)
     parser.add_argument(
         "--idle-timeout",
         type=seconds,
@@ -95,12 +99,14 @@ def _add_schema(add_parser: AddParser) -> None:
     parser = _command(
         add_parser,
         "schema",
+        "URL",
         summary="print the schema of an endpoint",
         description="Ask an endpoint for its schema (introspection), and print it in GraphQL's schema language.",
         examples=[f"rxlink schema {URL} > schema.graphql", f"rxlink schema {URL} --json > schema.json"],
         work=_schema,
     )
-    add_endpoint(parser)
+    add_address(parser)
+    add_connection(parser)
     parser.add_argument("--get", action="store_true", help="send the query with GET")
     parser.add_argument("--json", action="store_true", help="print what the endpoint has answered, as JSON")
     add_output(parser, "with --json, on one line")
@@ -108,11 +114,19 @@ def _add_schema(add_parser: AddParser) -> None:
 
 
 def _command(
-    add_parser: AddParser, name: str, *, summary: str, description: str, examples: Sequence[str], work: Work
+    add_parser: AddParser,
+    name: str,
+    arguments: str,
+    *,
+    summary: str,
+    description: str,
+    examples: Sequence[str],
+    work: Work,
 ) -> argparse.ArgumentParser:
     shown = "\n".join(f"  {example}" for example in examples)
     parser = add_parser(
         name,
+        usage=f"rxlink {name} {arguments} [options]",
         help=summary,
         description=description,
         epilog=f"{SOURCES}\n\nexamples:\n{shown}\n\n{EXIT_CODES}",

@@ -57,4 +57,4 @@ async def answer_to(request: GraphQLRequest, link: ApolloLink, setting: Setting)
     except TimeoutError as error:
         if limit is None or isinstance(error, RxlinkError):
             raise
-        raise NetworkTimeout(f"the operation over {link!r}", seconds=limit, option="--timeout") from None
+        raise NetworkTimeout(f"the operation over {link!r}", seconds=limit) from None

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from graphql import build_client_schema, get_introspection_query, print_schema
 
-from rxlink.commands.failures import FAILED, CommandFailed, errors_line
+from rxlink.commands.failures import FAILED, CommandFailed, errors_line, result_of
 from rxlink.commands.output import Output, say
 from rxlink.commands.query import answer_to
 from rxlink.commands.running import Setting, run, setting_of, telling_result
@@ -16,6 +16,7 @@ from rxlink.commands.sources import Sources
 from rxlink.commands.waiting import Waiting
 from rxlink.core.operation import GraphQLRequest
 from rxlink.core.result import FetchResult
+from rxlink.errors import CombinedGraphQLErrors, ServerError
 
 __all__ = ["schema"]
 
@@ -47,10 +48,15 @@ async def _run(setting: Setting, output: Output, *, is_json: bool) -> int:
 async def _introspected(setting: Setting) -> FetchResult:
     """Ask for all that there is to know; a server that does not know such questions, for what all know."""
     async with Waiting("the schema"), setting.opened() as link:
-        result = await answer_to(GraphQLRequest(_introspection(is_full=True)), link, setting)
-        if result.get("errors") and not result.get("data"):
-            result = await answer_to(GraphQLRequest(_introspection(is_full=False)), link, setting)
-        return result
+        try:
+            result = await answer_to(GraphQLRequest(_introspection(is_full=True)), link, setting)
+        except (CombinedGraphQLErrors, ServerError) as error:
+            if result_of(error) is None:
+                raise
+        else:
+            if result.get("data") or not result.get("errors"):
+                return result
+        return await answer_to(GraphQLRequest(_introspection(is_full=False)), link, setting)
 
 
 def _introspection(*, is_full: bool) -> str:

@@ -1,0 +1,369 @@
+"""`rxlink query`: what is sent, what is printed where, and the exit code."""
+
+import json
+
+import pytest
+
+from rxlink.testing import Fault
+from tests.transport.pieces import INCREMENTAL, answer_in_pieces, body_of
+from tests.transport.scripted_server import answer_json, answer_never, answer_text
+
+PUBLIC = "{ public }"
+ANSWER = {"data": {"public": "open to everybody"}}
+ECHO = "query Echo($value: String!) { echo(value: $value) }"
+
+
+def test_a_result_is_one_line_of_json_where_nobody_looks(run, server):
+    ran = run("query", server.url, PUBLIC)
+
+    assert (0, json.dumps(ANSWER, separators=(",", ":")) + "\n", "") == (ran.code, ran.out, ran.err)
+
+
+def test_a_terminal_shows_it_indented(run, server, terminal):
+    stream = terminal("stdout")
+
+    ran = run("query", server.url, PUBLIC)
+
+    assert (0, json.dumps(ANSWER, indent=2) + "\n") == (ran.code, stream.text)
+
+
+@pytest.mark.parametrize(("form", "indent"), [("json", None), ("pretty", 2)])
+def test_the_form_is_an_option(run, server, form, indent):
+    ran = run("query", server.url, "--output", form, PUBLIC)
+
+    assert json.dumps(ANSWER, indent=indent, separators=None if indent else (",", ":")) + "\n" == ran.out
+
+
+def test_results_are_printed_in_utf_8_whatever_the_system_has(run, scripted, monkeypatch):
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    scripted.answer = answer_json({"data": {"name": "Ünï 漢字 🦊", "half": "\ud83e", "clear": "\x1b[2J\x9b2J"}})
+
+    ran = run("query", scripted.uri, "{ name }")
+
+    assert 0 == ran.code
+    assert {"name": "Ünï 漢字 🦊", "half": "\ud83e", "clear": "\x1b[2J\x9b2J"} == json.loads(ran.out)["data"]
+    assert not [letter for letter in ran.out if letter in "\x1b\x9b"]
+
+
+def test_graphql_errors_are_printed_and_fail_the_program(run, server):
+    ran = run("query", server.url, "{ viewer { name } }")
+
+    assert 1 == ran.code
+    assert "UNAUTHENTICATED" == json.loads(ran.out)["errors"][0]["extensions"]["code"]
+    assert "the result has an error: Not authenticated: missing." == ran.line
+
+
+def test_of_several_errors_the_first_is_told_without_what_a_terminal_obeys(run, scripted):
+    scripted.answer = answer_json({"data": {}, "errors": [{"message": "bad\n\x1b[31mthing"}, {"message": "worse"}]})
+
+    assert "the result has 2 errors, the first: bad [31mthing" == run("query", scripted.uri, PUBLIC).line
+
+
+@pytest.mark.parametrize("errors", [None, []])
+def test_no_errors_are_none(run, scripted, errors):
+    scripted.answer = answer_json({"data": {}, "errors": errors})
+
+    assert 0 == run("query", scripted.uri, PUBLIC).code
+
+
+def test_a_socket_answers_queries_too(run, server, here):
+    (here / "token").write_text(server.sign_in("ada").access_token + "\n")
+
+    good = run("query", server.ws_url, "{ viewer { name } }", "--access-token-file", "token")
+    bad = run("query", server.ws_url, "{ nobody }", "--access-token-file", "token")
+
+    assert (0, '{"data":{"viewer":{"name":"ada"}}}\n', "") == (good.code, good.out, good.err)
+    assert 1 == bad.code
+    assert "Cannot query field" in json.loads(bad.out)["errors"][0]["message"]
+    assert bad.line.startswith("Cannot query field")
+
+
+def test_the_older_protocol_is_spoken_where_it_is_asked_for(run, server, here):
+    (here / "params.json").write_text(json.dumps({"authorization": f"Bearer {server.sign_in('ada').access_token}"}))
+
+    ran = run(
+        "query", server.ws_url, "{ viewer { name } }", "--protocol", "graphql-ws", "--connection-params", "@params.json"
+    )  # fmt: skip
+
+    assert (0, '{"data":{"viewer":{"name":"ada"}}}\n', "") == (ran.code, ran.out, ran.err)
+    assert ["graphql-ws"] == [socket.protocol for socket in server.ledger.sockets]
+
+
+def test_what_a_query_defers_is_printed_when_all_of_it_is_there(run, scripted):
+    pieces = [
+        {"data": {"a": 1}, "hasNext": True},
+        {"incremental": [{"path": [], "data": {"b": 2}}], "hasNext": False},
+    ]
+    scripted.answer = answer_in_pieces(body_of(*pieces), content_type=INCREMENTAL)
+
+    assert '{"data":{"a":1,"b":2}}\n' == run("query", scripted.uri, "{ a ... @defer { b } }").out
+
+
+def test_get_is_for_queries(run, scripted):
+    run("query", scripted.uri, "--get", "query Name { viewer { name } }")
+
+    (request,) = scripted.requests
+    assert ("GET", "Name") == (request.method, request.query["operationName"])
+
+
+def test_the_operation_is_chosen_by_name(run, scripted):
+    run("query", scripted.uri, "query A { a } query B { b }", "--operation-name", "B")
+
+    assert "B" == scripted.sent["operationName"]
+
+
+# -- where the query and the variables come from ------------------------------------------------------------------
+
+
+def test_a_query_comes_from_a_file_or_from_standard_input(run, server, here, typed):
+    (here / "public.graphql").write_text(f"\ufeff{PUBLIC}")
+    typed(PUBLIC)
+
+    assert 0 == run("query", server.url, "--file", "public.graphql").code
+    assert 0 == run("query", server.url, "-").code
+
+
+def test_variables_go_over_one_another(run, scripted, here, monkeypatch):
+    (here / "all.json").write_text('{"file": 1, "option": 1, "one": 1}')
+    (here / "text").write_text("17\n")
+    monkeypatch.setenv("PASSWORD", "12345")
+
+    run(
+        "query", scripted.uri,
+        "query($file: Int $option: Int $one: [Int] $text: ID $secret: ID $plain: ID $none: Int $empty: ID) "
+        "{ f(a: [$file $option $one $text $secret $plain $none $empty]) }",
+        "--variables", '{"option": 2, "one": 2}', "--variables-file", "all.json",
+        "--variable", "one=[3]", "--variable", "text=@text", "--variable", "secret=env:PASSWORD",
+        "--variable", "plain=a=b", "--variable", "none=null", "--variable", "empty=",
+    )  # fmt: skip
+
+    expected = {"file": 1, "option": 2, "one": [3], "text": "17", "secret": "12345"}
+    assert expected | {"plain": "a=b", "none": None, "empty": ""} == scripted.sent["variables"]
+
+
+def test_variables_come_from_standard_input_beside_a_query(run, server, typed, here):
+    (here / "token").write_text(server.sign_in("ada").access_token)
+    typed('{"value": "Grüße"}')
+
+    ran = run("query", server.url, ECHO, "--variables-file", "-", "--access-token-file", "token")
+
+    assert '{"data":{"echo":"Grüße"}}\n' == ran.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["{ public"], "the query is no GraphQL: Syntax Error: Expected Name, found <EOF>. at line 1, column 9"),
+        (["query A { a } query B { b }"], "2 operations (A, B)"),
+        (["query A { a }", "--operation-name", "C"], "no operation named 'C'"),
+        (["subscription { s }"], "the operation is a subscription; run it with `rxlink subscribe`"),
+        ([], "no query was given"),
+        ([PUBLIC, "--file", "x"], "given twice"),
+        (["--file", "nothing"], "argument --file: the file 'nothing' cannot be read: No such file or directory"),
+        (["--file", "."], "argument --file: the file '.' cannot be read: Is a directory"),
+        (["--file", "latin"], "argument --file: what was read is no text in UTF-8"),
+        (["-", "--variables-file", "-"], "argument --variables-file: standard input is read for QUERY already"),
+        ([PUBLIC, "--variables", "{s3cret"], "the variables are no JSON: Expecting property name"),
+        ([PUBLIC, "--variables", '["s3cret"]'], "the variables are no JSON object"),
+        ([PUBLIC, "--variables", '{"s3cret": NaN}'], "the variables are no JSON: NaN is no number in JSON"),
+        ([PUBLIC, "--variables", "[" * 100_000], "the variables are no JSON: it is nested too deeply"),
+        ([PUBLIC, "--variables-file", "latin"], "argument --variables-file: what was read is no text in UTF-8"),
+        ([PUBLIC, "--variable", "s3cret"], "argument --variable: it has no '='"),
+        ([PUBLIC, "--variable", "=s3cret"], "argument --variable: it has no '='"),
+        ([PUBLIC, "--variable", "a=@nothing"], "argument --variable: the file 'nothing' cannot be read"),
+        ([PUBLIC, "--variable", "a=env:NO_SUCH"], "argument --variable: the environment has no variable 'NO_SUCH'"),
+        ([PUBLIC, "--header", "s3cret"], "argument --header: it has no name and colon"),
+        ([PUBLIC, "--header", "two words: s3cret"], "'two words' of HttpLink cannot be the name of a header"),
+        ([PUBLIC, "--header-file", "lines"], "argument --header-file: line 3: it has no name and colon"),
+        ([PUBLIC, "--protocol", "graphql-ws"], "graphql-ws is not spoken at http://; choose from multipart, sse"),
+        ([PUBLIC, "--protocol", "sse", "--get"], "argument --get: it does not go with sse"),
+        ([PUBLIC, "--connection-params", "{}"], "argument --connection-params: it is for ws:// and wss:// only"),
+        ([PUBLIC, "--ca-file", "latin"], "argument --ca-file: the file 'latin' cannot be read, or has no certificates"),
+        ([PUBLIC, "--ca-file", "latin", "--insecure"], "argument --insecure: not together with --ca-file"),
+    ],
+)
+def test_what_cannot_work_is_told_in_one_line_and_nothing_is_sent(run, scripted, here, typed, arguments, told):
+    (here / "latin").write_bytes(b"\xff")
+    (here / "lines").write_text("# none\nx-good: 1\ns3cret\n")
+    typed(PUBLIC)
+
+    ran = run("query", scripted.uri, *arguments)
+
+    assert (2, "", []) == (ran.code, ran.out, scripted.requests)
+    assert told in ran.line
+    assert "s3cret" not in ran.err
+
+
+@pytest.mark.parametrize("url", ["localhost:4000/graphql", "ftp://host/", "http://", "/graphql", ""])
+def test_an_address_of_no_use_is_refused(run, url):
+    ran = run("query", url, PUBLIC)
+
+    assert 2 == ran.code
+    assert "argument URL: give an address that starts with http://, https://, ws:// or wss://" == ran.line
+
+
+@pytest.mark.parametrize("url", ["http://h:x/?token=s3cret", "ws://h:x/?token=s3cret", "http://["])
+def test_an_address_that_is_none_is_shown_without_its_secrets(run, url):
+    ran = run("query", url, PUBLIC)
+
+    assert 2 == ran.code
+    assert ran.line.startswith("the URL is ")
+    assert "s3cret" not in ran.err
+
+
+@pytest.mark.parametrize("option", [["--timeout", "soon"], ["--timeout", "-1"], ["--retry", "many"], ["--retry", "-1"]])
+def test_numbers_are_checked(run, option):
+    ran = run("query", "http://localhost/", PUBLIC, *option)
+
+    assert 2 == ran.code
+    assert f"argument {option[0]}: {option[1]!r} is no" in ran.err
+
+
+# -- headers ------------------------------------------------------------------------------------------------------
+
+
+def test_headers_come_from_options_files_and_the_environment(run, scripted, here, monkeypatch):
+    (here / "headers").write_text("# of the team\n\nAuthorization: Bearer a\nx-tenant:  nine \nx-both: file\n")
+    (here / "key").write_text("k-1\n")
+    monkeypatch.setenv("TRACE", "on")
+
+    ran = run(
+        "query", scripted.uri, PUBLIC, "--header-file", "headers",
+        "--header", "X-Both: option", "--header", "x-api-key: @key", "--header", "x-trace: env:TRACE",
+    )  # fmt: skip
+
+    sent = {name: scripted.headers[name] for name in ("authorization", "x-tenant", "x-both", "x-api-key", "x-trace")}
+    assert ["Bearer a", "nine", "option", "k-1", "on"] == list(sent.values())
+    assert (0, "") == (ran.code, ran.err)
+
+
+@pytest.mark.parametrize(
+    "name", ["Authorization", "cookie", "X-Api-Key", "x-session-id", "X-Auth", "x-hasura-admin-secret"]
+)
+def test_a_secret_on_the_command_line_is_sent_with_a_warning(run, scripted, name):
+    ran = run("query", scripted.uri, PUBLIC, "--header", f"{name}: s3cret")
+
+    assert 0 == ran.code
+    assert "s3cret" == scripted.headers[name.lower()]
+    assert "is on the command line" in ran.line
+    assert "s3cret" not in ran.err
+
+
+@pytest.mark.parametrize("header", ["x-tenant: nine", "accept-language: de", "x-author: ada", "authorization: env:KEY"])
+def test_other_headers_need_no_warning(run, scripted, monkeypatch, header):
+    monkeypatch.setenv("KEY", "s3cret")
+
+    assert "" == run("query", scripted.uri, PUBLIC, "--header", header).err
+
+
+def test_a_password_in_the_address_is_sent_with_a_warning(run, scripted):
+    ran = run("query", scripted.uri.replace("//", "//ada:s3cret@"), PUBLIC)
+
+    assert 0 == ran.code
+    assert scripted.headers["authorization"].startswith("Basic ")
+    assert "are on the command line" in ran.line
+    assert "s3cret" not in ran.err
+
+
+# -- failures -----------------------------------------------------------------------------------------------------
+
+
+def test_a_refused_connection_is_one_line(run):
+    http = run("query", "http://127.0.0.1:1/?token=s3cret", PUBLIC)
+    socket = run("query", "ws://127.0.0.1:1/?token=s3cret", PUBLIC)
+
+    for ran in (http, socket):
+        assert (1, "") == (ran.code, ran.out)
+        assert "got no answer (ClientConnectorError: Connect call failed" in ran.line
+        assert "s3cret" not in ran.err
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (answer_text("<h1>s3cret</h1>", 500, "text/html"), "Received status code 500"),
+        (answer_text("<h1>s3cret</h1>", 200, "text/html"), "is no JSON"),
+        (answer_text("s3cret"), "is no JSON"),
+        (answer_json(["s3cret"]), "malformed"),
+    ],
+)
+def test_an_answer_of_no_use_is_one_line_without_the_answer(run, scripted, answer, told):
+    scripted.answer = answer
+
+    ran = run("query", scripted.uri, PUBLIC)
+
+    assert (1, "") == (ran.code, ran.out)
+    assert told in ran.line
+    assert "s3cret" not in ran.err
+
+
+def test_a_refusal_that_says_why_is_printed(run, scripted):
+    scripted.answer = answer_json({"errors": [{"message": "too deep"}]}, 400)
+
+    ran = run("query", scripted.uri, PUBLIC)
+
+    assert (1, '{"errors":[{"message":"too deep"}]}\n') == (ran.code, ran.out)
+    assert ran.line.endswith("Received status code 400 (operation (anonymous)): the result has an error: too deep")
+
+
+@pytest.mark.parametrize("scheme", ["http", "ws"])
+def test_the_time_for_an_answer_has_an_end(run, scripted, scheme):
+    scripted.answer = answer_never
+
+    ran = run("query", scripted.uri.replace("http", scheme), PUBLIC, "--timeout", "0.05")
+
+    assert (1, "") == (ran.code, ran.out)
+    assert "no answer within 0.05 s; raise --timeout if the server needs longer" in ran.line
+
+
+def test_a_socket_that_does_not_answer_a_query_is_given_up_too(run, server, here):
+    (here / "token").write_text(server.sign_in("ada").access_token)
+    server.faults.add(Fault.hang(), on="graphql")
+
+    ran = run("query", server.ws_url, PUBLIC, "--access-token-file", "token", "--timeout", "0.2")
+
+    assert (1, "") == (ran.code, ran.out)
+    assert "within 0.2 s" in ran.line
+
+
+def test_a_failure_that_may_pass_is_tried_again_if_wanted(run, server):
+    server.faults.add(Fault.status(503), on="graphql")
+
+    once = run("query", server.url, PUBLIC)
+    server.faults.add(Fault.status(503), on="graphql")
+    again = run("query", server.url, PUBLIC, "--retry", "2")
+
+    assert (1, 0) == (once.code, again.code)
+    assert again.line.endswith("; trying again")
+
+
+@pytest.mark.parametrize(("document", "sent"), [("{ viewer { name } }", 2), ("mutation { signOut }", 1)])
+def test_a_mutation_that_may_have_arrived_is_not_sent_again(run, scripted, document, sent):
+    scripted.answer = answer_text("busy", 503)
+
+    assert 1 == run("query", scripted.uri, document, "--retry", "1").code
+
+    assert sent == len(scripted.requests)
+
+
+def test_what_will_not_pass_is_not_tried_again(run, scripted):
+    scripted.answer = answer_text("no", 404)
+
+    run("query", scripted.uri, PUBLIC, "--retry", "2")
+
+    assert 1 == len(scripted.requests)
+
+
+def test_a_long_wait_is_told_on_a_terminal_only(run, scripted, terminal, monkeypatch):
+    monkeypatch.setattr("rxlink.commands.waiting.PATIENCE", 0.02)
+    monkeypatch.setattr("rxlink.commands.waiting.STEP", 0.02)
+    scripted.answer = answer_never
+
+    quiet = run("query", scripted.uri, PUBLIC, "--timeout", "0.1")
+    stream = terminal("stderr")
+    run("query", scripted.uri, PUBLIC, "--timeout", "0.1")
+
+    assert "waiting" not in quiet.err
+    shown, _, last = stream.text.rpartition("\r\x1b[K")
+    assert "rxlink: waiting for an answer" in shown
+    assert last.startswith("rxlink: operation (anonymous)")
