@@ -75,7 +75,7 @@ def _add_tls(group: argparse._ArgumentGroup) -> None:  # pyright: ignore[reportP
 
 
 def _add_tokens(group: argparse._ArgumentGroup) -> None:  # pyright: ignore[reportPrivateUsage] - as above
-    group.add_argument("--access-token-file", metavar="FILE", help="the token to begin with")
+    group.add_argument("--access-token-file", metavar="FILE", help="the token to begin with, if none are stored")
     group.add_argument(
         "--refresh-token-file", metavar="FILE", help="what new tokens are got with, if none are stored; needs --storage"
     )

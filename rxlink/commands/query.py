@@ -33,8 +33,8 @@ def _prepared(options: argparse.Namespace) -> Coroutine[Any, Any, int]:
 
 
 async def _run(setting: Setting, request: GraphQLRequest, output: Output) -> int:
-    async with Waiting("an answer"), setting.opened() as link:
-        with telling_result(output):
+    with telling_result(output):
+        async with Waiting("an answer") as waiting, setting.opened(waiting.tell) as link:
             result = await answer_to(request, link, setting)
     output.write_json(result)
     errors = result.get("errors")

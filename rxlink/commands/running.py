@@ -16,7 +16,7 @@ import aiohttp
 
 from rxlink.auth.origins import is_loopback
 from rxlink.commands.connection import Connection, chain_of, connection_of
-from rxlink.commands.failures import READER_LEFT, CommandFailed, Misuse, code_of, line_of, result_of
+from rxlink.commands.failures import READER_LEFT, CommandFailed, Misuse, code_of, line_of, one_line, result_of
 from rxlink.commands.output import Output, ReaderLeft, say
 from rxlink.commands.protocols import MULTIPART
 from rxlink.commands.sources import Sources
@@ -30,7 +30,8 @@ from rxlink.errors import RxlinkError
 __all__ = ["Setting", "operation_of", "run", "setting_of", "telling_result"]
 
 UNENCRYPTED: Final = ("http", "ws")
-CERTIFICATES_MISSING: Final = "argument --ca-file: the file {!r} cannot be read, or has no certificates in it"
+NO_CERTIFICATE: Final = "none"
+"""Is refused, where nothing at all would stand for the system's certificates."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)  # which would show secrets
@@ -53,8 +54,11 @@ class Setting:
         return None if self.connection.protocol == MULTIPART else self.connection.timeout
 
     @asynccontextmanager
-    async def opened(self) -> AsyncGenerator[ApolloLink]:
+    async def opened(self, tell: Callable[[str], None]) -> AsyncGenerator[ApolloLink]:
         """Open the chain for a block.
+
+        Args:
+            tell: Is told of retries, and of results that may be missing.
 
         Raises:
             RxlinkError: The tokens to begin with could not be got, or an option makes no sense.
@@ -62,7 +66,7 @@ class Setting:
         async with (
             _web_session(self.trust) as session,
             signed_in(self.login, session) as auth,
-            chain_of(self.connection, auth, session, say) as link,
+            chain_of(self.connection, auth, session, tell) as link,
         ):
             yield link
 
@@ -78,7 +82,7 @@ def setting_of(options: argparse.Namespace, sources: Sources) -> Setting:
     login = login_of(options, sources, say)
     if login is not None and _is_open_to_all(connection.url):
         raise Misuse("argument URL: a token would go over plain http, where everybody on the way can read it; use TLS")
-    return Setting(connection=connection, login=login, trust=_trust_of(options))
+    return Setting(connection=connection, login=login, trust=_trust_of(options, sources))
 
 
 def operation_of(options: argparse.Namespace, sources: Sources, *, is_subscription: bool) -> GraphQLRequest:
@@ -149,14 +153,15 @@ def _is_open_to_all(url: str) -> bool:
     return parts.scheme in UNENCRYPTED and not is_loopback(parts.hostname or "")
 
 
-def _trust_of(options: argparse.Namespace) -> ssl.SSLContext | None:
+def _trust_of(options: argparse.Namespace, sources: Sources) -> ssl.SSLContext | None:
     if options.ca_file is not None:
         if options.insecure:
             raise Misuse("argument --insecure: not together with --ca-file")
+        certificates = sources.content("--ca-file", options.ca_file)
         try:
-            return ssl.create_default_context(cafile=options.ca_file)
+            return ssl.create_default_context(cadata=certificates.strip() or NO_CERTIFICATE)
         except (OSError, ValueError) as error:
-            raise Misuse(CERTIFICATES_MISSING.format(options.ca_file)) from error
+            raise Misuse("argument --ca-file: there are no certificates in it; give some as PEM") from error
     if not options.insecure:
         return None
     say("warning: --insecure trusts any certificate: whoever answers can read and change everything")
@@ -179,10 +184,20 @@ async def _web_session(trust: ssl.SSLContext | None) -> AsyncGenerator[aiohttp.C
 
 @contextmanager
 def _silenced() -> Generator[None]:
-    """Keep warnings of the log from standard error, where the command says what matters in its own words."""
-    logger, handler = logging.getLogger("rxlink"), logging.NullHandler()
-    logger.addHandler(handler)
+    """Keep the log from standard error: a command tells of failures in its own words, but for those of storages."""
+    handlers = {"rxlink": logging.NullHandler(), "rxlink.auth.storage": _Telling(logging.WARNING)}
+    for name, handler in handlers.items():
+        logging.getLogger(name).addHandler(handler)
     try:
         yield
     finally:
-        logger.removeHandler(handler)
+        for name, handler in handlers.items():
+            logging.getLogger(name).removeHandler(handler)
+
+
+class _Telling(logging.Handler):
+    """Writes what is logged to standard error, as the command's own lines."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record."""
+        say(one_line(f"warning: {record.getMessage()}"))

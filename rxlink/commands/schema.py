@@ -47,7 +47,7 @@ async def _run(setting: Setting, output: Output, *, is_json: bool) -> int:
 
 async def _introspected(setting: Setting) -> FetchResult:
     """Ask for all that there is to know; a server that does not know such questions, for what all know."""
-    async with Waiting("the schema"), setting.opened() as link:
+    async with Waiting("the schema") as waiting, setting.opened(waiting.tell) as link:
         try:
             result = await answer_to(GraphQLRequest(_introspection(is_full=True)), link, setting)
         except (CombinedGraphQLErrors, ServerError) as error:

@@ -52,11 +52,13 @@ class Sources:
     def value(self, option: str, text: str) -> str:
         """Return the value that is meant: of ``@FILE`` and ``env:NAME`` what is there, else the text itself.
 
+        A line break at the end of what is there is left out.
+
         Raises:
             Misuse: It cannot be read.
         """
         if self.is_elsewhere(text):
-            return self.content(option, text.removeprefix(FROM_FILE)).strip()
+            return self.content(option, text.removeprefix(FROM_FILE)).removesuffix("\n").removesuffix("\r")
         return text
 
     @staticmethod

@@ -35,13 +35,16 @@ def _prepared(options: argparse.Namespace) -> Coroutine[Any, Any, int]:
 
 async def _run(setting: Setting, request: GraphQLRequest, output: Output) -> int:
     code = 0
-    async with Waiting("a result") as waiting, setting.opened() as link:
-        with telling_result(output):
-            async with to_async_iterator(execute(link, request), max_buffer=MOST_AT_ONCE) as results:
-                async for result in results:
-                    waiting.end()
-                    output.write_json(result)
-                    if errors := result.get("errors"):
-                        say(errors_line(errors))
-                        code = FAILED
+    with telling_result(output):
+        async with (
+            Waiting("a result") as waiting,
+            setting.opened(waiting.tell) as link,
+            to_async_iterator(execute(link, request), max_buffer=MOST_AT_ONCE) as results,
+        ):
+            async for result in results:
+                waiting.end()
+                output.write_json(result)
+                if errors := result.get("errors"):
+                    say(errors_line(errors))
+                    code = FAILED
     return code

@@ -8,6 +8,8 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
 
+from rxlink.commands.output import say
+
 __all__ = ["Waiting"]
 
 PATIENCE: Final = 2.0
@@ -46,7 +48,14 @@ class Waiting:
             self._task.cancel()
             self._task = None
             if self._is_shown:
+                self._is_shown = False
                 _show(CLEAR)
+
+    def tell(self, line: str) -> None:
+        """Write a line to standard error; what is counted goes on below it."""
+        if self._is_shown:
+            _show(CLEAR)
+        say(line)
 
     async def _count(self) -> None:
         seconds = PATIENCE

@@ -125,7 +125,7 @@ def test_a_query_comes_from_a_file_or_from_standard_input(run, server, here, typ
 
 def test_variables_go_over_one_another(run, scripted, here, monkeypatch):
     (here / "all.json").write_text('{"file": 1, "option": 1, "one": 1}')
-    (here / "text").write_text("17\n")
+    (here / "text").write_text(" 17\n\n")
     monkeypatch.setenv("PASSWORD", "12345")
 
     run(
@@ -137,7 +137,7 @@ def test_variables_go_over_one_another(run, scripted, here, monkeypatch):
         "--variable", "plain=a=b", "--variable", "none=null", "--variable", "empty=",
     )  # fmt: skip
 
-    expected = {"file": 1, "option": 2, "one": [3], "text": "17", "secret": "12345"}
+    expected = {"file": 1, "option": 2, "one": [3], "text": " 17\n", "secret": "12345"}
     assert expected | {"plain": "a=b", "none": None, "empty": ""} == scripted.sent["variables"]
 
 
@@ -178,7 +178,10 @@ def test_variables_come_from_standard_input_beside_a_query(run, server, typed, h
         ([PUBLIC, "--protocol", "graphql-ws"], "graphql-ws is not spoken at http://; choose from multipart, sse"),
         ([PUBLIC, "--protocol", "sse", "--get"], "argument --get: it does not go with sse"),
         ([PUBLIC, "--connection-params", "{}"], "argument --connection-params: it is for ws:// and wss:// only"),
-        ([PUBLIC, "--ca-file", "latin"], "argument --ca-file: the file 'latin' cannot be read, or has no certificates"),
+        ([PUBLIC, "--ca-file", "latin"], "argument --ca-file: what was read is no text in UTF-8"),
+        ([PUBLIC, "--ca-file", "nothing"], "argument --ca-file: the file 'nothing' cannot be read"),
+        ([PUBLIC, "--ca-file", "lines"], "argument --ca-file: there are no certificates in it"),
+        ([PUBLIC, "--ca-file", "-"], "argument --ca-file: there are no certificates in it"),
         ([PUBLIC, "--ca-file", "latin", "--insecure"], "argument --insecure: not together with --ca-file"),
     ],
 )
@@ -352,6 +355,18 @@ def test_what_will_not_pass_is_not_tried_again(run, scripted):
     run("query", scripted.uri, PUBLIC, "--retry", "2")
 
     assert 1 == len(scripted.requests)
+
+
+def test_what_is_told_in_between_has_a_line_of_its_own(run, scripted, terminal, monkeypatch):
+    monkeypatch.setattr("rxlink.commands.waiting.PATIENCE", 0.0)
+    scripted.answer = answer_text("busy", 503)
+    stream = terminal("stderr")
+
+    run("query", scripted.uri, PUBLIC, "--retry", "1")
+
+    waiting = "\r\x1b[Krxlink: waiting for an answer, 0 s"
+    busy = "rxlink: Response not successful: Received status code 503 (operation (anonymous))"
+    assert f"{waiting}\r\x1b[K{busy}; trying again\n\r\x1b[K{busy}\n" == stream.text
 
 
 def test_a_long_wait_is_told_on_a_terminal_only(run, scripted, terminal, monkeypatch):

@@ -134,8 +134,20 @@ def test_an_empty_storage_says_what_is_missing(run, server, issuer):
     assert "no tokens are stored yet; give --refresh-token-file or --access-token-file" == ran.line
 
 
+def test_a_storage_that_others_can_read_is_told(run, server, issuer, pair, here):
+    options = [*issuer, "--access-token-file", "access", "--storage", "tokens.json"]
+    run("query", server.url, VIEWER, *options)
+    (here / "tokens.json").chmod(0o644)
+
+    ran = run("query", server.url, VIEWER, *options)
+
+    assert (0, ADA) == (ran.code, ran.out)
+    assert "tokens.json is open to others than its owner (mode 0644)" in ran.line
+
+
 def test_what_is_no_storage_is_left_as_it_is(run, server, issuer, here):
     (here / "notes.txt").write_text("my notes")
+    (here / "notes.txt").chmod(0o600)
 
     ran = run("query", server.url, VIEWER, *issuer, "--refresh-token-file", "refresh", "--storage", "notes.txt")
 

@@ -85,7 +85,7 @@ def test_it_runs_as_a_program(peer: Peer):
 
 @pytest.mark.parametrize(
     ("pair", "option"),
-    [(Pair("graphql-ws", NEW), []), (Pair("strawberry", LEGACY), ["--protocol", "graphql-ws"])],
+    [(Pair("graphql-ws", NEW), []), (Pair("mercurius", LEGACY), ["--protocol", "graphql-ws"])],
     ids=str,
 )
 def test_a_socket_answers_subscriptions_and_queries(run, pair: Pair, option: list[str], servers: Servers):
