@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
 from contextlib import suppress
@@ -78,20 +77,8 @@ class Output:
             stream.buffer.write(data + b"\n")
             stream.buffer.flush()
         except BrokenPipeError:
-            _abandon(stream)
             raise ReaderLeft from None
         except OSError as error:
-            _abandon(stream)
             raise CommandFailed(
                 f"standard output cannot be written: {one_line(error.strerror or str(error))}"
             ) from None
-
-
-def _abandon(stream: TextIO) -> None:
-    """Let what is left in the stream go nowhere, or Python would fail once more when it flushes it at its end."""
-    with suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        try:
-            os.dup2(nowhere, stream.fileno())
-        finally:
-            os.close(nowhere)

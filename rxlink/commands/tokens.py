@@ -13,7 +13,7 @@ import aiohttp
 from rxlink.auth.events import RefreshReason
 from rxlink.auth.refresh_callback import RefreshCallback
 from rxlink.auth.session import AuthSession
-from rxlink.auth.storage import MemoryTokenStorage, RedisTokenStorage, SharedTokenStorage
+from rxlink.auth.storage import MemoryTokenStorage, SharedTokenStorage
 from rxlink.auth.tokens import TokenSet
 from rxlink.commands.failures import Misuse
 from rxlink.commands.sources import Sources
@@ -134,8 +134,6 @@ async def signed_in(login: Login | None, session: aiohttp.ClientSession | None) 
         yield None
         return
     async with AsyncExitStack() as stack:
-        if isinstance(login.storage, RedisTokenStorage):
-            await stack.enter_async_context(login.storage)
         refresh: RefreshCallback = _refuse
         if login.issuer is not None:
             refresh = _beginning_with(login.first, await stack.enter_async_context(login.issuer.refresh(session)))

@@ -6,7 +6,7 @@ import pytest
 
 from rxlink.testing import Fault
 from tests.transport.pieces import INCREMENTAL, answer_in_pieces, body_of
-from tests.transport.scripted_server import answer_json, answer_never, answer_text
+from tests.transport.scripted_server import answer_json, answer_never, answer_text, drop_connection
 
 PUBLIC = "{ public }"
 ANSWER = {"data": {"public": "open to everybody"}}
@@ -36,13 +36,19 @@ def test_the_form_is_an_option(run, server, form, indent):
 
 def test_results_are_printed_in_utf_8_whatever_the_system_has(run, scripted, monkeypatch):
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
-    scripted.answer = answer_json({"data": {"name": "Ünï 漢字 🦊", "half": "\ud83e", "clear": "\x1b[2J\x9b2J"}})
+    scripted.answer = answer_json({"data": {"name": "Ünï 漢字 🦊", "clear": "\x1b[2J\x9b2J"}})
 
     ran = run("query", scripted.uri, "{ name }")
 
-    assert 0 == ran.code
-    assert {"name": "Ünï 漢字 🦊", "half": "\ud83e", "clear": "\x1b[2J\x9b2J"} == json.loads(ran.out)["data"]
-    assert not [letter for letter in ran.out if letter in "\x1b\x9b"]
+    assert (0, '{"data":{"name":"Ünï 漢字 🦊","clear":"\\u001b[2J\\u009b2J"}}\n') == (ran.code, ran.out)
+
+
+def test_what_has_no_utf_8_is_printed_all_the_same(run, scripted):
+    scripted.answer = answer_json({"data": {"half": "\ud83e"}})
+
+    ran = run("query", scripted.uri, "{ half }")
+
+    assert (0, '{"data":{"half":"\\ud83e"}}\n') == (ran.code, ran.out)
 
 
 def test_graphql_errors_are_printed_and_fail_the_program(run, server):
@@ -124,7 +130,7 @@ def test_a_query_comes_from_a_file_or_from_standard_input(run, server, here, typ
 
 
 def test_variables_go_over_one_another(run, scripted, here, monkeypatch):
-    (here / "all.json").write_text('{"file": 1, "option": 1, "one": 1}')
+    (here / "all.json").write_text('\ufeff{"file": 1, "option": 1, "one": 1}')
     (here / "text").write_text(" 17\n\n")
     monkeypatch.setenv("PASSWORD", "12345")
 
@@ -347,6 +353,17 @@ def test_a_mutation_that_may_have_arrived_is_not_sent_again(run, scripted, docum
     assert 1 == run("query", scripted.uri, document, "--retry", "1").code
 
     assert sent == len(scripted.requests)
+
+
+def test_a_mutation_is_sent_again_only_where_it_cannot_have_arrived(run, scripted):
+    scripted.answer = drop_connection
+
+    dropped = run("query", scripted.uri, "mutation { signOut }", "--retry", "1")
+    refused = run("query", "http://127.0.0.1:1/", "mutation { signOut }", "--retry", "1")
+
+    assert (1, 1, 1) == (dropped.code, refused.code, len(scripted.requests))
+    assert "trying again" not in dropped.err
+    assert "trying again" in refused.err
 
 
 def test_what_will_not_pass_is_not_tried_again(run, scripted):

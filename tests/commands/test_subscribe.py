@@ -164,6 +164,15 @@ def test_a_lost_event_stream_is_opened_again(run, scripted, monkeypatch):
     assert "rxlink: connected again; results of meanwhile may be missing" == second
 
 
+def test_an_event_stream_is_opened_as_often_as_was_asked_for(run, scripted, monkeypatch):
+    monkeypatch.setattr("rxlink.transport._sse_operation.default_retry_wait", lambda retries: 0.01)
+    scripted.answer = answer_text("busy", 503)
+
+    ran = run("subscribe", scripted.uri, TICKS, "--protocol", "sse", "--retry", "1")
+
+    assert (1, 2) == (ran.code, len(scripted.requests))
+
+
 # -- as a process -------------------------------------------------------------------------------------------------
 
 

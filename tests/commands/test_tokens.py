@@ -105,6 +105,23 @@ def test_a_dead_login_is_told_and_a_new_refresh_token_revives_it(run, server, is
     assert (0, ADA, "") == (revived.code, revived.out, revived.err)
 
 
+def test_a_stored_login_that_is_found_dead_is_replaced_at_once(run, server, issuer, pair, here):
+    # given: an access token that has ended, and a refresh token that was revoked
+    options = [*issuer, "--refresh-token-file", "refresh", "--storage", "tokens.json"]
+    run("query", server.url, VIEWER, *options)
+    kept = json.loads((here / "tokens.json").read_text())
+    kept["tokens"]["expires_at"] = "2020-01-01T00:00:00+00:00"
+    (here / "tokens.json").write_text(json.dumps(kept))
+    server.revoke_refresh("ada")
+    (here / "refresh").write_text(server.sign_in("ada").refresh_token)
+
+    # when
+    ran = run("query", server.url, VIEWER, *options)
+
+    # then
+    assert (0, ADA, "") == (ran.code, ran.out, ran.err)
+
+
 def test_a_client_gets_tokens_for_itself(run, server, issuer):
     ran = run("query", server.url, VIEWER, *issuer, "--grant-type", "client_credentials")
 
@@ -116,7 +133,7 @@ def test_an_issuer_that_is_down_is_told_at_once(run, server, issuer, pair):
 
     ran = run("query", server.url, VIEWER, *issuer, "--refresh-token-file", "refresh", "--storage", "memory")
 
-    assert (1, "") == (ran.code, ran.out)
+    assert (1, "", 1) == (ran.code, ran.out, len(server.ledger.refresh_tries))
     assert "the token endpoint answered with status 503" in ran.line
 
 
