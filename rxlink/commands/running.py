@@ -82,6 +82,7 @@ def setting_of(options: argparse.Namespace, sources: Sources) -> Setting:
     login = login_of(options, sources, say)
     if login is not None and _is_open_to_all(connection.url):
         raise Misuse("argument URL: a token would go over plain http, where everybody on the way can read it; use TLS")
+    chain_of(connection, None, None, say)  # what is wrong with it is told before a token is asked for
     return Setting(connection=connection, login=login, trust=_trust_of(options, sources))
 
 

@@ -111,9 +111,11 @@ def login_of(options: argparse.Namespace, sources: Sources, warn: Callable[[str]
     )
     if login.first is None and options.storage in {None, "memory"} and not login.needs_nobody:
         raise Misuse(
-            "argument --token-url: there is no token to begin with; give --refresh-token-file, --storage or "
-            "--grant-type client_credentials"
+            "there is no token to begin with; give --access-token-file, --refresh-token-file, a --storage that has one, "
+            "or --grant-type client_credentials"
         )
+    if issuer is not None:
+        issuer.refresh(None)  # what is wrong with it is told before anything is sent
     return login
 
 

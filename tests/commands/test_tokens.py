@@ -105,6 +105,14 @@ def test_a_dead_login_is_told_and_a_new_refresh_token_revives_it(run, server, is
     assert (0, ADA, "") == (revived.code, revived.out, revived.err)
 
 
+def test_no_token_is_asked_for_where_the_endpoint_cannot_be_asked(run, server, issuer, pair):
+    options = ["--refresh-token-file", "refresh", "--storage", "memory", "--header", "two words: 1"]
+
+    ran = run("query", server.url, VIEWER, *issuer, *options)
+
+    assert (2, []) == (ran.code, server.ledger.refresh_tries)
+
+
 def test_a_stored_login_that_is_found_dead_is_replaced_at_once(run, server, issuer, pair, here):
     # given: an access token that has ended, and a refresh token that was revoked
     options = [*issuer, "--refresh-token-file", "refresh", "--storage", "tokens.json"]
@@ -178,7 +186,7 @@ def test_what_is_no_storage_is_left_as_it_is(run, server, issuer, here):
         (["--client-id", "app"], "argument --client-id: it needs --token-url too"),
         (["--grant-type", "client_credentials"], "argument --grant-type: it needs --token-url too"),
         (["--token-url", "https://h/"], "argument --token-url: it needs --client-id too"),
-        (["--token-url", "https://h/", "--client-id", "a"], "argument --token-url: there is no token to begin with"),
+        (["--token-url", "https://h/", "--client-id", "a"], "there is no token to begin with"),
         (["--token-url", "h", "--client-id", "a", "--access-token-file", "access"], "--token-url is 'h'"),
         (
             ["--token-url", "https://h/", "--client-id", "a", "--refresh-token-file", "refresh"],
