@@ -111,8 +111,8 @@ def login_of(options: argparse.Namespace, sources: Sources, warn: Callable[[str]
     )
     if login.first is None and options.storage in {None, "memory"} and not login.needs_nobody:
         raise Misuse(
-            "there is no token to begin with; give --access-token-file, --refresh-token-file, a --storage that has one, "
-            "or --grant-type client_credentials"
+            "there is no token to begin with; give --access-token-file, --refresh-token-file, a --storage that has "
+            "one, or --grant-type client_credentials"
         )
     if issuer is not None:
         issuer.refresh(None)  # what is wrong with it is told before anything is sent

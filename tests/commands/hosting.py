@@ -6,6 +6,7 @@ import asyncio
 import io
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -19,17 +20,18 @@ __all__ = ["Host", "Ran", "Terminal", "application", "hosting", "runner"]
 
 T = TypeVar("T")
 PATIENCE = 10  # seconds
+SETTLING_TURNS = 20  # of the loop
 
 
 class Host:
     """A loop in a thread."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, stack: AsyncExitStack) -> None:
-        self._loop = loop
+        self.loop = loop
         self._stack = stack
 
     def call(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE)
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(PATIENCE)
 
     def enter(self, context: AbstractAsyncContextManager[T]) -> T:
         """Enter a context, which is left when the host ends."""
@@ -38,18 +40,23 @@ class Host:
 
 @contextmanager
 def hosting() -> Iterator[Host]:
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
+    started, ending = Future[Host](), asyncio.Event()
+
+    async def serve() -> None:
+        async with AsyncExitStack() as stack:
+            started.set_result(Host(asyncio.get_running_loop(), stack))
+            await ending.wait()
+        for _ in range(SETTLING_TURNS):  # until what was just closed is closed
+            await asyncio.sleep(0)
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
     thread.start()
-    stack = AsyncExitStack()
-    host = Host(loop, stack)
+    host = started.result(PATIENCE)
     try:
         yield host
     finally:
-        host.call(stack.aclose())
-        loop.call_soon_threadsafe(loop.stop)
+        host.loop.call_soon_threadsafe(ending.set)
         thread.join()
-        loop.close()
 
 
 @asynccontextmanager
