@@ -5,6 +5,7 @@ import json
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,7 @@ from tests.transport.pieces import SUBSCRIPTION, answer_in_pieces, body_of, tick
 from tests.transport.scripted_server import answer_text
 from tests.transport.sse_server import event
 
+ROOT = Path(__file__).parents[2]
 TICKS = "subscription Ticks { tick }"
 COUNTDOWN = "subscription { countdown(start: 3) }"
 
@@ -22,7 +24,7 @@ COUNTDOWN = "subscription { countdown(start: 3) }"
 def token(server, here):
     """Options that sign in."""
     (here / "token").write_text(server.sign_in("ada").access_token)
-    return ["--access-token-file", "token"]
+    return ["--access-token-file", here / "token"]
 
 
 def events(*payloads):
@@ -181,7 +183,9 @@ def program(server, token):
     """A process that prints ticks without an end."""
     command = [sys.executable, "-W", "error", "-m", "rxlink", "subscribe", server.ws_url]
     ticks = "subscription { ticks(every: 0.01) }"
-    with subprocess.Popen([*command, ticks, *token], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        [*command, ticks, *token], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
         assert b'{"data":{"ticks":' in process.stdout.readline()
         yield process
         process.kill()

@@ -2,6 +2,7 @@
 
 import json
 import stat
+import sys
 
 import pytest
 
@@ -157,6 +158,15 @@ def test_an_empty_storage_says_what_is_missing(run, server, issuer):
 
     assert 1 == ran.code
     assert "no tokens are stored yet; give --refresh-token-file or --access-token-file" == ran.line
+
+
+def test_a_storage_whose_extra_is_missing_names_it(run, server, issuer, monkeypatch):
+    monkeypatch.setitem(sys.modules, "filelock", None)
+
+    ran = run("query", server.url, VIEWER, *issuer, "--storage", "tokens.json")
+
+    assert (2, "") == (ran.code, ran.out)
+    assert "rxlink[filelock]" in ran.line
 
 
 def test_a_storage_that_others_can_read_is_told(run, server, issuer, pair, here):

@@ -18,7 +18,8 @@ from rxlink import cli
 from rxlink.testing import AuthServer
 from tests.commands.hosting import Terminal, hosting
 
-PAGE = Path(__file__).parents[2] / "docs/command-line.md"
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs/command-line.md"
 OPERATORS = {"|", ">", ";", "<"}
 BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 STEP = re.compile(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", re.MULTILINE)
@@ -53,7 +54,11 @@ def test_each_command_prints_what_the_page_says(
     }
     (tmp_path / "rxlink").write_text(f'#!/bin/sh\nexec "{sys.executable}" -W error -m rxlink "$@"\n')
     (tmp_path / "rxlink").chmod(0o755)
-    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    environment = {
+        **os.environ,
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "PYTHONPATH": f"{ROOT}:{os.environ.get('PYTHONPATH', '')}",
+    }
 
     # when
     printed: list[tuple[str, str]] = []
