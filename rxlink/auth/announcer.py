@@ -6,6 +6,8 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
+from reactivex.disposable import Disposable
+
 from rxlink.auth.events import (
     AuthEvent,
     AuthState,
@@ -17,6 +19,7 @@ from rxlink.auth.events import (
     RefreshFailed,
     RefreshStarted,
     RefreshSucceeded,
+    RefreshSuperseded,
     RefreshTryFailed,
     SaveFailed,
     SignedInAgain,
@@ -38,6 +41,7 @@ LEVELS: Final[dict[object, int]] = {
     Ended: logging.INFO,
     RefreshStarted: logging.INFO,
     RefreshSucceeded: logging.INFO,
+    RefreshSuperseded: logging.INFO,
     RefreshTryFailed: logging.INFO,
     SignedInAgain: logging.INFO,
     TokensAdopted: logging.INFO,
@@ -64,11 +68,24 @@ class Announcer:
         self.states = CurrentSignal(AuthState(AuthStatus.LOADING))
         self.events = Signal[AuthEvent]()
         self.changes = CurrentSignal[tuple[int, int]]((0, 0))
+        self._watchers: tuple[Callable[[AuthEvent], None], ...] = ()
+
+    def watch(self, watcher: Callable[[AuthEvent], None]) -> Disposable:
+        """Have a function called with each event at once, on the thread and in the context of whoever sets it off.
+
+        Observers of :attr:`events` are called in a context of their own, on their own event loop and in turn: they
+        cannot tell which operation it was, nor how long ago. The function must be quick and return at once.
+
+        Returns:
+            What ends it.
+        """
+        self._watchers = (*self._watchers, watcher)
+        return Disposable(lambda: self._leave(watcher))
 
     def emit(self, event: Callable[..., AuthEvent], /, *values: object) -> None:
         """Tell of an event, if anybody listens."""
         level = LEVELS.get(event, logging.DEBUG)
-        if logger.isEnabledFor(level) or self.events.observers:
+        if logger.isEnabledFor(level) or self.events.observers or self._watchers:
             self.tell(event(self._generation(), *values))
 
     def tell(self, event: AuthEvent) -> None:
@@ -77,6 +94,11 @@ class Announcer:
             logger.log(LEVELS.get(type(event), logging.DEBUG), self._form, event)
         except Exception as error:  # noqa: BLE001 - a handler or a filter of the application must not stop a refresh
             report_callback_error(error)
+        for watcher in self._watchers:
+            try:
+                watcher(event)
+            except Exception as error:  # noqa: BLE001 - nor must whoever only looks on
+                report_callback_error(error)
         self.events.on_next(event)
 
     def tell_of_failed_callback(self, callback: str, error: BaseException) -> None:
@@ -89,3 +111,6 @@ class Announcer:
         self.events.on_completed()
         self.states.on_completed()
         self.changes.on_completed()
+
+    def _leave(self, watcher: Callable[[AuthEvent], None]) -> None:
+        self._watchers = tuple(other for other in self._watchers if other is not watcher)

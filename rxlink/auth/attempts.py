@@ -17,7 +17,7 @@ from typing import Any
 
 from rxlink.auth.authorization import Authorization
 from rxlink.auth.credential import Credential
-from rxlink.auth.events import OperationQueued, OperationRetried
+from rxlink.auth.events import OperationQueued, OperationReleased, OperationRetried
 from rxlink.auth.failures import own_error
 from rxlink.auth.pending import PendingRequests, Place
 from rxlink.core.operation import Operation
@@ -71,8 +71,13 @@ class FirstAttempt:
         self._answered = False
         self._is_deaf = False
 
-    def admit(self, *, has_waited: bool = False) -> None:
-        """Wait until there is a token to go with, then send."""
+    def admit(self, *, has_waited: bool = False, is_told: bool = False) -> None:
+        """Wait until there is a token to go with, then send.
+
+        Args:
+            has_waited: Whether it has waited for a refresh.
+            is_told: Whether the listeners know that it has waited, for whatever.
+        """
         keeper, operation = self._authorization.keeper, self._operation
         try:
             self._authorization.check_epoch(self._epoch)
@@ -81,13 +86,16 @@ class FirstAttempt:
             self.fail(None, error)
             return
         if wave is None:
+            if is_told:
+                keeper.emit(OperationReleased, operation.operation_name)
             self._send()
             return
         if not keeper.is_up_to_date:
             if not keeper.is_loaded:
+                is_told = True
                 keeper.emit(OperationQueued, operation.operation_name)
             # The wait for a load says nothing about a refresh.
-            wave.wait(_ForLoad(self._root, self, has_waited=has_waited))
+            wave.wait(_ForLoad(self._root, self, has_waited=has_waited, is_told=is_told))
             return
         keeper.emit(OperationQueued, operation.operation_name)
         self._is_bound = True
@@ -95,11 +103,11 @@ class FirstAttempt:
             operation.set_context({self._authorization.login: self._epoch})
         wave.wait(_ForToken(self._root, self))
 
-    def admit_loaded(self, *, has_waited: bool) -> None:
+    def admit_loaded(self, *, has_waited: bool, is_told: bool) -> None:
         """Go on after a look at the storage: an operation that begins now is of whoever is signed in now."""
         if not self._is_bound:
             self._epoch = self._authorization.keeper.wallet.epoch
-        self.admit(has_waited=has_waited)
+        self.admit(has_waited=has_waited, is_told=is_told)
 
     def _send(self) -> None:
         """Make the first attempt, with the tokens that there are now or as nobody."""
@@ -237,7 +245,7 @@ class _ForToken(Place[Any]):
         self._attempt = attempt
 
     def on_next(self, value: object) -> None:
-        self._attempt.admit(has_waited=True)
+        self._attempt.admit(has_waited=True, is_told=True)
 
     def on_error(self, error: Exception) -> None:
         self._attempt.fail(None, error)
@@ -246,15 +254,16 @@ class _ForToken(Place[Any]):
 class _ForLoad(Place[Any]):
     """The place of an operation that waits until the tokens are loaded."""
 
-    __slots__ = ("_attempt", "_has_waited")
+    __slots__ = ("_attempt", "_has_waited", "_is_told")
 
-    def __init__(self, root: Subscription, attempt: FirstAttempt, *, has_waited: bool) -> None:
+    def __init__(self, root: Subscription, attempt: FirstAttempt, *, has_waited: bool, is_told: bool) -> None:
         self.root = root
         self._attempt = attempt
         self._has_waited = has_waited
+        self._is_told = is_told
 
     def on_next(self, value: object) -> None:
-        self._attempt.admit_loaded(has_waited=self._has_waited)
+        self._attempt.admit_loaded(has_waited=self._has_waited, is_told=self._is_told)
 
     def on_error(self, error: Exception) -> None:
         self._attempt.fail(None, error)

@@ -14,11 +14,13 @@ __all__ = [
     "LeaseLost",
     "LoadFailed",
     "OperationQueued",
+    "OperationReleased",
     "OperationRetried",
     "RefreshFailed",
     "RefreshReason",
     "RefreshStarted",
     "RefreshSucceeded",
+    "RefreshSuperseded",
     "RefreshTryFailed",
     "SaveFailed",
     "SignedInAgain",
@@ -118,8 +120,31 @@ class RefreshFailed(AuthEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class RefreshSuperseded(AuthEvent):
+    """A refresh ended without an outcome of its own, ``seconds`` after it began: others were faster."""
+
+    reason: RefreshReason
+    seconds: float
+    waiting: int
+    """Operations go on where it ``is_adopted``, and get the error of those who were faster where not."""
+    is_adopted: bool
+    """Whether others who share the storage have refreshed, and their tokens are used; else somebody has signed in or
+    out meanwhile, or the session was closed."""
+
+
+@dataclass(frozen=True, slots=True)
 class OperationQueued(AuthEvent):
-    """An operation waits for a refresh."""
+    """An operation waits for a refresh, or until the tokens are loaded.
+
+    What follows is its :class:`OperationReleased` or :class:`OperationRetried`, unless it ends first.
+    """
+
+    operation_name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OperationReleased(AuthEvent):
+    """An operation that waited before it was sent at all is sent now."""
 
     operation_name: str | None
 

@@ -17,6 +17,7 @@ from rxlink.auth.events import (
     RefreshFailed,
     RefreshReason,
     RefreshSucceeded,
+    RefreshSuperseded,
     RefreshTryFailed,
     SignedInAgain,
 )
@@ -99,14 +100,14 @@ class Refresher:
             What tells those who wait.
         """
         self._backoff.reset()
-        return self.flight.withdraw()
+        return self._withdraw()
 
     def close(self, error: Exception) -> None:
         """Turn away those who wait, and make no further try; one that is under way is seen to its end."""
         self._is_closing = True
         self.flight.turn_away(error)
         if self._is_pausing:
-            self.flight.abandon(error)
+            self._withdraw()(error)
 
     @property
     def serves_stale(self) -> bool:
@@ -252,6 +253,7 @@ class Refresher:
     async def _keep(self, refresh: Refresh, tokens: TokenSet) -> TokenSet:
         self._backoff.reset()
         if refresh.is_adopted:
+            self._tell(RefreshSuperseded, refresh, self.flight.waiting, True)  # noqa: FBT003 - it is adopted
             self._owner.publish()
             return tokens
         self._tell(RefreshSucceeded, refresh, self.flight.waiting, fingerprint(tokens.access_token))
@@ -318,6 +320,18 @@ class Refresher:
         )
         error.__cause__ = cause
         return error
+
+    def _withdraw(self) -> Callable[[Exception], None]:
+        """Stop the refresh that is under way, if one is; return what tells the listeners, and those who wait."""
+        refresh, waiting = self.flight.argument, self.flight.waiting
+        release = self.flight.withdraw()
+
+        def tell(error: Exception) -> None:
+            if refresh is not None:
+                self._tell(RefreshSuperseded, refresh, waiting, False)  # noqa: FBT003 - nothing is adopted
+            release(error)
+
+        return tell
 
     def _time_left(self, refresh: Refresh) -> float:
         return refresh.ends - self._ticks()

@@ -81,6 +81,12 @@ class SingleFlight(Generic[A, T]):
         return self._current() is not None
 
     @property
+    def argument(self) -> A | None:
+        """What the flight that is under way was started with, on any loop; None where none is."""
+        flight = self._current()
+        return None if flight is None else flight.argument
+
+    @property
     def wave(self) -> PendingRequests[T] | None:
         """Those on the running loop who wait for the flight that is under way; None where none is."""
         with self._lock:

@@ -19,6 +19,7 @@ def test_an_event_holds_counts_durations_and_names_and_nothing_that_could_be_a_s
         "callback",
         "where",
         "fingerprint",
+        "is_adopted",
     }
     assert fields.keys() <= harmless
     assert "generation" in fields

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from reactivex import Subject
 from reactivex import operators as ops
 
-from rxlink.auth.events import OperationQueued, OperationRetried, RefreshReason
+from rxlink.auth.events import OperationQueued, OperationReleased, OperationRetried, RefreshReason
 from rxlink.auth.link import AuthLink
 from rxlink.auth.session import AuthSession
 from rxlink.auth.tokens import TokenSet
@@ -478,7 +478,25 @@ class TestAheadOfExpiry:
         built.start("Named")
         await asyncio.sleep(1)
 
-        assert ["RefreshStarted", "OperationQueued", "RefreshSucceeded", "TokensSaved"] == names_of(events.seen)
+        assert [
+            "RefreshStarted", "OperationQueued", "RefreshSucceeded", "TokensSaved", "OperationReleased",
+        ] == names_of(events.seen)  # fmt: skip
+        assert OperationReleased(2, "Named") == events.seen[-1]
+
+    @virtual
+    async def test_who_waits_for_the_tokens_to_be_loaded_and_then_for_a_refresh_is_released_once(
+        self, time: VirtualTime
+    ) -> None:
+        built = bench(None, storage=ScriptedStorage(fresh(time, -1)), time=time)
+        events = subscribed(built.session.events)
+
+        built.start("Named")
+        await asyncio.sleep(1)
+
+        assert [
+            "OperationQueued", "RefreshStarted", "OperationQueued", "RefreshSucceeded", "TokensSaved",
+            "OperationReleased",
+        ] == names_of(events.seen)  # fmt: skip
 
     @virtual
     async def test_a_token_that_ends_before_it_is_saved_is_used_all_the_same(self, time: VirtualTime) -> None:

@@ -415,7 +415,7 @@ class TestUseStale:
         built.start()
         await asyncio.sleep(1)
 
-        told = ["RefreshStarted", "OperationQueued", "RefreshTryFailed", "RefreshFailed"]
+        told = ["RefreshStarted", "OperationQueued", "RefreshTryFailed", "RefreshFailed", "OperationReleased"]
         told += ["RefreshStarted", "RefreshSucceeded", "TokensSaved"]
         assert told == names_of(events.seen)
         assert [(1, "TokenRefreshError")] == [

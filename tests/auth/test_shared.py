@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -31,6 +32,10 @@ class TestOneRefresh:
         assert (["A1"] * 50, ["R0"], []) == (tokens, fleet.issuer.granted, fleet.issuer.reused)
         assert [AuthStatus.AUTHENTICATED] * 50 == [host.states[-1].status for host in fleet.hosts]
         assert 49 == sum("TokensAdopted" in host.heard for host in fleet.hosts)
+        ends = [
+            name for host in fleet.hosts for name in host.heard if name in {"RefreshSucceeded", "RefreshSuperseded"}
+        ]
+        assert {"RefreshSucceeded": 1, "RefreshSuperseded": 49} == Counter(ends)
         await fleet.aclose()
 
     @virtual
