@@ -8,6 +8,7 @@ import importlib
 import logging
 
 _PARTS = ("auth", "client", "core", "errors", "incremental", "links", "transport")
+_PARTS = ("auth", "core", "errors", "incremental", "integrations", "links", "transport")
 _HOMES = {
     "rxlink.auth.answer": ("Answer",),
     "rxlink.auth.blocking": ("blocking",),
@@ -90,6 +91,7 @@ _HOMES = {
     ),
     "rxlink.incremental.defer20220824": ("Defer20220824Handler",),
     "rxlink.incremental.graphql17_alpha9": ("GraphQL17Alpha9Handler",),
+    "rxlink.integrations.opentelemetry": ("OpenTelemetryLink", "instrument_connection", "instrument_session"),
     "rxlink.links.batch": ("BatchHandler", "BatchKey", "BatchLink"),
     "rxlink.links.client_awareness": (
         "ClientAwarenessLink",

@@ -81,6 +81,7 @@ from rxlink.errors import (
 )
 from rxlink.incremental.defer20220824 import Defer20220824Handler
 from rxlink.incremental.graphql17_alpha9 import GraphQL17Alpha9Handler
+from rxlink.integrations.opentelemetry import OpenTelemetryLink, instrument_connection, instrument_session
 from rxlink.links.batch import BatchHandler, BatchKey, BatchLink
 from rxlink.links.client_awareness import (
     ClientAwarenessLink,
@@ -169,6 +170,7 @@ __all__ = [
     "MemoryTokenStorage",
     "NetworkError",
     "NetworkTimeout",
+    "OpenTelemetryLink",
     "Operation",
     "OperationCancelled",
     "OperationDefaults",
@@ -235,6 +237,8 @@ __all__ = [
     "from_future",
     "gql",
     "has_files",
+    "instrument_connection",
+    "instrument_session",
     "is_auth_error",
     "oauth2_refresh",
     "on_error",

@@ -56,6 +56,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "KeyringTokenStorage": {"lease": 3},
     "MemoryTokenStorage": {"lease": 3},
     "NetworkTimeout": {"option": "timeout"},
+    "OpenTelemetryLink": {"per": "operation", "name_spans": False, "propagate": True},
     "PersistedQueryLink": {"use_get_for_hashed_queries": False},
     "RedisTokenStorage": {"lease": 3},
     "SchemaLink": {"validate": False},

@@ -20,6 +20,7 @@ HEAVY = {
     "jwt",
     "keyring",
     "oauthlib",
+    "opentelemetry",
     "platformdirs",
     "pytest",
     "redis",
