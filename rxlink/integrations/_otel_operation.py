@@ -222,7 +222,9 @@ class OperationSpan(_Spanned):
 
     def _tell_end(self, outcome: str, error: Exception | None) -> None:
         operation, instruments = self._operation, self._telemetry.instruments
-        operation.get_context().get(LIVE, set[OperationSpan]()).discard(self)
+        live: set[OperationSpan] | None = operation.get_context().get(LIVE)
+        if live is not None:
+            live.discard(self)
         if self._is_waiting:
             self._end_wait()
         if instruments is not None:
