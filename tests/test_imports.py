@@ -117,3 +117,19 @@ def test_values_are_pickled_by_their_homes():
 
     assert b"rxlink.auth.tokens" in pickled
     assert tokens == pickle.loads(pickled)  # noqa: S301 - written a line above
+
+
+def test_nothing_is_logged_at_import():
+    script = (
+        "import importlib, logging, pkgutil, sys\n"
+        "logging.basicConfig(level=logging.DEBUG, stream=sys.stdout)\n"
+        "import rxlink\n"
+        "names = [each.name for each in pkgutil.walk_packages(rxlink.__path__, 'rxlink.')]\n"
+        "for name in names:\n"
+        "    if name != 'rxlink.__main__':\n"
+        "        importlib.import_module(name)\n"
+        "assert 'rxlink.integrations.opentelemetry' in names"
+    )
+    process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert ("", "") == (process.stdout, process.stderr)

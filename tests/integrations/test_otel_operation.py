@@ -20,6 +20,8 @@ from reactivex.testing import TestScheduler
 from rxlink import (
     ApolloLink,
     AttemptsOptions,
+    BatchHttpLink,
+    DedupLink,
     DelayOptions,
     GraphQLRequest,
     IncrementalResult,
@@ -50,6 +52,7 @@ from tests.recording import (
     sending,
     subscribed,
 )
+from tests.transport.scripted_server import answer_json, scripted_server
 
 TICKS = GraphQLRequest("subscription Ticks { tick }")
 ON_THE_WAY = IncrementalResult(DATA, increment={}, has_next=True)
@@ -436,6 +439,32 @@ class TestPropagation:
         seen_of(execute(from_([OpenTelemetryLink(**exported.providers), lower, server]), REQUEST))
 
         assert f"{exported.named('query attempt')[0].context.span_id:016x}" in seen[0]
+
+    def test_operations_under_spans_of_their_own_are_shared_where_the_headers_are_written_below(
+        self, exported: Exported
+    ) -> None:
+        def sends(*links: ApolloLink) -> int:
+            server = MockSubscriptionLink()
+            link = from_([*links, server])
+            for name in ("A", "B"):
+                with exported.tracer.start_as_current_span(name):
+                    subscribed(execute(link, REQUEST))
+            return server.subscribers
+
+        lower = OpenTelemetryLink(per="attempt", **exported.providers)
+
+        assert 2 == sends(OpenTelemetryLink(**exported.providers), DedupLink())
+        assert 1 == sends(OpenTelemetryLink(propagate=False, **exported.providers), DedupLink(), lower)
+
+    async def test_batches_are_shared_where_a_key_says_so(self, exported: Exported) -> None:
+        async with scripted_server() as server:
+            server.answer = answer_json([DATA, DATA])
+            for options, requests in (({}, 2), ({"batch_key": lambda operation: ""}, 1)):
+                server.requests.clear()
+                async with BatchHttpLink(server.uri, **options) as batching:
+                    link = chain(exported, batching)
+                    await asyncio.gather(*(execute(link, REQUEST) for _ in range(2)), return_exceptions=True)
+                assert requests == len(server.requests)
 
 
 class Failing(SpanProcessor):

@@ -49,6 +49,7 @@ class TestRefresh:
     async def test_it_is_a_span_under_the_operation_that_has_set_it_off(
         self, time: VirtualTime, exported: Exported
     ) -> None:
+        """E100."""
         _, link = instrumented(exported, time=time)
 
         for name in ("First", "Second", "Third"):
@@ -314,7 +315,7 @@ async def test_sessions_are_told_apart(time: VirtualTime, exported: Exported, ca
 
 
 async def test_operations_on_other_loops_wait_under_their_own_spans(exported: Exported) -> None:
-    """One session, three loops in three threads, and one refresh, which begins when all wait for it."""
+    """E100: one session, three loops in three threads, and one refresh, which begins when all wait for it."""
     here, has_begun, is_complete, queued = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event(), count(1)
 
     async def refresh(tokens: TokenSet | None, reason: object) -> TokenSet:

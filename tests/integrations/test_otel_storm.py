@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import count
 from typing import Any
@@ -89,7 +89,7 @@ async def echoes(exported: Exported, link: ApolloLink) -> list[Any]:
 
 
 async def test_a_refresh_storm_is_exported_without_a_secret(exported: Exported) -> None:
-    """The acceptance of telemetry: 1 refresh, 100 operations that waited for it, and numbers that agree."""
+    """P7, E100: 1 refresh, 100 operations that waited for it, and numbers that agree."""
     async with service(exported, wave=STORM) as (server, session, link):
         secrets = [session.wallet.tokens]
         server.revoke_access("ada")
@@ -135,7 +135,7 @@ async def test_failures_are_exported_without_a_secret(exported: Exported, caplog
     caplog.set_level(logging.DEBUG, "opentelemetry")
     attached = otel.attach(baggage.set_baggage("password", PLANTED))
     try:
-        async with service(exported) as (server, session, link), careless() as uri:
+        async with service(exported) as (server, session, link), serving(careless) as uri:
             request = GraphQLRequest(ECHO, {"value": PLANTED}, context={"headers": {"x-key": PLANTED}})
             server.faults.add(Fault.status(500), on="graphql", times=1)
             await execute(link, request)
@@ -160,17 +160,18 @@ async def test_failures_are_exported_without_a_secret(exported: Exported, caplog
     assert PLANTED not in caplog.text
 
 
+async def careless(request: web.Request) -> web.Response:
+    """Send back all that came, as errors and as codes."""
+    got = [*request.headers.values(), await request.text()]
+    errors = [{"message": text, "extensions": {"code": text.removeprefix("Bearer ")}} for text in got]
+    return web.json_response({"errors": errors})
+
+
 @asynccontextmanager
-async def careless() -> AsyncIterator[str]:
-    """A server that sends back all that it got, as errors and as codes; return its address."""
-
-    async def answer(request: web.Request) -> web.Response:
-        got = [*request.headers.values(), await request.text()]
-        errors = [{"message": text, "extensions": {"code": text.removeprefix("Bearer ")}} for text in got]
-        return web.json_response({"errors": errors})
-
+async def serving(answer: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncIterator[str]:
+    """A server on loopback; its address."""
     app = web.Application()
-    app.router.add_post("/", answer)
+    app.router.add_post("/{path:.*}", answer)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     try:
@@ -188,21 +189,36 @@ async def test_each_attempt_arrives_with_its_own_span_also_after_a_refresh(expor
         errors = [{"message": "no", "extensions": {"code": "UNAUTHENTICATED"}}]
         return web.json_response({"data": {"echo": "1"}} if len(arrived) > 1 else {"errors": errors})
 
-    app = web.Application()
-    app.router.add_post("/", answer)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
+    async with serving(answer) as uri, HttpLink(uri) as http:
         session = AuthSession(refresh=lambda tokens, reason: TokenSet("new"), tokens=TokenSet("old"))
-        http = HttpLink(f"http://127.0.0.1:{runner.addresses[0][1]}/")
         for lower in ([], [OpenTelemetryLink(per="attempt", **exported.providers)]):
             arrived.clear()
             head = OpenTelemetryLink(**exported.providers)
             await execute(from_([head, AuthLink(session), *lower, http]), GraphQLRequest(ECHO, {"value": "1"}))
-            name = "query attempt" if lower else "query"
-            spans = [f"{span.context.span_id:016x}" for span in exported.named(name)]
-            assert (spans if lower else spans * 2) == arrived
-        await http.aclose()
+            spans = exported.named("query attempt") if lower else exported.named("query") * 2
+            assert [f"{span.context.span_id:016x}" for span in spans] == arrived
+
+
+async def test_the_headers_follow_a_redirect_to_another_origin_and_the_token_does_not(exported: Exported) -> None:
+    """As the page says; P7, E99."""
+    seen: dict[str, set[str]] = {}
+
+    async def answer(request: web.Request) -> web.Response:
+        seen[request.path] = {"traceparent", "baggage", "authorization"} & {name.lower() for name in request.headers}
+        if request.path == "/first":
+            raise web.HTTPTemporaryRedirect(f"http://localhost:{request.url.port}/second")
+        return web.json_response({"data": {"echo": "1"}})
+
+    attached = otel.attach(baggage.set_baggage("tenant", "one"))
+    try:
+        async with serving(answer) as uri:
+            session = AuthSession(refresh=lambda tokens, reason: None, tokens=TokenSet("token"))
+            link = from_([OpenTelemetryLink(**exported.providers), AuthLink(session), HttpLink(f"{uri}first")])
+            await execute(link, GraphQLRequest(ECHO, {"value": "1"}))
+            await link.aclose()
     finally:
-        await runner.cleanup()
+        otel.detach(attached)
+
+    assert {
+        "/first": {"traceparent", "baggage", "authorization"}, "/second": {"traceparent", "baggage"},
+    } == seen  # fmt: skip
