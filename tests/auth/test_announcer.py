@@ -12,7 +12,7 @@ from rxlink.auth.session import AuthSession
 from rxlink.auth.tokens import TokenSet
 from rxlink.errors import ClientClosed, SessionEnded
 from rxlink.testing.virtual_time import VirtualTime, virtual
-from tests.auth.scripted import REFUSED, REQUEST_ID, Issuer, bench, names_of
+from tests.auth.scripted import REFUSED, REQUEST_ID, Issuer, bench, good, names_of
 from tests.recording import END, subscribed
 
 
@@ -67,14 +67,17 @@ class TestWatching:
 
         leaving = built.session.keeper.announcer.watch(fail)
         built.session.keeper.announcer.watch(heard.append)
-        built.start()
+        running = built.start()
         await asyncio.sleep(1)
         seen = len(complaints)
         leaving.dispose()
         leaving.dispose()
         await built.session.refresh(force=True)
 
-        assert len(heard) > seen > 0
+        assert good() == running.seen
+        assert [
+            "RefreshStarted", "OperationQueued", "RefreshSucceeded", "TokensSaved", "OperationRetried",
+        ] == names_of(heard[:seen])  # fmt: skip
         assert {LookupError} == {type(complaint) for complaint in complaints}
         assert seen == len(complaints)
 

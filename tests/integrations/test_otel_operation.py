@@ -265,6 +265,22 @@ class TestLeaving:
             attributes_of(exported.span)["rxlink.outcome"],
         )
 
+    def test_what_comes_after_the_end_is_not_told(self, exported: Exported, caplog: pytest.LogCaptureFixture) -> None:
+        def start(operation: Operation, observer: ResultObserver, root: Subscription) -> None:
+            observer.on_next(DATA)
+            observer.on_completed()
+            observer.on_next(FAILED)
+            observer.on_error(NetworkError("late"))
+            observer.on_completed()
+
+        assert [DATA, END] == seen_of(execute(chain(exported, Worker(start)), REQUEST))
+
+        assert ("success", 1) == (
+            attributes_of(exported.span)["rxlink.outcome"], attributes_of(exported.span)["rxlink.results"],
+        )  # fmt: skip
+        assert [1] == [count for _, count in exported.points("rxlink.operations")]
+        assert [] == caplog.records  # the SDK complains of whoever writes into what has ended
+
     def test_a_callback_that_raises_ends_the_span_too(self, exported: Exported) -> None:
         def fail(_: object) -> None:
             raise LookupError("mine")
@@ -467,10 +483,12 @@ class TestPropagation:
                 assert requests == len(server.requests)
 
 
-class Failing(SpanProcessor):
+class FailingAtStart(SpanProcessor):
     def on_start(self, span: Any, parent_context: Any = None) -> None:
         raise LookupError("of a processor")
 
+
+class FailingAtEnd(SpanProcessor):
     def on_end(self, span: Any) -> None:
         raise LookupError("of a processor")
 
@@ -496,8 +514,11 @@ class TestTelemetryThatFails:
         ]
         assert {"rxlink: a callback raised LookupError"} == {record.getMessage() for record in caplog.records}
 
-    def test_a_span_processor_fails_no_operation(self, caplog: pytest.LogCaptureFixture, exported: Exported) -> None:
-        exported.tracers.add_span_processor(Failing())
+    @pytest.mark.parametrize("processor", [FailingAtStart(), FailingAtEnd()])
+    def test_a_span_processor_fails_no_operation(
+        self, caplog: pytest.LogCaptureFixture, exported: Exported, processor: SpanProcessor
+    ) -> None:
+        exported.tracers.add_span_processor(processor)
 
         self.run(caplog, exported)
 

@@ -15,6 +15,8 @@ from rxlink import (
     InvariantError,
     OpenTelemetryLink,
     OperationQueued,
+    RefreshReason,
+    RefreshStarted,
     SessionEnded,
     TokenRefreshError,
     TokenSet,
@@ -23,6 +25,8 @@ from rxlink import (
     instrument_session,
 )
 from rxlink.core.link import ApolloLink
+from rxlink.integrations._otel_instruments import SessionInstruments
+from rxlink.integrations._otel_session import SessionTelemetry
 from rxlink.testing.virtual_time import VirtualTime, virtual
 from tests.auth.scripted import Bench, Issuer, ScriptedStorage, bench, fresh
 from tests.auth.shared_bench import Fleet
@@ -141,6 +145,14 @@ class TestRefresh:
         assert {"success": 1, "adopted": 2} == outcomes
         assert 3 == len(exported.named("rxlink.refresh"))
 
+    def test_one_that_was_lost_with_its_event_loop_ends_with_the_next(self, exported: Exported) -> None:
+        telemetry = SessionTelemetry(exported.tracer, SessionInstruments(exported.meters))
+
+        telemetry.hear(RefreshStarted(1, RefreshReason.REJECTED, None, None))
+        telemetry.hear(RefreshStarted(1, RefreshReason.REJECTED, None, None))
+
+        assert 1 == len(exported.spans)
+
     @virtual
     async def test_one_whose_end_nobody_hears_any_more_has_a_span_all_the_same(
         self, time: VirtualTime, exported: Exported
@@ -186,6 +198,20 @@ class TestOperationsThatWait:
         (span,) = exported.named("query")
         assert ["rxlink.waiting", "rxlink.released"] == events_of(span)
         assert [exported.named("rxlink.refresh")[0].context] == [link.context for link in span.links]
+
+    @virtual
+    async def test_those_that_wait_for_the_storage_alone_are_linked_to_nothing(
+        self, time: VirtualTime, exported: Exported
+    ) -> None:
+        storage = ScriptedStorage(TokenSet("A0"), delay=1)
+        _, link = instrumented(exported, None, time=time, storage=storage, valid=["A0"])
+
+        start(link)
+        await asyncio.sleep(2)
+
+        (span,) = exported.named("query")
+        assert (["rxlink.waiting", "rxlink.released"], ()) == (events_of(span), span.links)
+        assert [(OPERATION, (1, 1.0))] == exported.points("rxlink.operation.wait.duration")
 
     @virtual
     async def test_one_that_waits_for_the_storage_and_then_for_a_refresh_has_waited_once(
