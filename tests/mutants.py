@@ -56,7 +56,12 @@ ALSO = {
     "incremental/handlers": STREAMS,
     "incremental/merging": STREAMS,
     "auth/adoption": SHARED,
-    "auth/announcer": ("auth/test_session*.py", "auth/test_refresher.py", "auth/test_signals.py"),
+    "auth/announcer": (
+        "auth/test_announcer.py",
+        "auth/test_session*.py",
+        "auth/test_refresher.py",
+        "auth/test_signals.py",
+    ),
     "auth/attempts": ("auth/test_link*.py", STORIES),
     "auth/authorization": ("auth/test_link*.py", STORIES),
     "auth/challenges": ("auth/test_classify*.py",),

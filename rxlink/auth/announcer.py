@@ -79,7 +79,8 @@ class Announcer:
         Returns:
             What ends it.
         """
-        self._watchers = (*self._watchers, watcher)
+        with self.events.lock:
+            self._watchers = (*self._watchers, watcher)
         return Disposable(lambda: self._leave(watcher))
 
     def emit(self, event: Callable[..., AuthEvent], /, *values: object) -> None:
@@ -113,4 +114,5 @@ class Announcer:
         self.changes.on_completed()
 
     def _leave(self, watcher: Callable[[AuthEvent], None]) -> None:
-        self._watchers = tuple(other for other in self._watchers if other is not watcher)
+        with self.events.lock:
+            self._watchers = tuple(other for other in self._watchers if other is not watcher)

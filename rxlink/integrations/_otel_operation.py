@@ -21,6 +21,7 @@ from rxlink.core.operation import Operation
 from rxlink.core.result import FetchResult, IncrementalResult, graphql_errors
 from rxlink.core.subscription import Connect, ResultObserver, Subscription
 from rxlink.core.work import report_callback_error
+from rxlink.errors import ServerError, ServerParseError
 from rxlink.integrations._otel_instruments import ERROR_TYPE
 from rxlink.integrations._otel_telemetry import Telemetry, codes_of, error_type
 
@@ -110,13 +111,13 @@ class _Spanned:
 
     def _enter(self) -> Context:
         """Begin the span, and return the context for what runs below."""
+        here = self._caller
         try:
             self._span = self._telemetry.start_span(self._operation, self._caller, self._attributes())
             here = self._context(set_span_in_context(self._span, self._caller))
             self._telemetry.propagate(self._operation, here)
         except Exception as error:  # noqa: BLE001 - of a sampler, a span processor or a propagator: no operation's error
             report_callback_error(error)
-            here = self._caller
         return here
 
     def _attributes(self) -> Mapping[str, str | int]:
@@ -158,9 +159,8 @@ class _Spanned:
         kind = error_type(error, has_errors=self._has_errors)
         if span.is_recording():
             told: dict[str, str | int] = {"rxlink.outcome": outcome, "rxlink.results": self._results}
-            status_code = getattr(error, "status_code", None)
-            if type(status_code) is int:
-                told["http.response.status_code"] = status_code
+            if isinstance(error, (ServerError, ServerParseError)):
+                told["http.response.status_code"] = error.status_code
             if kind is not None:
                 told[ERROR_TYPE] = kind
                 span.set_status(StatusCode.ERROR)  # without a description: messages may quote what was sent
@@ -221,23 +221,30 @@ class OperationSpan(_Spanned):
         return otel.set_value(OPERATION, self, here)
 
     def _tell_end(self, outcome: str, error: Exception | None) -> None:
-        operation, instruments = self._operation, self._telemetry.instruments
-        live: set[OperationSpan] | None = operation.get_context().get(LIVE)
+        live: set[OperationSpan] | None = self._operation.get_context().get(LIVE)
         if live is not None:
             live.discard(self)
-        if self._is_waiting:
-            self._end_wait()
-        if instruments is not None:
-            told = {"graphql.operation.type": operation.operation_type.value, "rxlink.outcome": outcome}
-            kind = error_type(error, has_errors=self._has_errors)
-            if kind is not None:
-                told[ERROR_TYPE] = kind
-            here = set_span_in_context(self._span, self._caller)
-            instruments.operations.add(1, told, here)
-            now = self._ticks()
-            if now is not None and self._began is not None:
-                instruments.duration.record(now - self._began, told, here)
-        super()._tell_end(outcome, error)
+        try:
+            if self._is_waiting:
+                self._end_wait()
+            self._measure(outcome, error)
+        finally:
+            super()._tell_end(outcome, error)
+
+    def _measure(self, outcome: str, error: Exception | None) -> None:
+        """Count the operation, and its duration where there is time."""
+        instruments = self._telemetry.instruments
+        if instruments is None:
+            return
+        told = {"graphql.operation.type": self._operation.operation_type.value, "rxlink.outcome": outcome}
+        kind = error_type(error, has_errors=self._has_errors)
+        if kind is not None:
+            told[ERROR_TYPE] = kind
+        here = set_span_in_context(self._span, self._caller)
+        instruments.operations.add(1, told, here)
+        now = self._ticks()
+        if now is not None and self._began is not None:
+            instruments.duration.record(now - self._began, told, here)
 
     def _end_wait(self) -> float | None:
         """Measure the wait, and return its seconds, None where there is no time."""

@@ -18,6 +18,7 @@ from rxlink.integrations._otel_instruments import OperationInstruments
 __all__ = ["Telemetry", "codes_of", "error_type"]
 
 CODE: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[_-][A-Za-z0-9]+){0,7}")
+WORD: Final = re.compile(r"[A-Za-z0-9_-]+")
 LONGEST_CODE: Final = 50
 MOST_CODES: Final = 8
 """How many codes of one result are told."""
@@ -80,11 +81,12 @@ class Telemetry:
 
 
 def codes_of(errors: Sequence[Any], operation: Operation) -> tuple[str, ...]:
-    """Return the codes of GraphQL errors, each once, as far as they look like codes and are no part of a header."""
+    """Return the codes of GraphQL errors, each once, as far as they look like codes and were not sent in a header."""
     headers: object = operation.get_context().get("headers") or {}
     values = " ".join(map(str, cast("Mapping[Any, Any]", headers).values())) if isinstance(headers, Mapping) else ""
+    sent = set(WORD.findall(values))
     codes = dict.fromkeys(filter(None, map(_code_of, errors)))
-    return tuple(code for code in codes if code not in values)[:MOST_CODES]
+    return tuple(code for code in codes if code not in sent)[:MOST_CODES]
 
 
 def error_type(error: Exception | None, *, has_errors: bool) -> str | None:

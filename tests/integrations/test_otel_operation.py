@@ -165,7 +165,7 @@ class TestFailures:
         odd = ["eyJhbGciOiJIUzI1NiJ9.e30.c2VjcmV0", "two words", "A" * 51, "sent-token", "é"]
         errors: list[Any] = [{"message": "secret", "extensions": {"code": code}} for code in [*codes, *odd]]
         errors += [None, "text", {"extensions": "text"}, {}]
-        headers = {"authorization": "Bearer sent-token"}
+        headers = {"authorization": "Bearer sent-token", "x-hash": "aHC0018b"}
         request = GraphQLRequest("{ answer }", context={"headers": headers})
 
         seen_of(execute(chain(exported, sending({"data": None, "errors": errors})), request))
@@ -531,6 +531,14 @@ class TestTelemetryThatFails:
     def test_nor_does_a_propagator(self, caplog: pytest.LogCaptureFixture, exported: Exported) -> None:
         self.run(caplog, exported, propagator=FailingPropagator())
         assert 2 == len(exported.spans)
+
+    def test_the_span_is_the_current_one_all_the_same(self, exported: Exported) -> None:
+        below: list[int] = []
+        link = chain(exported, noting(lambda _: below.append(current_span_id())), propagator=FailingPropagator())
+
+        seen_of(execute(link, REQUEST))
+
+        assert [exported.span.context.span_id] == below
 
 
 def test_it_leaves_nothing_for_the_cycle_collector(exported: Exported) -> None:
