@@ -208,7 +208,7 @@ PROMISES = (
         "P8",
         "signing out leaves the refresh running",
         "auth/refresher.py",
-        "        return self.flight.withdraw()",
+        "        return self._withdraw()",
         "        return lambda error: None",
         "TestP8LoginsNeverMix::test_p8_signing_out_during_a_refresh_wins",
     ),
