@@ -24,7 +24,7 @@ from rxlink.core.subscription import Connect, ResultObserver, Subscription
 from rxlink.core.work import close_unawaited
 from rxlink.errors import InvariantError, InvariantTypeError
 
-__all__ = ["concat", "empty", "entry_of", "execute", "from_", "split"]
+__all__ = ["concat", "empty", "entry_of", "execute", "from_", "links_of", "split"]
 
 
 def execute(link: ApolloLink, request: GraphQLRequest) -> ChainObservable[FetchResult]:
@@ -145,6 +145,11 @@ def _complete(operation: Operation, observer: ResultObserver, root: Subscription
     observer.on_completed()
 
 
+def links_of(link: ApolloLink) -> Sequence[ApolloLink]:
+    """Return the links of a chain, one behind another; any other link, also a choice between two, by itself."""
+    return link.children() if isinstance(link, _Chain) and "request" not in link.__dict__ else (link,)
+
+
 def _forward_to(link: ApolloLink, forward: Forward) -> Forward:
     """Connect a link in front of the rest of a chain; a chain is connected link by link, from its end."""
     if isinstance(link, _Chain) and "request" not in link.__dict__:
@@ -194,6 +199,9 @@ class _Chain(ApolloLink):
     def children(self) -> Sequence[ApolloLink]:
         return self._links
 
+    def with_children(self, children: Sequence[ApolloLink]) -> ApolloLink:
+        return _Chain(children)
+
     def __repr__(self) -> str:
         return f"[{', '.join(map(repr, self._links))}]"
 
@@ -233,6 +241,9 @@ class _Split(ApolloLink):
 
     def children(self) -> Sequence[ApolloLink]:
         return (self._left, self._right)
+
+    def with_children(self, children: Sequence[ApolloLink]) -> ApolloLink:
+        return _Split(self._test, *children)
 
     def __repr__(self) -> str:
         return f"<split {name_of(self._test)}: {self._left!r} | {self._right!r}>"

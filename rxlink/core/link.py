@@ -21,7 +21,7 @@ from rxlink.core.result import FetchResult
 from rxlink.core.subscription import Connect, ResultObserver, Subscription
 from rxlink.errors import InvariantError, InvariantTypeError
 
-__all__ = ["ApolloLink", "EndOfChain", "Forward", "ForwardFunction", "RequestHandler", "as_forward"]
+__all__ = ["ApolloLink", "EndOfChain", "Forward", "ForwardFunction", "RequestHandler", "as_forward", "is_connected"]
 
 ForwardFunction: TypeAlias = Callable[[Operation], Observable[FetchResult]]
 RequestHandler: TypeAlias = Callable[[Operation, ForwardFunction], Observable[FetchResult]]
@@ -76,7 +76,7 @@ class ApolloLink:
             operation: The operation.
             forward: Hands it to the next link and returns that link's answer.
         """
-        # Not `_is_connected`: a `request` defined nearer has called `super().request(...)` to get here.
+        # Not `is_connected`: a `request` defined nearer has called `super().request(...)` to get here.
         if type(self).connect is not ApolloLink.connect:
             return ChainObservable(self.connect(as_forward(forward)), operation)
         raise InvariantError(
@@ -117,6 +117,17 @@ class ApolloLink:
     def children(self) -> Sequence[ApolloLink]:
         """Return the links that this one is made of; empty for a single link."""
         return ()
+
+    def with_children(self, children: Sequence[ApolloLink]) -> ApolloLink:
+        """Return a link that does the same with others in the place of those that it is made of.
+
+        A single link returns itself. One that overrides :meth:`children` overrides this too, so that what goes through a
+        whole chain, such as a trace, gets into it.
+
+        Args:
+            children: As many as :meth:`children` returns, in that order.
+        """
+        return self
 
     def check_place(self, above: Sequence[ApolloLink]) -> None:
         """Refuse a place behind these single links, where the link could not do its work; a link that can says nothing.
@@ -173,7 +184,7 @@ class Forward:
     def __init__(self, link: ApolloLink, next_: Forward) -> None:
         self._link = link
         self._next = next_
-        self.is_connected = _is_connected(link)
+        self.is_connected = is_connected(link)
         self.connect: Connect = link.connect(next_) if self.is_connected else _RequestRunner(link, next_)
 
     def __call__(self, operation: Operation) -> Observable[FetchResult]:
@@ -264,7 +275,7 @@ def as_forward(forward: ForwardFunction) -> Forward:
     return forward if isinstance(forward, Forward) else _CallableForward(forward)
 
 
-def _is_connected(link: ApolloLink) -> bool:
+def is_connected(link: ApolloLink) -> bool:
     """Tell which face of a link counts: whichever of `connect` and `request` is defined nearer to it."""
     if "request" in link.__dict__:
         return False

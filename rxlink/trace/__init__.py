@@ -1,0 +1,1 @@
+"""What happened in a chain: recorded, drawn, and put into words."""
