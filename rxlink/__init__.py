@@ -9,6 +9,7 @@ import logging
 
 _PARTS = ("auth", "client", "core", "errors", "incremental", "links", "transport")
 _PARTS = ("auth", "core", "errors", "incremental", "integrations", "links", "transport")
+_PARTS = ("auth", "core", "errors", "incremental", "links", "trace", "transport")
 _HOMES = {
     "rxlink.auth.answer": ("Answer",),
     "rxlink.auth.blocking": ("blocking",),
@@ -105,6 +106,13 @@ _HOMES = {
     "rxlink.links.polling": ("PollingLink",),
     "rxlink.links.remove_typename": ("KEEP", "RemoveTypenameFromVariablesLink"),
     "rxlink.links.retry": ("AttemptsOptions", "DelayOptions", "RetryLink"),
+    "rxlink.trace.events": ("TraceEvent", "TraceKind"),
+    "rxlink.trace.explain": ("explain",),
+    "rxlink.trace.html": ("to_html",),
+    "rxlink.trace.link": ("TraceLink", "traced"),
+    "rxlink.trace.recorder": ("Trace",),
+    "rxlink.trace.svg": ("to_svg",),
+    "rxlink.trace.text": ("to_text",),
     "rxlink.transport.batch_http": ("BatchHttpLink",),
     "rxlink.transport.http": ("HttpLink",),
     "rxlink.transport.oauth2": ("oauth2_refresh",),

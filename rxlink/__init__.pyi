@@ -95,6 +95,13 @@ from rxlink.links.persisted_queries import ErrorMeta, PersistedQueryLink, RetryF
 from rxlink.links.polling import PollingLink
 from rxlink.links.remove_typename import KEEP, RemoveTypenameFromVariablesLink
 from rxlink.links.retry import AttemptsOptions, DelayOptions, RetryLink
+from rxlink.trace.events import TraceEvent, TraceKind
+from rxlink.trace.explain import explain
+from rxlink.trace.html import to_html
+from rxlink.trace.link import TraceLink, traced
+from rxlink.trace.recorder import Trace
+from rxlink.trace.svg import to_svg
+from rxlink.trace.text import to_text
 from rxlink.transport.batch_http import BatchHttpLink
 from rxlink.transport.http import HttpLink
 from rxlink.transport.oauth2 import oauth2_refresh
@@ -219,6 +226,10 @@ __all__ = [
     "TokenStorageError",
     "TokensAdopted",
     "TokensSaved",
+    "Trace",
+    "TraceEvent",
+    "TraceKind",
+    "TraceLink",
     "Upload",
     "UploadError",
     "WebSocketClosed",
@@ -232,6 +243,7 @@ __all__ = [
     "concat",
     "empty",
     "execute",
+    "explain",
     "from_",
     "from_error",
     "from_future",
@@ -245,4 +257,8 @@ __all__ = [
     "set_context",
     "split",
     "to_async_iterator",
+    "to_html",
+    "to_svg",
+    "to_text",
+    "traced",
 ]

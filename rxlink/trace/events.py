@@ -23,13 +23,15 @@ from rxlink.errors import (
     TokenRefreshTimeout,
 )
 
-__all__ = ["TraceEvent", "TraceKind", "codes_of", "error_words", "has_any_data"]
+__all__ = ["TraceEvent", "TraceKind", "codes_of", "error_words", "has_any_data", "label"]
 
 CODE: Final = re.compile(r"[A-Za-z][A-Za-z_.-]{1,47}[0-9]{0,4}")
 """What a code of an error looks like: ``UNAUTHENTICATED``, ``invalid-jwt``, ``P2002``; a token has more digits."""
 OTHER: Final = "(other)"
 """In the place of a code that does not look like one."""
 MOST_CODES: Final = 5
+LONGEST: Final = 80
+"""Characters of a name; GraphQL sets no limit."""
 
 
 class TraceKind(StrEnum):
@@ -113,6 +115,12 @@ class TraceEvent:
         if self.kind is TraceKind.RESULT:
             return "data" if self.has_data else "no data"
         return " ".join(filter(None, (self.error, self.text and f"({self.text})"))) if self.error else ""
+
+
+def label(text: str) -> str:
+    """Return text that is fit to be shown anywhere: of one line, without control characters, and not too long."""
+    shown = "".join(sign if sign.isprintable() else "?" for sign in text[: LONGEST + 1])
+    return shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 3]}..."
 
 
 def has_any_data(result: Any) -> bool:

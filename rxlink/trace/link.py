@@ -19,7 +19,7 @@ from rxlink.core.options import kind_of, name_of
 from rxlink.core.result import FetchResult
 from rxlink.core.subscription import Connect, ResultObserver, Subscription
 from rxlink.errors import InvariantTypeError
-from rxlink.trace.events import TraceKind, codes_of, error_words, has_any_data
+from rxlink.trace.events import TraceKind, codes_of, error_words, has_any_data, label
 from rxlink.trace.recorder import Trace
 from rxlink.trace.runs import Run
 from rxlink.trace.watched import Watched
@@ -60,7 +60,7 @@ class TraceLink(ApolloLink):
         if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance] - may be untyped
             raise InvariantTypeError(f"`name` of TraceLink is {kind_of(name)}; give text")
         self.trace = trace
-        self.name = name
+        self.name = label(name)
         self.is_transport = is_transport
 
     def connect(self, forward: Forward) -> Connect:
@@ -116,7 +116,7 @@ class _Passage:
         """Pass the operation on."""
         self._note_going_on()
         self.run.last = self.name
-        self._note(TraceKind.FORWARDED if self._depth else TraceKind.STARTED, is_transport=self._link.is_transport)
+        self._note(TraceKind.FORWARDED if self._depth else TraceKind.STARTED)
         with self.trace.inside(self.run):
             try:
                 proceed(operation, self, Watched(self._root, self))
@@ -139,7 +139,7 @@ class _Passage:
 
     def on_error(self, error: Exception) -> None:
         """Pass an error on."""
-        self._end(TraceKind.ERROR, error=type(error).__name__, text=error_words(error))
+        self._end(TraceKind.ERROR, error=label(type(error).__name__), text=error_words(error))
         with self.trace.inside(self.run):
             self._observer.on_error(error)
 
@@ -155,7 +155,7 @@ class _Passage:
 
     def break_off(self, error: BaseException) -> None:
         """Take note that the subscriber's callback has raised."""
-        self._end(TraceKind.BROKEN, error=type(error).__name__)
+        self._end(TraceKind.BROKEN, error=label(type(error).__name__))
 
     def _end(self, kind: TraceKind, **values: Any) -> None:
         if self._is_over:
@@ -189,6 +189,7 @@ class _Passage:
             above=self.above,
             depth=self._depth,
             attempt=self._attempt,
+            is_transport=self._link.is_transport,
             **values,
         )
 

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from typing import Any, Final
 
 from rxlink.core.operation import Operation
+from rxlink.trace.events import label
 
 __all__ = ["Run", "Runs"]
 
@@ -32,7 +33,7 @@ class Run:
         name: Any = operation.operation_name
         self.number = number
         self.operation = operation
-        self.name: str | None = name if isinstance(name, str) else None  # a link may put anything there
+        self.name: str | None = label(name) if isinstance(name, str) else None  # a link may put anything there
         self.kind = str(operation.operation_type)
         self.home = home
         self.is_over = False
