@@ -93,27 +93,33 @@ def _add_demo(add_parser: Callable[..., argparse.ArgumentParser]) -> argparse.Ar
     )
     demo.add_argument("--quiet", action="store_true", help="print the summary only")
     demo.add_argument(
-        "--svg", type=_new_file, metavar="FILE", help="also draw the output into an SVG file (needs rich)"
+        "--trace", action="store_true", help="also draw what happened to the operations, as text, and say why"
     )
+    demo.add_argument(
+        "--html",
+        type=_new_file,
+        metavar="FILE",
+        help="also write it as a page to zoom and filter, which needs no server",
+    )
+    demo.add_argument("--svg", type=_new_file, metavar="FILE", help="also draw it into an SVG file")
     return demo
 
 
 def _demo(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     # Imported here: `--help` and a wrong option need no server.
-    from rxlink.demo.display import Picture
     from rxlink.demo.performance import Stage, perform
     from rxlink.demo.plan import Plan
+    from rxlink.demo.views import Views
     from rxlink.errors import RxlinkError
 
-    try:
-        picture = None if options.svg is None else Picture(options.svg, "rxlink demo")
-    except ImportError:
-        parser.error("argument --svg: it needs rich, which is not installed; pip install 'rxlink[cli]'")
+    if options.html is not None and options.html == options.svg:
+        parser.error(f"argument --svg: {str(options.svg)!r} is the file of --html too; give two files")
+    views = Views(is_text=options.trace, html=options.html, svg=options.svg)
     plan = Plan(
         operations=options.operations, expiries=options.expiries, token_life=options.token_life, seed=options.seed
     )
     try:
-        is_good = perform(plan, Stage(is_quiet=options.quiet, is_json=options.json, picture=picture))
+        is_good = perform(plan, Stage(is_quiet=options.quiet, is_json=options.json, views=views))
     except (OSError, RxlinkError) as error:
         print(f"rxlink demo: {error}", file=sys.stderr)
         return FAILED
@@ -148,6 +154,15 @@ def _life(text: str) -> float:
 
 def _new_file(text: str) -> Path:
     path = Path(text)
-    if path.is_dir() or not path.parent.is_dir():
-        raise argparse.ArgumentTypeError(f"{text!r} cannot be written; give a file in a directory that exists")
+    try:
+        is_new = not path.exists()
+        with path.open("ab"):  # what is there stays until there is something to write
+            pass
+        if is_new:
+            path.unlink()
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise argparse.ArgumentTypeError(
+            f"{text!r} cannot be written ({why}); give a file in a directory that exists"
+        ) from None
     return path

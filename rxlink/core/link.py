@@ -121,8 +121,8 @@ class ApolloLink:
     def with_children(self, children: Sequence[ApolloLink]) -> ApolloLink:
         """Return a link that does the same with others in the place of those that it is made of.
 
-        A single link returns itself. One that overrides :meth:`children` overrides this too, so that what goes through a
-        whole chain, such as a trace, gets into it.
+        A single link returns itself. One that overrides :meth:`children` overrides this too, so that what goes through
+        a whole chain, such as a trace, gets into it.
 
         Args:
             children: As many as :meth:`children` returns, in that order.

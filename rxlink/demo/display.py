@@ -1,24 +1,20 @@
-"""Where a timeline appears: plain lines, a terminal with colours and a progress bar, a picture.
+"""Where a timeline appears: plain lines, or a terminal with colours and a progress bar.
 
-Colours, bar and picture need rich (extra ``cli``); a terminal without it gets plain lines.
+Colours and bar need rich (extra ``cli``); a terminal without it gets plain lines.
 """
 
 from __future__ import annotations
 
-import io
 import os
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, TextIO
 
 if TYPE_CHECKING:
     from rich.text import Text
 
-__all__ = ["Display", "Line", "Mood", "Picture", "PlainLines", "Terminal", "display_on"]
+__all__ = ["Display", "Line", "Mood", "PlainLines", "Terminal", "display_on"]
 
-PICTURE_WIDTH: Final = 100
-"""Columns; no line of a timeline with ordinary numbers is longer."""
 REDRAWN: Final = 20
 """The progress bar is drawn anew after so many operations, and with each line."""
 
@@ -129,45 +125,6 @@ class Terminal:
     def close(self) -> None:
         """Take the bar away."""
         self._progress.stop()
-
-
-class Picture:
-    """Records lines, and writes them as an SVG of a terminal 100 columns wide.
-
-    Raises:
-        ImportError: rich is not installed.
-    """
-
-    def __init__(self, path: Path, title: str) -> None:
-        from rich.console import Console
-
-        self._path = path
-        self._title = title
-        self._console = Console(
-            record=True,
-            file=io.StringIO(),
-            width=PICTURE_WIDTH,
-            color_system="truecolor",
-            force_terminal=True,
-            no_color=False,
-            highlight=False,
-        )
-        self._console.print(f"[green]$[/] [bold]{title}[/]")
-
-    def show(self, line: Line) -> None:
-        """Record it."""
-        self._console.print(line.styled())
-
-    def advance(self, ended: int) -> None:
-        """Record nothing."""
-
-    def close(self) -> None:
-        """Write nothing: an interrupted picture is none."""
-
-    def write(self) -> None:
-        """Write the file; the same lines make the same bytes."""
-        svg = self._console.export_svg(title=self._title, unique_id="rxlink-demo")
-        self._path.write_text(svg, encoding="utf-8")
 
 
 def display_on(stream: TextIO, operations: int) -> Display:

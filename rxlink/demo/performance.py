@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import sys
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from rxlink.demo.display import Display, Mood, Picture, PlainLines, display_on
+from rxlink.demo.display import Display, Mood, PlainLines, display_on
 from rxlink.demo.plan import Plan
 from rxlink.demo.story import Story
 from rxlink.demo.summary import Summary, problems_of
 from rxlink.demo.timeline import Timeline
+from rxlink.demo.views import Views
 from rxlink.testing.auth_server import AuthServer
+from rxlink.trace.recorder import Trace
 
 __all__ = ["Stage", "perform"]
 
@@ -27,12 +29,12 @@ class Stage:
     Attributes:
         is_quiet: No timeline, only the summary.
         is_json: The summary goes to standard output as JSON, all else to standard error.
-        picture: Records all of it, and is written in the end.
+        views: What the trace is shown in, in the end.
     """
 
     is_quiet: bool = False
     is_json: bool = False
-    picture: Picture | None = None
+    views: Views = field(default_factory=Views)
 
 
 def perform(plan: Plan, stage: Stage) -> bool:
@@ -42,30 +44,29 @@ def perform(plan: Plan, stage: Stage) -> bool:
         Whether every operation ended with its own right result, and no token was refreshed more than once or too early.
 
     Raises:
-        OSError: The server could not listen, or the picture could not be written.
+        OSError: The server could not listen, or a view could not be written.
     """
     stream = sys.stderr if stage.is_json else sys.stdout
     displays: list[Display] = [] if stage.is_quiet else [display_on(stream, plan.operations)]
-    if stage.picture is not None:
-        displays.append(stage.picture)
     timeline = Timeline(displays)
+    trace = stage.views.new_trace(plan.operations)
     with ExitStack() as closing:
         for display in displays:
             closing.callback(display.close)
-        summary, problems = asyncio.run(_run(plan, timeline))
+        summary, problems = asyncio.run(_run(plan, timeline, trace))
     if stage.is_quiet and (problems or not stage.is_json):
         timeline.add(PlainLines(stream))
     _conclude(timeline, plan, summary, problems)
-    if stage.picture is not None:
-        stage.picture.write()
+    if trace is not None:
+        stage.views.show(trace, stream)
     if stage.is_json:
         print(summary.to_json(), flush=True)
     return not problems
 
 
-async def _run(plan: Plan, timeline: Timeline) -> tuple[Summary, list[str]]:
+async def _run(plan: Plan, timeline: Timeline, trace: Trace | None) -> tuple[Summary, list[str]]:
     async with AuthServer(token_life=plan.token_life, seed=plan.seed) as server:
-        story = Story(server, plan, timeline)
+        story = Story(server, plan, timeline, trace)
         await story.run()
     summary = Summary.of(plan.operations, story.tally, server.ledger, timeline.seconds)
     return summary, problems_of(summary, story.tally, server.ledger)

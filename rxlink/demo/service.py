@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from rxlink import AuthLink, AuthSession, FetchResult, GraphQLRequest, RefreshReason, TokenSet, execute, from_
+from rxlink import (
+    AuthLink,
+    AuthSession,
+    FetchResult,
+    GraphQLRequest,
+    RefreshReason,
+    TokenSet,
+    Trace,
+    execute,
+    from_,
+    traced,
+)
 from rxlink.errors import SessionEnded
 from rxlink.transport.http import HttpLink
 
@@ -25,15 +36,22 @@ mutation Refresh($token: String!) {
 class Service:
     """A client of one GraphQL server.
 
+    Args:
+        url: Its address.
+        trace: What operations and refreshes are recorded in, None for nothing.
+
     Attributes:
         session: Keeps the token fresh.
         chain: Sends operations with it.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, trace: Trace | None = None) -> None:
         self._http = HttpLink(url)
         self.session = AuthSession(refresh=self._refresh)
         self.chain = from_([AuthLink(self.session), self._http])
+        if trace is not None:
+            self.chain = traced(self.chain, trace)
+            trace.watch(self.session)
 
     async def sign_in(self, user: str, password: str) -> None:
         """Get the first tokens."""

@@ -24,6 +24,7 @@ from rxlink.demo.summary import Tally
 from rxlink.demo.timeline import Timeline, token_name
 from rxlink.errors import AuthError
 from rxlink.testing.auth_server import AuthServer, Fault, Generation
+from rxlink.trace.recorder import Trace
 
 __all__ = ["Story"]
 
@@ -42,15 +43,21 @@ PAUSE: Final = 0.02
 class Story:
     """The demo, on a server that runs.
 
+    Args:
+        server: The server.
+        plan: What is run.
+        timeline: What is told.
+        trace: What the chain is recorded in, None for nothing.
+
     Attributes:
         tally: The operations that have ended.
     """
 
-    def __init__(self, server: AuthServer, plan: Plan, timeline: Timeline) -> None:
+    def __init__(self, server: AuthServer, plan: Plan, timeline: Timeline, trace: Trace | None = None) -> None:
         self._server = server
         self._plan = plan
         self._timeline = timeline
-        self._service = Service(server.url)
+        self._service = Service(server.url, trace)
         self._waves = 0
         self._is_broken = False
         self.tally = Tally()

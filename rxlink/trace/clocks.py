@@ -18,8 +18,8 @@ MONOTONIC = asyncio.BaseEventLoop
 class Clocks:
     """Reads the clocks of those who subscribe.
 
-    Clocks that have nothing in common may meet in one trace, such as a virtual one and that of a loop. Each begins where
-    the trace stands when it is first read.
+    Clocks that have nothing in common may meet in one trace, such as a virtual one and that of a loop. Each begins
+    where the trace stands when it is first read.
     """
 
     def __init__(self) -> None:

@@ -30,6 +30,8 @@ NO_WORD: Final = (
 )
 WAITED, HELD, WAS, HAS, ITS = "\x00waited", "\x00held", "\x00was", "\x00has", "\x00its"
 """Gaps in the words of a story for its times, and for what differs where several operations share it."""
+TENTH, HUNDRED = 0.1, 100.0
+"""Seconds: below, three digits behind the point; from there on, none."""
 NAMED: Final = 4
 """How many operations of one story are named."""
 
@@ -136,25 +138,29 @@ def _who(alike: Sequence[OperationStory], title: str) -> str:
 def _words(story: OperationStory, stories: Stories) -> str | None:
     """Say what became of an operation, with gaps for its times; None where there is nothing to say."""
     steps = [*_waits(story, stories), *_resends(story)]
+    if story.ending is Ending.ANSWERED and story.results[-1].codes is None and not steps:
+        return None
+    return _joined(steps, _end(story, stories))
+
+
+def _end(story: OperationStory, stories: Stories) -> str:
     match story.ending:
         case Ending.OPEN:
-            return _joined(steps, _open(story, stories))
+            end = _open(story, stories)
         case Ending.EMPTY:
-            return _joined(steps, _empty(story))
+            end = _empty(story)
         case Ending.FAILED:
-            return _joined(steps, f"failed with {_last(story, TraceKind.ERROR).outcome}")
+            end = f"failed with {_last(story, TraceKind.ERROR).outcome}"
         case Ending.LEFT:
-            held = story.spans[-1].where if story.spans else ""
+            held = f"; {story.spans[-1].where} had it" if story.spans and story.spans[-1].where else ""
             before = "" if story.results else ", before it was answered"
-            return _joined(steps, f"ended when {ITS} left, after {HELD}{before}{held and f'; {held} had it'}")
+            end = f"ended when {ITS} left, after {HELD}{before}{held}"
         case Ending.BROKEN:
-            broke = _last(story, TraceKind.BROKEN).error
-            return _joined(steps, f"ended because a callback of {ITS} raised {broke}")
+            end = f"ended because a callback of {ITS} raised {_last(story, TraceKind.BROKEN).error}"
         case Ending.ANSWERED:
-            codes = story.results[-1].codes
-            if codes is None:
-                return _joined(steps, "answered") if steps else None
-            return _joined(steps, f"answered with {story.results[-1].outcome}")
+            last = story.results[-1]
+            end = "answered" if last.codes is None else f"answered with {last.outcome}"
+    return end
 
 
 def _joined(steps: Sequence[str], end: str) -> str:
@@ -164,7 +170,7 @@ def _joined(steps: Sequence[str], end: str) -> str:
 
 
 def _waits(story: OperationStory, stories: Stories) -> Iterator[str]:
-    waits = [wait for wait in story.waits if not (wait is story.holder)]
+    waits = [wait for wait in story.waits if wait is not story.holder]
     for refresh_number in dict.fromkeys(wait.refresh for wait in waits):
         refresh = stories.refreshes.get(refresh_number or 0)
         if refresh is None:
@@ -223,7 +229,8 @@ def _empty(story: OperationStory) -> str:
     answers = [event for event in story.events if event.depth > 0]
     last = _last_answer(story)
     if last is not None and not _went_on(answers, last):
-        return f"ended without a result: {last.above or 'the link above'} got {last.outcome} from {last.place}, and {NO_VALUE}"
+        above = last.above or "the link above"
+        return f"ended without a result: {above} got {last.outcome} from {last.place}, and {NO_VALUE}"
     completed = [event for event in story.events if event.kind is TraceKind.COMPLETED]
     return f"ended without a result: {completed[0].place} completed, and had sent none"
 
@@ -253,7 +260,8 @@ def _range(seconds: Sequence[float]) -> str:
 
 
 def _time(seconds: float) -> str:
-    return f"{seconds:.2f} s" if seconds < 100 else f"{seconds:.0f} s"
+    digits = 3 if seconds < TENTH else 2 if seconds < HUNDRED else 0
+    return f"{seconds:.{digits}f} s"
 
 
 def _count(number: int, one: str, many: str | None = None) -> str:

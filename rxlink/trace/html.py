@@ -11,9 +11,10 @@ from rxlink.core.options import kind_of
 from rxlink.errors import InvariantTypeError
 from rxlink.trace.events import TraceEvent, TraceKind
 from rxlink.trace.explain import explain, reason_words, refresh_line
+from rxlink.trace.marks import MarkKind
 from rxlink.trace.recorder import Trace
 from rxlink.trace.scale import scale_of
-from rxlink.trace.stories import Ending, MarkKind, OperationStory, RefreshStory, SpanKind, Stories, stories_of
+from rxlink.trace.stories import Ending, OperationStory, RefreshStory, SpanKind, Stories, stories_of
 
 __all__ = ["to_html"]
 
@@ -21,6 +22,19 @@ GAP: Final = re.compile(r"@@(\w+)@@")
 SPANS: Final = {SpanKind.UNDER_WAY: "way", SpanKind.WAITING: "waiting", SpanKind.HELD: "held"}
 MARKS: Final = {MarkKind.SENT: "sent", MarkKind.RESULT: "result", MarkKind.LEFT: "left"}
 BAD: Final = {Ending.FAILED, Ending.BROKEN, Ending.EMPTY}
+WORDS: Final = {
+    TraceKind.STARTED: "started: handed to {place}{again}",
+    TraceKind.FORWARDED: "passed on to {place}{again}",
+    TraceKind.RESULT: "{place} answered: {outcome}",
+    TraceKind.ERROR: "{place} failed: {outcome}",
+    TraceKind.COMPLETED: "{place} completed",
+    TraceKind.DISPOSED: "{place} was left by {above}",
+    TraceKind.BROKEN: "a callback of the subscriber raised {error}",
+    TraceKind.WAITING: "waits for {refresh}",
+    TraceKind.REFRESHED: "goes on after {refresh}",
+    TraceKind.RETRIED: "is sent again with another token",
+}
+"""What is said of the events of an operation."""
 DIGITS: Final = 6
 
 
@@ -72,7 +86,10 @@ def _data(stories: Stories) -> dict[str, Any]:
     points = [*scale.points()]
     return {
         "seconds": _round(stories.seconds),
-        "scale": {"moments": [_round(moment) for moment, _ in points], "places": [_round(place) for _, place in points]},
+        "scale": {
+            "moments": [_round(moment) for moment, _ in points],
+            "places": [_round(place) for _, place in points],
+        },
         "gaps": [[_round(gap.began), _round(gap.ended)] for gap in scale.gaps],
         "refreshes": [_refresh(refresh, stories.seconds) for refresh in stories.refreshes.values()],
         "operations": [_operation(story) for story in stories.operations],
@@ -122,31 +139,14 @@ def _is_bad(event: TraceEvent) -> bool:
 
 def _words(event: TraceEvent) -> str:
     """Say what an event was."""
-    again = f", for the {event.attempt}. time" if event.attempt > 1 else ""
-    refresh = f"refresh {event.refresh}" if event.refresh else "the stored tokens"
-    match event.kind:
-        case TraceKind.STARTED:
-            return f"started: handed to {event.place}{again}"
-        case TraceKind.FORWARDED:
-            return f"passed on to {event.place}{again}"
-        case TraceKind.RESULT:
-            return f"{event.place} answered: {event.outcome}"
-        case TraceKind.ERROR:
-            return f"{event.place} failed: {event.outcome}"
-        case TraceKind.COMPLETED:
-            return f"{event.place} completed"
-        case TraceKind.DISPOSED:
-            return f"{event.place} left by {event.above or 'the subscriber'}"
-        case TraceKind.BROKEN:
-            return f"a callback of the subscriber raised {event.error}"
-        case TraceKind.WAITING:
-            return f"waits for {refresh}"
-        case TraceKind.REFRESHED:
-            return f"goes on after {refresh}"
-        case TraceKind.RETRIED:
-            return "sent again with another token"
-        case _:
-            return event.kind.value
+    return WORDS[event.kind].format(
+        place=event.place,
+        above=event.above or "its subscriber",
+        again=f" (attempt {event.attempt})" if event.attempt > 1 else "",
+        refresh=f"refresh {event.refresh}" if event.refresh else "the stored tokens",
+        outcome=event.outcome,
+        error=event.error,
+    )
 
 
 def _round(seconds: float) -> float:

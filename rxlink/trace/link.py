@@ -94,7 +94,12 @@ class _Passage:
     __slots__ = ("_attempt", "_depth", "_is_over", "_link", "_observer", "_root", "above", "run", "trace")
 
     def __init__(
-        self, link: TraceLink, operation: Operation, observer: ResultObserver, root: Subscription, above: _Passage | None
+        self,
+        link: TraceLink,
+        operation: Operation,
+        observer: ResultObserver,
+        root: Subscription,
+        above: _Passage | None,
     ) -> None:
         self.trace = link.trace
         self.run: Run = link.trace.run_of(operation, link) if above is None else above.run

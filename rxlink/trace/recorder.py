@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -151,7 +151,7 @@ class Trace:
             self._runs.forget(run)
 
     @contextmanager
-    def inside(self, run: Run) -> Iterator[None]:
+    def inside(self, run: Run) -> Generator[None]:
         """Note that what happens in here, in this thread, happens to an operation."""
         runs = self._here.runs
         runs.append(run)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
 from rxlink.trace.events import TraceEvent, TraceKind
+from rxlink.trace.marks import ARRIVALS, Mark, MarkKind, marks_of
 from rxlink.trace.recorder import Trace
 
-__all__ = ["Ending", "Mark", "MarkKind", "OperationStory", "RefreshStory", "Span", "SpanKind", "Stories", "stories_of"]
+__all__ = ["Ending", "OperationStory", "RefreshStory", "Span", "SpanKind", "Stories", "stories_of"]
 
 
 class SpanKind(StrEnum):
@@ -22,18 +23,6 @@ class SpanKind(StrEnum):
     """It waits for a refresh."""
     HELD = "held"
     """A link has it, which has neither passed it on nor answered, such as a retry link between two attempts."""
-
-
-class MarkKind(StrEnum):
-    """What is marked at a moment."""
-
-    SENT = "sent"
-    REFUSED = "answered with errors, which went no further"
-    RESULT = "result"
-    ERRORS = "result with errors"
-    FAILED = "error"
-    COMPLETED = "completed"
-    LEFT = "left by its subscriber"
 
 
 class Ending(StrEnum):
@@ -72,19 +61,6 @@ class Span:
     ended: float
     where: str
     refresh: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """What happened to an operation at a moment.
-
-    Attributes:
-        kind: What.
-        event: The event.
-    """
-
-    kind: MarkKind
-    event: TraceEvent
 
 
 @dataclass(slots=True)
@@ -238,43 +214,8 @@ def _operation_story(events: Sequence[TraceEvent], seconds: float) -> OperationS
     for event in events:
         lane.take(event)
     lane.close(seconds)
-    story.marks = [*_marks(events)]
+    story.marks = [*marks_of(events)]
     return story
-
-
-OF_THE_SUBSCRIBER: Final = {
-    TraceKind.RESULT: MarkKind.RESULT,
-    TraceKind.ERROR: MarkKind.FAILED,
-    TraceKind.BROKEN: MarkKind.FAILED,
-    TraceKind.COMPLETED: MarkKind.COMPLETED,
-    TraceKind.DISPOSED: MarkKind.LEFT,
-}
-ARRIVALS: Final = {TraceKind.STARTED, TraceKind.FORWARDED}
-
-
-def _marks(events: Sequence[TraceEvent]) -> Iterator[Mark]:
-    """Mark what came to the transport and to the subscriber, and what came from the transport and went no further."""
-    has_transport = any(event.is_transport for event in events)
-    deepest = max(event.depth for event in events)
-    answer: Mark | None = None
-    for event in events:
-        is_transport = event.is_transport or (not has_transport and event.depth == deepest)
-        is_answer = event.kind in {TraceKind.RESULT, TraceKind.ERROR}
-        if event.depth > 0 and is_answer and is_transport and (event.error or event.codes is not None):
-            answer = Mark(MarkKind.REFUSED if event.codes is not None else MarkKind.FAILED, event)
-        elif event.depth == 0 and is_answer:
-            answer = None
-        elif answer is not None and event.kind in {*ARRIVALS, TraceKind.WAITING, TraceKind.COMPLETED}:
-            if event.depth == 0 or event.kind is not TraceKind.COMPLETED:
-                yield answer
-                answer = None
-        if event.kind in ARRIVALS and is_transport:
-            yield Mark(MarkKind.SENT, event)
-        elif event.depth == 0 and event.place is not None and event.kind in OF_THE_SUBSCRIBER:
-            has_errors = event.kind is TraceKind.RESULT and event.codes is not None
-            yield Mark(MarkKind.ERRORS if has_errors else OF_THE_SUBSCRIBER[event.kind], event)
-    if answer is not None:
-        yield answer
 
 
 class _Lane:

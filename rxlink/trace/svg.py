@@ -8,10 +8,11 @@ from typing import Final
 
 from rxlink.core.options import kind_of
 from rxlink.errors import InvariantError, InvariantTypeError
-from rxlink.trace.explain import reason_words
+from rxlink.trace.explain import reason_words, refresh_line
+from rxlink.trace.marks import MarkKind
 from rxlink.trace.recorder import Trace
 from rxlink.trace.scale import scale_of
-from rxlink.trace.stories import MarkKind, OperationStory, RefreshStory, Span, SpanKind, Stories, stories_of
+from rxlink.trace.stories import OperationStory, RefreshStory, Span, SpanKind, Stories, stories_of
 from rxlink.trace.text import chosen
 
 __all__ = ["to_svg"]
@@ -115,13 +116,10 @@ class _Picture:
         x, width = self._x(refresh.began), max(self._x(ended) - self._x(refresh.began), 3.0)
         failed = "failed" if refresh.error else ""
         why = reason_words(refresh.reason)
-        tried = f", {len(refresh.failed_tries)} tries failed" if refresh.failed_tries else ""
-        whom = f", {len(refresh.waiting)} operations waited" if refresh.waiting else ""
-        outcome = f", failed with {refresh.error}" if refresh.error else ""
-        title = f"refresh {refresh.number}: {why}, {ended - refresh.began:.3f} s{tried}{whom}{outcome}"
-        height = self._bottom - TOP - ROW
-        yield f'<g><title>{escape(title)}</title><rect class="band{failed}" x="{x:.1f}" y="{TOP + ROW}" width="{width:.1f}" height="{height}"/>'
-        yield f'<rect class="refresh{failed}" x="{x - 8:.1f}" y="{TOP + 4}" width="{width + 16:.1f}" height="14" rx="7"/>'
+        title = escape(refresh_line(refresh, self._stories.seconds))
+        band = f'x="{x:.1f}" y="{TOP + ROW}" width="{width:.1f}" height="{self._bottom - TOP - ROW}"'
+        chip = f'x="{x - 8:.1f}" y="{TOP + 4}" width="{width + 16:.1f}" height="14" rx="7"'
+        yield f'<g><title>{title}</title><rect class="band{failed}" {band}/><rect class="refresh{failed}" {chip}/>'
         yield self._text(x + width / 2, TOP + 15, f"{refresh.number}", "on", "middle")
         room = LETTER * len(why) / 2
         middle = min(max(x + width / 2, LABEL + room), WIDTH - room)
@@ -150,7 +148,7 @@ class _Picture:
             f'<rect class="{CLASSES[span.kind]}" x="{x:.1f}" y="{y + (ROW - BAR) / 2:.1f}" width="{width:.1f}" '
             f'height="{BAR}" rx="2"><title>{escape(title)}</title></rect>'
         )
-        if span.refresh and width > 12:
+        if span.refresh and width > 2 * LETTER:
             yield self._text(x + width / 2, y + 13, f"{span.refresh}", "who", "middle")
 
     def _legend(self) -> Iterator[str]:
@@ -159,11 +157,20 @@ class _Picture:
         more = f"; {left_out} more operations are not drawn" if left_out else ""
         gone = f"; {self._stories.dropped} earlier events are gone" if self._stories.dropped else ""
         x = 12.0
-        for kind, words in (("way", "under way"), ("waiting", "waits for the refresh of this number"), ("held", "held by a link")):
+        for kind, words in (
+            ("way", "under way"),
+            ("waiting", "waits for the refresh of this number"),
+            ("held", "held by a link"),
+        ):
             yield f'<rect class="{kind}" x="{x:.1f}" y="{y}" width="22" height="{BAR}" rx="2"/>'
             yield self._text(x + 28, y + 9, words, "dim")
             x += 44 + LETTER * len(words)
-        for kind, words in ((MarkKind.SENT, "sent"), (MarkKind.RESULT, "result"), (MarkKind.ERRORS, "errors"), (MarkKind.LEFT, "left")):
+        for kind, words in (
+            (MarkKind.SENT, "sent"),
+            (MarkKind.RESULT, "result"),
+            (MarkKind.ERRORS, "errors"),
+            (MarkKind.LEFT, "left"),
+        ):
             yield _sign(kind, x + 5, y + 5)
             yield self._text(x + 14, y + 9, words, "dim")
             x += 32 + LETTER * len(words)

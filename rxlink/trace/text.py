@@ -8,9 +8,10 @@ from typing import Final
 from rxlink.core.options import kind_of
 from rxlink.errors import InvariantError, InvariantTypeError
 from rxlink.trace.explain import reason_words
+from rxlink.trace.marks import MarkKind
 from rxlink.trace.recorder import Trace
-from rxlink.trace.scale import Scale, scale_of
-from rxlink.trace.stories import MarkKind, OperationStory, RefreshStory, SpanKind, Stories, stories_of
+from rxlink.trace.scale import scale_of
+from rxlink.trace.stories import OperationStory, RefreshStory, SpanKind, Stories, stories_of
 
 __all__ = ["chosen", "to_text"]
 

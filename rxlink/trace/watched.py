@@ -51,7 +51,7 @@ class Watched(Subscription):
         return self._held
 
     @_resource.setter
-    def _resource(self, resource: Cancellable | None) -> None:
+    def _resource(self, resource: Cancellable | None) -> None:  # pyright: ignore[reportIncompatibleVariableOverride] - as above
         was_busy = self._held is not None
         self._held = resource
         if resource is not None and not was_busy:

@@ -20,8 +20,15 @@
     const part = (value - from[low]) / (from[high] - from[low] || 1);
     return to[low] + part * (to[high] - to[low]);
   };
-  const placeOf = (seconds) => view.linear ? seconds / whole : between(data.scale.moments, data.scale.places, seconds);
-  const timeAt = (place) => view.linear ? place * whole : between(data.scale.places, data.scale.moments, place);
+  const EDGE = .008; // left free on both sides, for marks
+  const placeOf = (seconds) => {
+    const share = view.linear ? seconds / whole : between(data.scale.moments, data.scale.places, seconds);
+    return EDGE + share * (1 - 2 * EDGE);
+  };
+  const timeAt = (place) => {
+    const share = Math.min(Math.max((place - EDGE) / (1 - 2 * EDGE), 0), 1);
+    return view.linear ? share * whole : between(data.scale.places, data.scale.moments, share);
+  };
   const shown = (seconds) => seconds.toFixed(seconds < 10 ? 3 : 2) + " s";
 
   // ---------------------------------------------------------------------------------- small parts
