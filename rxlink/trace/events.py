@@ -25,7 +25,7 @@ from rxlink.errors import (
 
 __all__ = ["TraceEvent", "TraceKind", "codes_of", "error_words", "has_any_data", "label"]
 
-CODE: Final = re.compile(r"[A-Za-z][A-Za-z_.-]{1,47}[0-9]{0,4}")
+CODE: Final = re.compile(r"[A-Za-z][A-Za-z_.-]{0,47}[0-9]{0,4}")
 """What a code of an error looks like: ``UNAUTHENTICATED``, ``invalid-jwt``, ``P2002``; a token has more digits."""
 OTHER: Final = "(other)"
 """In the place of a code that does not look like one."""

@@ -100,7 +100,7 @@ def _refresh_words(refresh: RefreshStory, now: float) -> str:
     tries = f", after {_count(len(refresh.failed_tries), 'try', 'tries')} that failed" if refresh.failed_tries else ""
     whom = f"; {_count(len(refresh.waiting), 'operation')} waited for it" if refresh.waiting else ""
     if refresh.ended is None:
-        return f"{HAS} run for {_time(now - refresh.began)} and is not over{tries}{whom}"
+        return f"has run for {_time(now - refresh.began)} and is not over{tries}{whom}"
     took = _time(refresh.ended - refresh.began)
     if refresh.error is not None:
         return f"failed with {refresh.error} after {took}{tries}{whom}"

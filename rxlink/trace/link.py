@@ -103,7 +103,7 @@ class _Passage:
     ) -> None:
         self.trace = link.trace
         self.run: Run = link.trace.run_of(operation, link) if above is None else above.run
-        self.above = self.run.last if above is None else above.name
+        self.above = self.run.above(link, None if above is None else above.name)
         self._link = link
         self._observer = observer
         self._root = root

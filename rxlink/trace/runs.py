@@ -24,10 +24,23 @@ class Run:
         kind: Its type, likewise.
         home: The first place that it came to.
         is_over: Whether that place has ended.
+        last: The name of the place that it came to last.
         waits_for: The number of a refresh, ``NO_REFRESH`` for stored tokens, None while it does not wait.
     """
 
-    __slots__ = ("_attempts", "_depths", "home", "is_over", "kind", "last", "name", "number", "operation", "waits_for")
+    __slots__ = (
+        "_above",
+        "_attempts",
+        "_depths",
+        "home",
+        "is_over",
+        "kind",
+        "last",
+        "name",
+        "number",
+        "operation",
+        "waits_for",
+    )
 
     def __init__(self, number: int, operation: Operation, home: object) -> None:
         name: Any = operation.operation_name
@@ -41,6 +54,11 @@ class Run:
         self.last: str | None = None
         self._attempts: dict[object, int] = {}
         self._depths: dict[object, int] = {}
+        self._above: dict[object, str | None] = {}
+
+    def above(self, place: object, known: str | None) -> str | None:
+        """Return the name of the place from which it comes here; where that is not known, came here the first time."""
+        return self._above.setdefault(place, known or self.last)
 
     def arrive(self, place: object) -> tuple[int, int]:
         """Take note that it comes to a place; return how deep that is, and how often it has come there."""

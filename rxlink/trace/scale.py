@@ -77,17 +77,19 @@ class Scale:
         return ((moment, self.at(moment)) for moment in self._moments)
 
     def ticks(self, most: int) -> list[float]:
-        """Return moments to be named along the axis: the beginning, and those where something begins after a gap.
+        """Return moments to be named along the axis.
+
+        They are the beginning, the end, those after a gap, and others at which something happens.
 
         Args:
             most: How many at most.
         """
-        wanted = [0.0, *(gap.ended for gap in self.gaps), self._moments[-1]]
+        wanted = [0.0, *(gap.ended for gap in self.gaps), self._moments[-1], *self._moments]
         shown: list[float] = []
         for moment in wanted:
-            if not shown or self.at(moment) - self.at(shown[-1]) >= 1 / max(most, 1):
+            if all(abs(self.at(moment) - self.at(other)) >= 1 / max(most, 1) for other in shown):
                 shown.append(moment)
-        return shown
+        return sorted(shown)
 
 
 def scale_of(stories: Stories) -> Scale:

@@ -143,7 +143,9 @@ class _Drawing:
         waiting = f", {len(refresh.waiting)} waited" if refresh.waiting else ""
         words = f" {reason_words(refresh.reason)}{waiting}"
         end = max(last, first + 1) + 1
-        if end + len(words) <= self._columns:
+        if last - first > len(words) + 2:
+            cells[first + 2 : first + 3 + len(words)] = f"{words} "
+        elif end + len(words) <= self._columns:
             cells[end : end + len(words)] = words
         elif len(words) <= first:
             cells[first - len(words) : first] = words.strip() + " "

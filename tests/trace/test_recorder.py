@@ -48,7 +48,7 @@ def test_operations_that_never_end_are_not_kept_for_ever():
     for _ in range(100):
         execute(link, REQUEST).subscribe(scheduler=scheduler)
 
-    assert 10 == len(trace._runs._known)  # noqa: SLF001 - what a leak would be
+    assert 10 == len(trace._runs._known)
 
 
 def test_threads_may_record_at_the_same_time():
@@ -113,7 +113,7 @@ class TestTime:
             return clocks.seconds()
 
         assert asyncio.run(read()) <= asyncio.run(read())
-        assert 1 == len(clocks._origins)  # noqa: SLF001 - closed loops would be kept
+        assert 1 == len(clocks._origins)
 
     def test_forgets_loops_that_are_closed(self):
         clocks = Clocks()
@@ -125,7 +125,7 @@ class TestTime:
             with VirtualTime() as time:
                 time.run(read())
 
-        assert 1 == len(clocks._origins)  # noqa: SLF001 - as above
+        assert 1 == len(clocks._origins)
 
     def test_stands_still_for_a_scheduler_that_cannot_say(self):
         class Mute:

@@ -2,7 +2,7 @@
 
 import pytest
 
-import rxlink.core.chain as chain
+from rxlink.core import chain
 from rxlink.errors import InvariantError
 from rxlink.trace.link import traced
 from rxlink.trace.recorder import Trace

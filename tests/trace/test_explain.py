@@ -1,0 +1,224 @@
+"""A trace in words."""
+
+import asyncio
+
+import pytest
+import reactivex
+from reactivex.testing import TestScheduler
+
+from rxlink.auth.link import AuthLink
+from rxlink.auth.session import AuthSession
+from rxlink.auth.tokens import TokenSet
+from rxlink.core.chain import execute, from_
+from rxlink.core.observables import from_future
+from rxlink.errors import SessionEnded
+from rxlink.links.error import ErrorLink
+from rxlink.testing import MockedResponse, MockLink, MockSubscriptionLink
+from rxlink.testing.virtual_time import virtual
+from rxlink.trace.explain import explain
+from rxlink.trace.link import traced
+from rxlink.trace.recorder import Trace
+from tests.recording import DATA, FAILED, REQUEST, sending, subscribed
+from tests.trace.traces import COUNT, VIEWER, refused_storm, retrying, traced_run
+
+NEVER = float("inf")
+
+
+def test_nothing_is_said_of_operations_that_went_straight_through():
+    trace = traced_run(sending(DATA))
+    assert "The operation went straight through." == explain(trace)
+
+    traced_run(sending(DATA), trace=trace)
+    assert "All 2 operations went straight through." == explain(trace)
+
+
+def test_an_empty_trace_says_what_cannot_be_seen():
+    assert "No operation was traced; one that was never subscribed or awaited has not begun." == explain(Trace())
+
+
+@virtual
+async def test_a_wait_for_a_refresh_is_told_with_its_reason():
+    trace, _ = await refused_storm(1)
+
+    assert [
+        "Refresh 1 (token rejected) took 0.30 s; 1 operation waited for it.",
+        "Operation 1 (Viewer) waited 0.30 s for refresh 1 (token rejected), was sent again and answered.",
+    ] == explain(trace).splitlines()
+
+
+@virtual
+async def test_those_who_share_a_story_share_a_line():
+    trace, _ = await refused_storm(5, requests=[VIEWER, VIEWER, COUNT, VIEWER, VIEWER])
+
+    assert [
+        "Operations 1-2, 4-5 (4 x Viewer) waited 0.30 s for refresh 1 (token rejected), were sent again and answered.",
+        "Operation 3 (Count) waited 0.30 s for refresh 1 (token rejected), was sent again and answered.",
+    ] == explain(trace).splitlines()[1:]
+
+
+@virtual
+async def test_a_refresh_that_failed_is_told_with_those_who_waited():
+    def refuse(tokens, reason):
+        raise SessionEnded
+
+    trace, _ = await refused_storm(1, refresh=refuse)
+
+    assert "Refresh 1 (token rejected) failed with SessionEnded after 0.000 s; 1 operation waited for it." in explain(
+        trace
+    )
+    assert "which failed with SessionEnded and failed with SessionEnded." in explain(trace)
+
+
+@virtual
+async def test_a_refresh_that_is_not_over_is_told_with_those_who_wait():
+    async def never(tokens, reason):
+        await asyncio.get_running_loop().create_future()
+
+    trace = Trace()
+    session = AuthSession(refresh=never, tokens=TokenSet("old"))
+    trace.watch(session)
+    answers = MockLink([MockedResponse(result=FAILED, delay=0.5)])
+    recorder = subscribed(execute(traced(from_([AuthLink(session), answers]), trace), REQUEST))
+    await asyncio.sleep(12.5)
+
+    assert [
+        "Refresh 1 (token rejected) has run for 12.00 s and is not over; 1 operation waited for it.",
+        (
+            "Operation 1 (Viewer) has waited since 0.50 s for refresh 1 (token rejected), "
+            "which has run for 12.00 s and is not over."
+        ),
+    ] == explain(trace).splitlines()
+    recorder.subscription.dispose()
+    await session.aclose()
+
+
+class TestNotAnswered:
+    @virtual
+    async def test_says_who_has_it_and_since_when(self):
+        trace = Trace()
+        server = MockLink([MockedResponse(result=DATA, delay=NEVER)])
+        recorder = subscribed(execute(traced(from_([ErrorLink(lambda _: None), server]), trace), REQUEST))
+
+        await asyncio.sleep(12)
+
+        assert "Operation 1 (Viewer) has not been answered for 12.00 s: MockLink has it since 0.00 s." == explain(trace)
+        recorder.subscription.dispose()
+
+    def test_says_what_the_link_got_that_has_it(self):
+        silent = ErrorLink(lambda _: reactivex.never())
+
+        trace = traced_run(silent, MockLink([MockedResponse(result=FAILED, delay=0.5)]), seconds=10)
+
+        told = explain(trace)
+        assert "ErrorLink has it since 0.50 s, which got errors UNAUTHENTICATED from MockLink: " in told
+        assert "has sent nothing" in told
+
+    def test_says_nothing_wrong_of_a_subscription_that_goes_on(self):
+        trace, link = Trace(), MockSubscriptionLink()
+        recorder = subscribed(execute(traced(link, trace), REQUEST), TestScheduler())
+        link.simulate_result(DATA)
+        link.simulate_result(DATA)
+
+        assert "Operation 1 (Viewer) has sent 2 results in 0.000 s and goes on." == explain(trace)
+        recorder.subscription.dispose()
+
+
+class TestEmpty:
+    """The classic: filter and flat_map are never called."""
+
+    @pytest.mark.parametrize("token", [None, "", False])
+    def test_a_refresh_that_gave_a_falsy_token_is_suspected(self, token):
+        async def get_token():
+            return token
+
+        def retry(response):
+            return from_future(get_token).filter(bool).flat_map(lambda _: response.forward(response.operation))
+
+        async def main():
+            await execute(traced(from_([ErrorLink(retry), server]), trace), REQUEST).to_list()
+
+        trace, server = Trace(), MockLink([MockedResponse(result=FAILED)])
+        asyncio.run(main())
+
+        told = explain(trace)
+        assert told.startswith(
+            "Operation 1 (Viewer) ended without a result: ErrorLink got errors UNAUTHENTICATED from MockLink, and the "
+            "stream that its handler returned ended without a value"
+        )
+        assert "falsy token" in told
+
+    def test_a_transport_that_sent_nothing_is_named(self):
+        trace = traced_run(ErrorLink(lambda _: None), sending())
+
+        assert "Operation 1 (Viewer) ended without a result: Worker completed, and had sent none." == explain(trace)
+
+    def test_a_retry_that_was_answered_with_nothing_is_no_empty_stream_of_the_handler(self):
+        def retry(response):
+            return response.forward(response.operation).filter(lambda _: False)
+
+        trace = traced_run(ErrorLink(retry), MockLink([MockedResponse(result=FAILED), MockedResponse(result=DATA)]))
+
+        told = explain(trace)
+        assert "Operation 1 (Viewer) was sent again by ErrorLink and ended without a result" in told
+        assert (
+            "ErrorLink got data from MockLink, and the stream that its handler returned ended without a value" in told
+        )
+
+
+class TestEndings:
+    def test_retries_are_told_with_their_errors(self):
+        down = MockedResponse(error=OSError("down"))
+
+        trace = traced_run(*retrying(down, down, MockedResponse(result=DATA)))
+
+        assert "Operation 1 (Viewer) was sent 2 more times by RetryLink, after OSError, and answered." == explain(trace)
+
+    def test_an_error_is_told_by_its_class(self):
+        trace = traced_run(*retrying(MockedResponse(error=OSError("secret")), max_attempts=1))
+
+        assert "Operation 1 (Viewer) failed with OSError." == explain(trace)
+
+    def test_a_result_with_errors_is_told_by_their_codes(self):
+        trace = traced_run(MockLink([MockedResponse(result=FAILED)]))
+
+        assert "Operation 1 (Viewer) was answered with errors UNAUTHENTICATED." == explain(trace)
+
+    def test_leaving_is_told_with_who_had_the_operation(self):
+        trace, scheduler = Trace(), TestScheduler()
+        links = from_([ErrorLink(lambda _: None), MockLink([MockedResponse(result=DATA, delay=5)])])
+        recorder = subscribed(execute(traced(links, trace), REQUEST), scheduler)
+        scheduler.advance_to(2)
+        recorder.subscription.dispose()
+
+        left = "ended when its subscriber left, after 2.00 s, before it was answered; MockLink had it."
+        assert f"Operation 1 (Viewer) {left}" == explain(trace)
+
+    def test_a_callback_that_raised_is_told(self):
+        trace = Trace()
+
+        def fail(_):
+            raise ValueError("secret")
+
+        execute(traced(sending(DATA), trace), REQUEST).subscribe(fail, lambda _: None)
+
+        assert "Operation 1 (Viewer) ended because a callback of its subscriber raised ValueError." == explain(trace)
+
+    def test_events_that_had_to_go_are_counted(self):
+        trace = Trace(max_events=3)
+        traced_run(sending(DATA), trace=trace)
+        traced_run(sending(DATA), trace=trace)
+
+        assert explain(trace).startswith("The first 3 events had to go; raise `max_events` to keep more.")
+
+    def test_names_with_braces_are_told_as_they_are(self):
+        def rename(operation, forward):
+            operation.operation_name = "{held} {0}"
+            return forward(operation)
+
+        from rxlink.core.link import ApolloLink
+
+        trace = Trace()
+        link = from_([ApolloLink(rename), traced(MockLink([MockedResponse(error=OSError())]), trace)])
+        subscribed(execute(link, REQUEST))
+
+        assert "Operation 1 ({held} {0}) failed with OSError." == explain(trace)
