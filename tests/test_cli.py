@@ -155,6 +155,7 @@ def test_more_expiries_than_asked_for_are_told(capsys, monkeypatch):
         (["--seed", "x"], "--seed: 'x'"),
         (["--svg", "/no/such/place/demo.svg"], "--svg: '/no/such/place/demo.svg'"),
         (["--svg", "/"], "--svg: '/'"),
+        (["--html", "/no/such/place/demo.html"], "--html: '/no/such/place/demo.html'"),
         (["--waves", "7"], "--waves 7"),
         (["--op", "7"], "--op 7"),
     ],
@@ -180,26 +181,68 @@ def test_help_is_no_mistake(capsys):
     assert "--token-life" in capsys.readouterr().out
 
 
-def test_the_picture_shows_what_was_printed(capsys, tmp_path):
+def test_the_three_views_of_a_trace_come_from_one_command(capsys, tmp_path):
     # given
-    path = tmp_path / "demo.svg"
+    html, svg = tmp_path / "demo.html", tmp_path / "demo.svg"
 
     # when
-    code = cli.main((*ONE, "--svg", str(path)))
+    code = cli.main((*ONE, "--trace", "--html", str(html), "--svg", str(svg)))
 
-    # then
-    svg = path.read_text().replace("&#160;", " ")
+    # then: the second half of the operations came when the token had ended
+    out = capsys.readouterr().out
     assert 0 == code
-    for line in capsys.readouterr().out.splitlines():
-        assert all(word in svg for word in line.split())
+    assert re.search(r"^refresh 1 .*\[", out, re.MULTILINE)
+    assert re.search(r"^8 (Look|Count) .*>.*o\|", out, re.MULTILINE)
+    waited = re.search(r"^Operations? .* waited .* for refresh 1 \(token (ended|rejected)\)", out, re.MULTILINE)
+    assert waited is not None, out
+    assert waited[0] in html.read_text()
+    assert "waiting for refresh 1 (AuthLink)" in svg.read_text()
 
 
-def test_the_picture_needs_its_extra(capsys, monkeypatch, tmp_path):
-    monkeypatch.setitem(sys.modules, "rich.console", None)
+@pytest.mark.parametrize("option", ["--html", "--svg"])
+def test_a_view_is_written_also_where_only_the_summary_is_printed(capsys, monkeypatch, tmp_path, option):
+    monkeypatch.setitem(sys.modules, "rich", None)
+    path = tmp_path / "file"
+    path.write_text("of before")
 
-    assert 2 == cli.main((*ONE, "--svg", str(tmp_path / "demo.svg")))
+    assert 0 == cli.main((*ONE, "--quiet", "--json", option, str(path)))
 
-    assert "argument --svg: it needs rich, which is not installed; pip install 'rxlink[cli]'" in capsys.readouterr().err
+    assert 8 == json.loads(capsys.readouterr().out)["results"]
+    assert "refresh 1" in path.read_text().lower()
+    assert "of before" not in path.read_text()
+
+
+def test_with_json_the_trace_goes_to_standard_error(capsys):
+    assert 0 == cli.main((*ONE, "--json", "--trace"))
+
+    out, err = capsys.readouterr()
+    assert 8 == json.loads(out)["results"]
+    assert "waits for a refresh" in err
+
+
+@pytest.mark.parametrize("option", ["--html", "--svg"])
+def test_a_file_that_cannot_be_written_is_refused_before_the_demo_runs(capsys, tmp_path, option):
+    (tmp_path / "file").write_text("of before")
+    for name in ("", "none/demo", "file/demo", "a\0b"):
+        assert 2 == cli.main((*ONE, option, f"{tmp_path}/{name}"))
+
+        out, err = capsys.readouterr()
+        assert "" == out
+        [told] = [line for line in err.splitlines() if "error" in line]
+        assert f"argument {option}: " in told
+        assert "cannot be written (" in told
+
+
+def test_a_refused_call_leaves_no_file(capsys, tmp_path):
+    path, kept = tmp_path / "demo.html", tmp_path / "kept.svg"
+    kept.write_text("of before")
+
+    assert 2 == cli.main((*ONE, "--html", str(path), "--svg", str(kept), "--operations", "0"))
+    assert 2 == cli.main((*ONE, "--html", str(kept), "--svg", str(kept)))
+
+    assert "give two files" in capsys.readouterr().err
+    assert not path.exists()
+    assert "of before" == kept.read_text()
 
 
 @pytest.mark.parametrize("refusal", [OSError("no port left"), NetworkError("no port left")])

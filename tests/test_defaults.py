@@ -71,7 +71,13 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "idle_timeout": 60,
         **{name: OF_REQUESTS[name] for name in OF_REQUESTS},
     },
+    "to_html": {"title": "What happened"},
+    "to_svg": {"title": "What happened"},
+    "to_text": {"width": 100},
     "TokenRefreshLink": {"access_token_field": "access_token", "refresh_timeout": 30},
+    "Trace": {"max_events": 10_000},
+    "TraceEvent": {"depth": 0, "attempt": 1, "is_transport": False},
+    "TraceLink": {"name": "TraceLink", "is_transport": False},
     "WebSocketLink": OF_SOCKETS,
 }
 """Numbers, words and switches; None is for what the docstring of the option says, and a function for itself."""

@@ -1,4 +1,4 @@
-"""Where the demo prints: plain lines, a terminal, a picture."""
+"""Where the demo prints: plain lines, a terminal."""
 
 import io
 import os
@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from rxlink.demo.display import Line, Mood, Picture, PlainLines, Terminal, display_on
+from rxlink.demo.display import Line, Mood, PlainLines, Terminal, display_on
 
 LINE = Line("  0.10 s  wave 1   ", "50 operations at once", Mood.GOOD)
 
@@ -84,29 +84,3 @@ def test_a_reader_who_leaves_does_not_stop_the_demo(capfd):
 
     # then: closing, which flushes, did not raise
     assert ("", "") == capfd.readouterr()
-
-
-def test_the_same_lines_make_the_same_picture(tmp_path):
-    # given
-    pictures = [Picture(tmp_path / name, "rxlink demo") for name in ("one.svg", "two.svg")]
-
-    # when
-    for picture in pictures:
-        picture.show(LINE)
-        picture.advance(20)
-        picture.close()
-        picture.write()
-
-    # then
-    one, two = ((tmp_path / name).read_text() for name in ("one.svg", "two.svg"))
-    assert one == two
-    assert "50&#160;operations&#160;at&#160;once" in one
-
-
-def test_an_interrupted_picture_is_not_written(tmp_path):
-    picture = Picture(tmp_path / "one.svg", "rxlink demo")
-
-    picture.show(LINE)
-    picture.close()
-
-    assert [] == list(tmp_path.iterdir())

@@ -8,10 +8,11 @@ from rxlink.auth.link import AuthLink
 from rxlink.auth.session import AuthSession
 from rxlink.auth.tokens import TokenSet
 from rxlink.core.chain import execute, from_
+from rxlink.core.link import ApolloLink
 from rxlink.core.operation import GraphQLRequest
 from rxlink.links.retry import AttemptsOptions, DelayOptions, RetryLink
 from rxlink.testing import MockedResponse, MockLink
-from rxlink.trace.link import traced
+from rxlink.trace.link import TraceLink, traced
 from rxlink.trace.recorder import Trace
 from tests.recording import DATA, FAILED, subscribed
 
@@ -62,3 +63,23 @@ async def refused_storm(count=3, *, refresh_seconds=0.3, refresh=None, tokens=No
     results = await asyncio.gather(*(execute(link, request) for request in requests), return_exceptions=True)
     await session.aclose()
     return trace, results
+
+
+SCRIPT = "</script><script>document.title='broken'</script>"
+IMAGE = "<img src=x onerror=\"document.title='broken'\">"
+
+
+def planted():
+    """A trace with names of operations and of errors that would break out of a page; GraphQL allows none of them."""
+
+    def rename(operation, forward):
+        operation.operation_name = IMAGE
+        return forward(operation)
+
+    trace = Trace()
+    failure = type(SCRIPT, (Exception,), {})("message")
+    link = from_(
+        [ApolloLink(rename), TraceLink(trace, name=f"{IMAGE}]]>--><!--"), MockLink([MockedResponse(error=failure)])]
+    )
+    subscribed(execute(link, VIEWER), TestScheduler())
+    return trace
