@@ -65,7 +65,7 @@ class TraceKind(StrEnum):
     """Something else happened to a session; ``text`` has the class of its event, such as ``Ended``."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class TraceEvent:
     """One thing that happened.
 

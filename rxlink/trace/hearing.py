@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from reactivex import abc
 
@@ -20,11 +20,14 @@ from rxlink.trace.runs import NO_REFRESH, Run
 
 __all__ = ["Hearing", "Recorder"]
 
+NOWHERE: Final = (None, None, 0, 1, False)
+"""Place, link above, depth, attempt and transport of what a session tells."""
+
 
 class Recorder(Protocol):
     """What is needed of a trace."""
 
-    def record(self, kind: TraceKind, *, scheduler: abc.SchedulerBase | None = None, **values: Any) -> None:
+    def record(self, kind: TraceKind, scheduler: abc.SchedulerBase | None, *values: Any) -> None:
         """Put down an event."""
 
     def run_here(self, name: str | None) -> Run | None:
@@ -84,8 +87,10 @@ class Hearing:
             run.waits_for = self._refresh
             self._tell(TraceKind.WAITING, run)
 
-    def _tell(self, kind: TraceKind, run: Run | None = None, **values: Any) -> None:
-        if run is not None:
-            values |= {"operation": run.number, "operation_name": run.name, "operation_type": run.kind}
+    def _tell(
+        self, kind: TraceKind, run: Run | None = None, *, error: str | None = None, text: str | None = None
+    ) -> None:
+        whose = (None, None, None) if run is None else (run.number, run.name, run.kind)
         refresh = None if kind is TraceKind.SESSION else self._refresh or None
-        self._trace.record(kind, scheduler=self._scheduler, session=self._session, refresh=refresh, **values)
+        values = (*whose, *NOWHERE, refresh, self._session, None, None, error, text)
+        self._trace.record(kind, self._scheduler, *values)

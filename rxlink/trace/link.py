@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import partial
-from typing import Any
 
 from reactivex import Observable
 
@@ -122,37 +121,51 @@ class _Passage:
         self._note_going_on()
         self.run.last = self.name
         self._note(TraceKind.FORWARDED if self._depth else TraceKind.STARTED)
-        with self.trace.inside(self.run):
-            try:
-                proceed(operation, self, Watched(self._root, self))
-            except BaseException as error:
-                self.break_off(error)
-                raise
+        runs = self.trace.runs_here
+        runs.append(self.run)
+        try:
+            proceed(operation, self, Watched(self._root, self))
+        except BaseException as error:
+            self.break_off(error)
+            raise
+        finally:
+            runs.pop()
 
     def on_next(self, result: FetchResult) -> None:
         """Pass a result on."""
         if not self._is_over:
-            self._note(TraceKind.RESULT, has_data=has_any_data(result), codes=codes_of(result))
-        with self.trace.inside(self.run):
-            try:
-                self._observer.on_next(result)
-            except BaseException as error:
-                self.break_off(error)
-                raise
+            self._note(TraceKind.RESULT, None, has_any_data(result), codes_of(result))
+        runs = self.trace.runs_here
+        runs.append(self.run)
+        try:
+            self._observer.on_next(result)
+        except BaseException as error:
+            self.break_off(error)
+            raise
+        finally:
+            runs.pop()
         if self._root.is_stopped:
             self.leave()  # within the call, when there may have been nothing in the slot
 
     def on_error(self, error: Exception) -> None:
         """Pass an error on."""
-        self._end(TraceKind.ERROR, error=label(type(error).__name__), text=error_words(error))
-        with self.trace.inside(self.run):
+        self._end(TraceKind.ERROR, label(type(error).__name__), error_words(error))
+        runs = self.trace.runs_here
+        runs.append(self.run)
+        try:
             self._observer.on_error(error)
+        finally:
+            runs.pop()
 
     def on_completed(self) -> None:
         """Pass the end on."""
         self._end(TraceKind.COMPLETED)
-        with self.trace.inside(self.run):
+        runs = self.trace.runs_here
+        runs.append(self.run)
+        try:
             self._observer.on_completed()
+        finally:
+            runs.pop()
 
     def leave(self) -> None:
         """Take note that the place was left from above."""
@@ -160,13 +173,13 @@ class _Passage:
 
     def break_off(self, error: BaseException) -> None:
         """Take note that the subscriber's callback has raised."""
-        self._end(TraceKind.BROKEN, error=label(type(error).__name__))
+        self._end(TraceKind.BROKEN, label(type(error).__name__))
 
-    def _end(self, kind: TraceKind, **values: Any) -> None:
+    def _end(self, kind: TraceKind, error: str | None = None, text: str | None = None) -> None:
         if self._is_over:
             return
         self._is_over = True
-        self._note(kind, **values)
+        self._note(kind, None, None, None, error, text)
         if self._depth == 0:
             self.run.is_over = True
             self.run.waits_for = None
@@ -178,25 +191,23 @@ class _Passage:
         waited, self.run.waits_for = self.run.waits_for, None
         retry = self.trace.retry_of(self.run)
         if waited is not None:
-            self._note(TraceKind.REFRESHED, refresh=waited or None)
+            self._note(TraceKind.REFRESHED, waited or None)
         if retry is not None:
-            self._note(TraceKind.RETRIED, refresh=retry[1])
+            self._note(TraceKind.RETRIED, retry[1])
 
-    def _note(self, kind: TraceKind, **values: Any) -> None:
-        run = self.run
-        self.trace.record(
-            kind,
-            scheduler=self._root.scheduler,
-            operation=run.number,
-            operation_name=run.name,
-            operation_type=run.kind,
-            place=self.name,
-            above=self.above,
-            depth=self._depth,
-            attempt=self._attempt,
-            is_transport=self._link.is_transport,
-            **values,
-        )
+    def _note(
+        self,
+        kind: TraceKind,
+        refresh: int | None = None,
+        has_data: bool | None = None,  # noqa: FBT001 - by position, as an event has it
+        codes: tuple[str, ...] | None = None,
+        error: str | None = None,
+        text: str | None = None,
+    ) -> None:
+        run, link = self.run, self._link
+        where = (link.name, self.above, self._depth, self._attempt, link.is_transport)
+        told = (refresh, None, has_data, codes, error, text)
+        self.trace.record(kind, self._root.scheduler, run.number, run.name, run.kind, *where, *told)
 
 
 def traced(link: ApolloLink, trace: Trace) -> ApolloLink:

@@ -19,7 +19,7 @@ USUAL: Final = 8
 """And if it is so many times as long as the usual one."""
 SHARE: Final = 30
 """Then it takes this part of the room that all others take together."""
-WAITED_FOR: Final = 6
+WAITED_FOR: Final = 10
 """Or so many times that, if operations are under way."""
 
 

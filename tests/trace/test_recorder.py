@@ -79,7 +79,7 @@ def test_a_bound_that_is_none_is_refused(max_events):
 
 
 def test_it_is_shown_by_its_size():
-    assert "<Trace: 3 events of 1 operations>" == repr(traced_run(sending(DATA)))
+    assert "<Trace: 3 events>" == repr(traced_run(sending(DATA)))
 
 
 class TestTime:
