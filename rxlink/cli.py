@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -155,7 +156,9 @@ def _life(text: str) -> float:
 def _new_file(text: str) -> Path:
     path = Path(text)
     try:
-        is_new = not path.exists()
+        if path.exists() and not path.is_file() and not path.is_dir():  # such as a pipe
+            return path
+        is_new = not os.path.lexists(path)
         with path.open("ab"):  # what is there stays until there is something to write
             pass
         if is_new:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, TextIO
 
 from rxlink import Trace, explain, to_html, to_svg, to_text
+from rxlink.demo.display import Line, Mood, PlainLines
 
 __all__ = ["Views"]
 
@@ -48,7 +49,8 @@ class Views:
         """
         if self.is_text:
             width = min(max(shutil.get_terminal_size((100, 24)).columns, NARROWEST), WIDEST)
-            print(f"\n{to_text(trace, width=width, rows=ROWS)}\n\n{explain(trace)}", file=stream, flush=True)
+            text = f"\n{to_text(trace, width=width, rows=ROWS)}\n\n{explain(trace)}"
+            PlainLines(stream).show(Line("", text, Mood.PLAIN))
         if self.html is not None:
             self.html.write_text(to_html(trace, title=TITLE), encoding="utf-8")
         if self.svg is not None:

@@ -138,7 +138,7 @@ def _who(alike: Sequence[OperationStory], title: str) -> str:
 def _words(story: OperationStory, stories: Stories) -> str | None:
     """Say what became of an operation, with gaps for its times; None where there is nothing to say."""
     steps = [*_waits(story, stories), *_resends(story)]
-    if story.ending is Ending.ANSWERED and story.results[-1].codes is None and not steps:
+    if story.ending is Ending.ANSWERED and not steps and all(result.codes is None for result in story.results[-1:]):
         return None
     return _joined(steps, _end(story, stories))
 
@@ -158,8 +158,8 @@ def _end(story: OperationStory, stories: Stories) -> str:
         case Ending.BROKEN:
             end = f"ended because a callback of {ITS} raised {_last(story, TraceKind.BROKEN).error}"
         case Ending.ANSWERED:
-            last = story.results[-1]
-            end = "answered" if last.codes is None else f"answered with {last.outcome}"
+            outcome = next((last.outcome for last in story.results[-1:] if last.codes is not None), None)
+            end = "answered" if outcome is None else f"answered with {outcome}"
     return end
 
 

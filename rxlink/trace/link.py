@@ -243,13 +243,25 @@ def _traced(link: ApolloLink, trace: Trace, names: Counter[str]) -> ApolloLink:
     """Return a link, or a chain, with trace links; the names are those that are taken."""
     parts = links_of(link)
     if parts != (link,):
-        return from_([_traced(part, trace, names) for part in parts])
+        return from_(
+            [
+                part if _is_place(before, trace) else _traced(part, trace, names)
+                for before, part in zip((None, *parts), parts, strict=False)
+            ]
+        )
+    if isinstance(link, TraceLink):
+        return link
     branches = () if "request" in link.__dict__ else link.children()
     make = TraceLink if is_connected(link) else _HandlerTraceLink
     place = make(trace, name=_free_name(link, names), is_transport=link.is_terminating and not branches)
     if branches:
         link = link.with_children([_traced(branch, trace, names) for branch in branches])
     return from_([place, link])
+
+
+def _is_place(link: ApolloLink | None, trace: Trace) -> bool:
+    """Tell whether what stands behind it is recorded already."""
+    return isinstance(link, TraceLink) and link.trace is trace
 
 
 def _free_name(link: ApolloLink, names: Counter[str]) -> str:

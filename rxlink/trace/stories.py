@@ -100,6 +100,11 @@ class OperationStory:
         return self.name or "(anonymous)"
 
     @property
+    def is_whole(self) -> bool:
+        """Whether its beginning is known, and not gone with the oldest events."""
+        return self.events[0].kind is TraceKind.STARTED
+
+    @property
     def waits(self) -> list[Span]:
         """When it waited for refreshes."""
         return [span for span in self.spans if span.kind is SpanKind.WAITING]
@@ -133,7 +138,6 @@ class RefreshStory:
         ended: Seconds, None while it runs.
         error: The class of the error with which it failed, None if it did not.
         failed_tries: The classes of errors of tries that failed for the moment.
-        operation: The number of the operation that has set it off, None where it is not known.
         waiting: The numbers of the operations that waited for it.
     """
 
@@ -144,7 +148,6 @@ class RefreshStory:
     ended: float | None = None
     error: str | None = None
     failed_tries: list[str] = field(default_factory=list[str])
-    operation: int | None = None
     waiting: list[int] = field(default_factory=list[int])
 
 
@@ -191,7 +194,7 @@ def _refresh_stories(events: Iterable[TraceEvent]) -> dict[int, RefreshStory]:
         story = refreshes.setdefault(event.refresh, RefreshStory(event.refresh, event.session, began=event.seconds))
         match event.kind:
             case TraceKind.REFRESH_STARTED:
-                story.reason, story.operation = event.text or "", event.operation
+                story.reason = event.text or ""
             case TraceKind.REFRESH_TRY_FAILED:
                 story.failed_tries.append(event.error or "")
             case TraceKind.REFRESH_SUCCEEDED:
@@ -264,7 +267,7 @@ class _Lane:
     def _end(self, event: TraceEvent) -> None:
         self._turn_to(None, event.seconds)
         self._story.ended = event.seconds
-        is_empty = event.kind is TraceKind.COMPLETED and not self._has_result
+        is_empty = event.kind is TraceKind.COMPLETED and not self._has_result and self._story.is_whole
         self._story.ending = Ending.EMPTY if is_empty else ENDINGS[event.kind]
 
     def _turn_to(self, span: Span | None, seconds: float | None = None) -> None:

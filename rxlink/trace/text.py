@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from textwrap import wrap
 from typing import Final
 
 from rxlink.core.options import kind_of
@@ -16,6 +17,7 @@ from rxlink.trace.stories import OperationStory, RefreshStory, SpanKind, Stories
 __all__ = ["chosen", "to_text"]
 
 NARROWEST: Final = 40
+NARROWEST_LANE: Final = 15
 LONGEST_NAME: Final = 22
 MARKS_AT_END: Final = 4
 """Columns for marks of the last moment, which stand beside one another."""
@@ -57,9 +59,9 @@ def to_text(trace: Trace, *, width: int = 100, rows: int | None = None) -> str:
         >>> trace, scheduler = Trace(), TestScheduler()
         >>> link = traced(MockLink([MockedResponse(result={"data": {"answer": 42}}, delay=2)]), trace)
         >>> subscription = execute(link, GraphQLRequest("query Ask { answer }")).subscribe(scheduler=scheduler)
-        >>> scheduler.start()
+        >>> observer = scheduler.start()
         >>> print(to_text(trace, width=40).splitlines()[1])
-        1 Ask  >------------------------------o|
+        1 Ask    >--------------------------o|
     """
     for name, value, least in (("width", width, NARROWEST), ("rows", rows, 1)):
         if value is None and name == "rows":
@@ -89,23 +91,29 @@ class _Drawing:
         self._scale = scale_of(stories)
         titles = [_title(story) for story in self._operations]
         names = [_refresh_title(refresh) for refresh in stories.refreshes.values()]
-        self._label = max(map(len, [*titles, *names, "seconds"])) + 2
-        self._columns = max(width - self._label, 10)
+        self._label = min(max(map(len, [*titles, *names, "seconds"])) + 2, width - NARROWEST_LANE)
+        self._columns = width - self._label
+        self._width = width
 
     def lines(self) -> Iterator[str]:
         """Draw it line by line."""
-        yield "seconds".ljust(self._label) + self._axis()
+        yield self._head("seconds") + self._axis()
         for refresh in self._stories.refreshes.values():
-            yield _refresh_title(refresh).ljust(self._label) + self._refresh_lane(refresh)
+            yield self._head(_refresh_title(refresh)) + self._refresh_lane(refresh)
         for story in self._operations:
-            yield _title(story).ljust(self._label) + self._lane(story)
+            yield self._head(_title(story)) + self._lane(story)
         left_out = len(self._stories.operations) - len(self._operations)
         if left_out:
             yield f"and {left_out} more operations"
         if self._stories.dropped:
             yield f"(the first {self._stories.dropped} events had to go)"
         yield ""
-        yield from LEGEND
+        for line in LEGEND:
+            yield from wrap(line, self._width, break_on_hyphens=False)
+
+    def _head(self, text: str) -> str:
+        """Return what stands before a lane."""
+        return text[: self._label - 2].ljust(self._label)
 
     def _column(self, seconds: float) -> int:
         return int(self._scale.at(seconds) * (self._columns - MARKS_AT_END))

@@ -11,10 +11,14 @@ from rxlink.errors import InvariantError
 from rxlink.testing import MockedResponse, MockLink
 from rxlink.testing.virtual_time import VirtualTime, virtual
 from rxlink.trace.clocks import Clocks
+from rxlink.trace.explain import explain
+from rxlink.trace.html import to_html
 from rxlink.trace.link import traced
 from rxlink.trace.recorder import Trace
+from rxlink.trace.svg import to_svg
+from rxlink.trace.text import to_text
 from tests.recording import DATA, REQUEST, sending
-from tests.trace.traces import times, traced_run
+from tests.trace.traces import refused_storm, times, traced_run
 
 
 def test_the_oldest_events_go_and_are_counted():
@@ -134,3 +138,17 @@ class TestTime:
                 raise ValueError("no clock")
 
         assert 0.0 == Clocks().seconds(Mute())
+
+
+@pytest.mark.parametrize("kept", range(1, 15))
+@virtual
+async def test_a_trace_whose_beginning_is_gone_can_be_looked_at(kept):
+    whole, _ = await refused_storm(1)
+    trace, _ = await refused_storm(1, trace=Trace(max_events=kept))
+
+    assert len(whole.events) - kept == trace.dropped
+    assert "completed without a result" not in to_html(trace)
+    assert f"The first {trace.dropped} event" in explain(trace)
+    assert "ended without a result" not in explain(trace)
+    assert to_svg(trace).endswith("</svg>\n")
+    assert "events had to go" in to_text(trace)

@@ -47,14 +47,14 @@ def times(trace, kind):
     return [round(event.seconds, 3) for event in trace.events if event.kind == kind]
 
 
-async def refused_storm(count=3, *, refresh_seconds=0.3, refresh=None, tokens=None, requests=None):
+async def refused_storm(count=3, *, refresh_seconds=0.3, refresh=None, tokens=None, requests=None, trace=None):
     """Operations at once whose token is refused, and go on after one refresh; gives the trace and its session."""
 
     async def get_new_tokens(old, reason):
         await asyncio.sleep(refresh_seconds)
         return TokenSet("new-token", "new-refresh-token")
 
-    trace = Trace()
+    trace = trace or Trace()
     session = AuthSession(refresh=refresh or get_new_tokens, tokens=tokens or TokenSet("old-token", "refresh-token"))
     trace.watch(session)
     answers = [MockedResponse(result=FAILED)] * count + [MockedResponse(result=DATA)] * count
