@@ -192,7 +192,7 @@ class _Passage:
         retry = self.trace.retry_of(self.run)
         if waited is not None:
             self._note(TraceKind.REFRESHED, waited or None)
-        if retry is not None:
+        if retry is not None and self._attempt > 1:
             self._note(TraceKind.RETRIED, retry[1])
 
     def _note(

@@ -235,8 +235,6 @@ class _Lane:
         kind, depth = event.kind, event.depth
         if kind in ARRIVALS:
             self._arrive(event)
-        elif self._story.ended is not None:
-            return  # the places below hear of it later
         elif kind is TraceKind.WAITING:
             self._turn_to(Span(SpanKind.WAITING, event.seconds, event.seconds, self._holder, event.refresh))
         elif kind is TraceKind.RESULT and depth > 0:
@@ -252,7 +250,7 @@ class _Lane:
     def close(self, seconds: float) -> None:
         """End what still goes on with the trace."""
         if self._story.ended is None:
-            self._turn_to(None, seconds)
+            self._turn_to(None, seconds, is_interrupted=True)
 
     def _arrive(self, event: TraceEvent) -> None:
         story = self._story
@@ -265,16 +263,18 @@ class _Lane:
         return self._open is not None and self._open.kind is SpanKind.WAITING
 
     def _end(self, event: TraceEvent) -> None:
-        self._turn_to(None, event.seconds)
+        self._turn_to(None, event.seconds, is_interrupted=event.kind in {TraceKind.DISPOSED, TraceKind.BROKEN})
         self._story.ended = event.seconds
         is_empty = event.kind is TraceKind.COMPLETED and not self._has_result and self._story.is_whole
         self._story.ending = Ending.EMPTY if is_empty else ENDINGS[event.kind]
 
-    def _turn_to(self, span: Span | None, seconds: float | None = None) -> None:
-        """End what it did so far, and begin something else; what took no time is not kept."""
+    def _turn_to(self, span: Span | None, seconds: float | None = None, *, is_interrupted: bool = False) -> None:
+        """End what it did so far, and begin something else; what took no time is kept where it tells something."""
         until = seconds if seconds is not None else span.began if span is not None else 0.0
-        if self._open is not None:
-            self._open.ended = until
-            if until > self._open.began or span is None:
-                self._story.spans.append(self._open)
+        ended = self._open
+        if ended is not None:
+            ended.ended = until
+            is_only = span is None and (is_interrupted or not self._story.spans)
+            if until > ended.began or ended.kind is SpanKind.WAITING or is_only:
+                self._story.spans.append(ended)
         self._open = span

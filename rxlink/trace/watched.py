@@ -17,9 +17,6 @@ class Watcher(Protocol):
     def leave(self) -> None:
         """Take note that it was left from above."""
 
-    def break_off(self, error: BaseException) -> None:
-        """Take note that the subscriber's callback has raised."""
-
 
 class Watched(Subscription):
     """The subscription above, with a slot of its own that is seen through.
@@ -75,7 +72,6 @@ class Watched(Subscription):
 
     def on_error(self, error: Exception) -> None:
         """End the whole, as links do with what a callback of the subscriber has raised."""
-        self.watcher.break_off(error)
         self._parent.on_error(error)
 
     def on_completed(self) -> None:

@@ -173,6 +173,13 @@ class TestEndings:
 
         assert "Operation 1 (Viewer) was sent 2 more times by RetryLink, after OSError, and answered." == explain(trace)
 
+    def test_only_the_link_that_has_sent_it_again_is_named(self):
+        retry, server = retrying(MockedResponse(error=OSError()), MockedResponse(result=DATA))
+
+        trace = traced_run(retry, ErrorLink(lambda _: None), server)
+
+        assert "Operation 1 (Viewer) was sent again by RetryLink, after OSError, and answered." == explain(trace)
+
     def test_an_error_is_told_by_its_class(self):
         trace = traced_run(*retrying(MockedResponse(error=OSError("secret")), max_attempts=1))
 

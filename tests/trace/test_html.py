@@ -121,6 +121,7 @@ def test_text_of_others_stays_text():
     page = Page(html)
     assert ["meta", "meta", "meta"] == [tag for tag, _ in page.elements if tag in {"img", "meta", "iframe"}]
     assert 2 == sum(tag == "script" for tag, _ in page.elements)
+    assert not set("<>&") & set(page.texts["data"])
     [operation] = json.loads(page.texts["data"])["operations"]
     assert operation["name"] == IMAGE
     assert f"{SCRIPT}@@data@@" in page.texts["h1"]

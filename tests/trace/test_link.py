@@ -202,6 +202,16 @@ class TestOperations:
 
         assert [(1, 1), (1, 2)] == [(e.operation, e.attempt) for e in trace.events if e.kind == "started"]
 
+    def test_one_that_is_sent_again_and_runs_twice_at_once_is_two(self):
+        answers = [MockedResponse(error=OSError()), MockedResponse(result=DATA, delay=5, max_usage=None)]
+        trace, scheduler = Trace(), TestScheduler()
+        observable = execute(traced(MockLink(answers), trace), REQUEST)
+
+        for _ in range(3):
+            subscribed(observable, scheduler)
+
+        assert [1, 1, 2] == [event.operation for event in trace.events if event.kind == "started"]
+
     def test_it_stays_the_same_below_operators(self):
         named = ApolloLink(lambda operation, forward: forward(operation).pipe(ops.map(lambda result: result)))
 
@@ -283,6 +293,20 @@ class TestLeaving:
         assert ["of the subscriber"] == [str(error) for error in seen]
         assert "1 broken RetryLink ValueError" in steps(trace)
         assert not {"error", "completed", "disposed"} & {event.kind.value for event in trace.events}
+
+    def test_of_one_whose_callback_raises_later_is_told_and_what_comes_then_is_not(self):
+        trace, observers = Trace(), []
+        silent = Worker(lambda operation, observer, root: observers.append(observer))
+
+        def fail(_):
+            raise ValueError("of the subscriber")
+
+        execute(traced(from_([RetryLink(), silent]), trace), REQUEST).subscribe(fail)
+        with pytest.raises(ValueError, match="of the subscriber"):
+            observers[0].on_next(DATA)
+        observers[0].on_completed()
+
+        assert ["1 broken RetryLink ValueError", "1 broken Worker ValueError"] == steps(trace)[4:]
 
 
 class TestSameness:

@@ -11,6 +11,7 @@ from rxlink.auth.tokens import TokenSet
 from rxlink.core.chain import execute, from_
 from rxlink.core.operation import GraphQLRequest
 from rxlink.errors import InvariantTypeError, SessionEnded
+from rxlink.links.error import ErrorLink
 from rxlink.testing import MockedResponse, MockLink
 from rxlink.testing.virtual_time import virtual
 from rxlink.trace.link import traced
@@ -109,6 +110,25 @@ class TestOthers:
         await session.aclose()
 
         assert [("waiting", 1, None), ("refreshed", 1, None)] == of_kind(trace, "waiting", "refreshed")
+
+    @virtual
+    async def test_what_happens_to_an_operation_that_is_not_traced_is_put_down_to_no_other(self):
+        trace = Trace()
+        session = AuthSession(refresh=lambda tokens, reason: TokenSet("new"), tokens=TokenSet("old"))
+        trace.watch(session)
+        answers = [MockedResponse(result=FAILED, max_usage=1), MockedResponse(result=DATA, max_usage=None)]
+        untraced = from_([AuthLink(session), MockLink(answers)])
+        server = MockLink([MockedResponse(error=OSError(), delay=1), MockedResponse(result=DATA)])
+        again = ErrorLink(lambda response: response.forward(response.operation))
+
+        # Its wait begins while something is passed on for the other, and its retry comes before that one's.
+        inside = ErrorLink(lambda response: execute(untraced, COUNT).subscribe() and None)
+        await execute(traced(from_([again, inside, server]), trace), VIEWER)
+        await session.aclose()
+
+        assert {"refresh started", "refresh succeeded"} <= {event.kind.value for event in trace.events}
+        assert [] == of_kind(trace, "waiting", "retried")
+        assert [None] == [event.operation for event in trace.events if event.kind == "refresh started"]
 
     @virtual
     async def test_sessions_are_told_apart_by_their_names(self):
