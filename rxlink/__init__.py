@@ -7,9 +7,7 @@ over HTTP loads nothing of the WebSocket. Type checkers read ``__init__.pyi``, w
 import importlib
 import logging
 
-_PARTS = ("auth", "client", "core", "errors", "incremental", "links", "transport")
-_PARTS = ("auth", "core", "errors", "incremental", "integrations", "links", "transport")
-_PARTS = ("auth", "core", "errors", "incremental", "links", "trace", "transport")
+_PARTS = ("auth", "client", "core", "errors", "incremental", "integrations", "links", "trace", "transport")
 _HOMES = {
     "rxlink.auth.answer": ("Answer",),
     "rxlink.auth.blocking": ("blocking",),
