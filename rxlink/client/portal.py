@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import concurrent.futures
 import os
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import CancelledError, Future
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 
 from rxlink.errors import ClientClosed, InvariantError
@@ -64,16 +65,18 @@ class Portal:
             InvariantError: As :meth:`start`.
             Exception: What it raises.
         """
-        with self._lock:
-            loop = self._started_loop()
-            future = asyncio.run_coroutine_threadsafe(work(*args), loop)
+        # Not asyncio's run_coroutine_threadsafe: what interrupts that has nothing in its hand to cancel.
+        answer: Future[T] = Future()
         try:
-            return future.result()
-        except concurrent.futures.CancelledError:  # with its loop
+            with self._lock:
+                loop = self._started_loop()
+                loop.call_soon_threadsafe(_begin, loop, answer, work, args)
+            return answer.result()
+        except CancelledError:  # with its loop
             raise ClientClosed("the client") from None
         finally:
-            future.cancel()  # if something has interrupted the wait
-            del future  # its exception knows this frame: no cycles
+            answer.cancel()  # if something has interrupted this
+            del answer  # its exception knows this frame: no cycles
 
     def ask_to_close(self) -> None:
         """Let the thread end, without waiting for it."""
@@ -113,10 +116,11 @@ class Portal:
                     "one; make a client in each process"
                 )
             return self._loop
-        self._process = os.getpid()
-        self._thread = threading.Thread(target=self._serve_in_thread, name="rxlink", daemon=True)
-        atexit.register(self.close)
-        self._thread.start()
+        if self._thread is None:
+            self._process = os.getpid()
+            self._thread = threading.Thread(target=self._serve_in_thread, name="rxlink", daemon=True)
+            atexit.register(self.close)
+            self._thread.start()
         self._is_ready.wait()
         if self._loop is None:
             raise self._failed_to_start(self._thread)
@@ -160,6 +164,38 @@ class Portal:
         with self._lock:
             self._is_closing = True
         loop.run_until_complete(asyncio.sleep(0))
+
+
+def _begin(
+    loop: asyncio.AbstractEventLoop,
+    answer: Future[T],
+    work: Callable[..., Coroutine[Any, Any, T]],
+    args: tuple[Any, ...],
+) -> None:
+    """Start work on the loop, unless whoever waits for it has left already."""
+    if not answer.cancelled():
+        task = loop.create_task(work(*args))
+        task.add_done_callback(partial(_hand_over, answer))
+        answer.add_done_callback(partial(_leave, loop, task))
+
+
+def _hand_over(answer: Future[T], task: asyncio.Task[T]) -> None:
+    if task.cancelled():
+        answer.cancel()
+        return
+    error = task.exception()
+    if not answer.set_running_or_notify_cancel():  # nobody waits any more
+        return
+    if error is None:
+        answer.set_result(task.result())
+    else:
+        answer.set_exception(error)
+
+
+def _leave(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any], answer: Future[Any]) -> None:
+    if answer.cancelled():
+        with suppress(RuntimeError):  # so it says that it is closed, and the task with it
+            loop.call_soon_threadsafe(task.cancel)
 
 
 def _refuse_in_a_loop() -> None:

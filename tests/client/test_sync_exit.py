@@ -94,7 +94,7 @@ def test_eight_threads_with_200_calls_each_live_through_expiries_with_one_refres
     outcome = json.loads(run(str(STORM)))
 
     assert (1600, []) == (outcome["answered"], outcome["violations"])
-    assert outcome["refreshes"] == outcome["expiries"] == outcome["tries"] >= 1
+    assert outcome["refreshes"] == outcome["expiries"] >= 1
 
 
 def test_a_program_that_leaves_calls_behind_ends_well_and_tells_them():
