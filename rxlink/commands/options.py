@@ -126,6 +126,11 @@ def add_output(parser: argparse.ArgumentParser, shown: str) -> None:
         choices=("json", "pretty"),
         help=f"json: {shown}; pretty: indented (default: pretty on a terminal, else json)",
     )
+    parser.add_argument(
+        "--trace",
+        action="store_true",
+        help="in the end, show on standard error how the operation went through the links, and what it waited for",
+    )
 
 
 def seconds(text: str) -> float:

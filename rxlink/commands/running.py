@@ -7,7 +7,7 @@ import asyncio
 import logging
 import ssl
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -21,6 +21,7 @@ from rxlink.commands.output import Output, ReaderLeft, say
 from rxlink.commands.protocols import MULTIPART
 from rxlink.commands.sources import Sources
 from rxlink.commands.tokens import Login, login_of, signed_in
+from rxlink.commands.tracing import showing_trace
 from rxlink.commands.variables import variables_of
 from rxlink.core.documents import SUBSCRIPTION, OperationType, parsed
 from rxlink.core.link import ApolloLink
@@ -42,11 +43,13 @@ class Setting:
         connection: How it is reached.
         login: As whom; None for nobody.
         trust: Whose certificates count; None for the usual ones.
+        shows_trace: Whether to show what happened.
     """
 
     connection: Connection
     login: Login | None
     trust: ssl.SSLContext | None
+    shows_trace: bool = False
 
     @property
     def whole_limit(self) -> float | None:
@@ -68,7 +71,8 @@ class Setting:
             signed_in(self.login, session) as auth,
             chain_of(self.connection, auth, session, tell) as link,
         ):
-            yield link
+            with showing_trace(link, auth) if self.shows_trace else nullcontext(link) as chain:
+                yield chain
 
 
 def setting_of(options: argparse.Namespace, sources: Sources) -> Setting:
@@ -83,7 +87,7 @@ def setting_of(options: argparse.Namespace, sources: Sources) -> Setting:
     if login is not None and _is_open_to_all(connection.url):
         raise Misuse("argument URL: a token would go over plain http, where everybody on the way can read it; use TLS")
     chain_of(connection, None, None, say)  # what is wrong with it is told before a token is asked for
-    return Setting(connection=connection, login=login, trust=_trust_of(options, sources))
+    return Setting(connection=connection, login=login, trust=_trust_of(options, sources), shows_trace=options.trace)
 
 
 def operation_of(options: argparse.Namespace, sources: Sources, *, is_subscription: bool) -> GraphQLRequest:

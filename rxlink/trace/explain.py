@@ -129,7 +129,7 @@ def _with_times(words: str, alike: Sequence[OperationStory], now: float) -> str:
 def _who(alike: Sequence[OperationStory], title: str) -> str:
     numbers = [story.number for story in alike]
     if len(numbers) == 1:
-        return f"Operation {numbers[0]} ({title})"
+        return f"Operation {numbers[0]} {title if alike[0].name is None else f'({title})'}"
     runs = [[number for _, number in run] for _, run in groupby(enumerate(numbers), lambda pair: pair[1] - pair[0])]
     shown = ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else f"{run[0]}" for run in runs[:NAMED])
     return f"Operations {shown}{' ...' if len(runs) > NAMED else ''} ({len(numbers)} x {title})"

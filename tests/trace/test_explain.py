@@ -11,6 +11,7 @@ from rxlink.auth.session import AuthSession
 from rxlink.auth.tokens import TokenSet
 from rxlink.core.chain import execute, from_
 from rxlink.core.observables import from_future
+from rxlink.core.operation import GraphQLRequest
 from rxlink.errors import SessionEnded
 from rxlink.links.error import ErrorLink
 from rxlink.testing import MockedResponse, MockLink, MockSubscriptionLink
@@ -34,6 +35,13 @@ def test_nothing_is_said_of_operations_that_went_straight_through():
 
 def test_an_empty_trace_says_what_cannot_be_seen():
     assert "No operation was traced; one that was never subscribed or awaited has not begun." == explain(Trace())
+
+
+def test_an_operation_without_a_name_is_called_anonymous():
+    trace = Trace()
+    subscribed(execute(traced(MockLink([MockedResponse(error=OSError())]), trace), GraphQLRequest("{ a }")))
+
+    assert explain(trace).startswith("Operation 1 (anonymous) ")
 
 
 @virtual

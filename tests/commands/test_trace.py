@@ -1,0 +1,90 @@
+"""`--trace`: what happened is shown on standard error in the end, whatever the end was."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.transport.scripted_server import answer_text
+
+ROOT = Path(__file__).parents[2]
+PUBLIC = "query Public { public }"
+VIEWER = "query Viewer { viewer { name } }"
+
+
+@pytest.fixture
+def tokens(server, here):
+    """The options of a login whose access token is refused, and its tokens."""
+    pair = server.sign_in("ada")
+    for name, text in (("access", pair.access_token), ("refresh", pair.refresh_token), ("secret", "s3cret")):
+        (here / name).write_text(text)
+    server.revoke_access("ada")
+    options = ["--token-url", server.token_url, "--client-id", "app", "--client-secret-file", "secret"]
+    options += ["--access-token-file", "access", "--refresh-token-file", "refresh", "--storage", "memory"]
+    return options, (pair.access_token, pair.refresh_token, "s3cret")
+
+
+def test_nothing_is_shown_without_it(run, server):
+    assert "" == run("query", server.url, PUBLIC).err
+
+
+def test_the_result_stays_alone_on_standard_output(run, server):
+    ran = run("query", server.url, PUBLIC, "--trace")
+
+    assert (0, '{"data":{"public":"open to everybody"}}\n') == (ran.code, ran.out)
+    assert ran.err.startswith("rxlink: what happened\n\n")
+    assert "1 Public" in ran.err
+
+
+@pytest.mark.parametrize("scheme", ["http", "ws"])
+def test_a_refresh_is_seen_and_no_secret(run, server, tokens, scheme):
+    options, secrets = tokens
+
+    ran = run("query", server.url.replace("http", scheme), VIEWER, "--trace", *options)
+
+    assert (0, '{"data":{"viewer":{"name":"ada"}}}\n') == (ran.code, ran.out)
+    assert "Refresh 1" in ran.err
+    assert "Viewer" in ran.err
+    assert not [secret for secret in secrets if secret in ran.err]
+
+
+def test_of_a_failure_the_reason_stands_below(run, scripted):
+    scripted.answer = answer_text("no", status=503)
+
+    ran = run("query", scripted.uri, PUBLIC, "--trace", "--retry", "1")
+
+    assert (1, "") == (ran.code, ran.out)
+    assert "RetryLink" in ran.err
+    assert "503" in ran.err.splitlines()[-1]
+
+
+def test_a_subscription_has_it_when_it_ends(run, server, tokens):
+    options, _ = tokens
+
+    ran = run("subscribe", server.ws_url, "subscription Count { countdown(start: 2) }", "--trace", *options)
+
+    assert (0, 2) == (ran.code, len(ran.out.splitlines()))
+    assert "Count" in ran.err
+
+
+def test_the_question_for_the_schema_has_it_too(run, server):
+    ran = run("schema", server.url, "--trace")
+
+    assert 0 == ran.code
+    assert "IntrospectionQuery" in ran.err
+
+
+def test_ctrl_c_shows_where_the_operation_was(server, here):
+    (here / "token").write_text(server.sign_in("ada").access_token)
+    command = [sys.executable, "-W", "error", "-m", "rxlink", "subscribe", server.ws_url, "--trace"]
+    query = ["subscription Ticks { ticks(every: 0.01) }", "--access-token-file", str(here / "token")]
+    with subprocess.Popen([*command, *query], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
+        assert b'{"data":{"ticks":' in program.stdout.readline()
+        program.send_signal(signal.SIGINT)
+        _, err = program.communicate(timeout=10)
+
+    assert 130 == program.returncode
+    assert b"1 Ticks" in err
+    assert err.endswith(b"rxlink: interrupted\n")
