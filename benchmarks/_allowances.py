@@ -47,6 +47,7 @@ LINKS: Mapping[str, Bounds] = {
     "PersistedQueryLink": Bounds(30, 8, 750),
     "RemoveTypenameFromVariablesLink": Bounds(23, 1, 50),
     "ClientAwarenessLink": Bounds(14, 7, 650),
+    "TraceLink": Bounds(119, 20, 1700),
     "PollingLink, one attempt": Bounds(50, 18, 1150),
     "split": Bounds(2, 1, 50),
     "a user's handler": Bounds(8, 1, 50),

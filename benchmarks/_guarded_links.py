@@ -40,6 +40,8 @@ from rxlink.links.persisted_queries import PersistedQueryLink
 from rxlink.links.polling import PollingLink
 from rxlink.links.remove_typename import RemoveTypenameFromVariablesLink
 from rxlink.links.retry import RetryLink
+from rxlink.trace.link import TraceLink
+from rxlink.trace.recorder import Trace
 
 __all__ = ["ALONE", "FOUR_LINKS", "LINKS", "LinkCase", "count_link"]
 
@@ -96,6 +98,7 @@ LINKS: Mapping[str, LinkCase] = {
     "PersistedQueryLink": _in_front(PersistedQueryLink),
     "RemoveTypenameFromVariablesLink": _in_front(RemoveTypenameFromVariablesLink),
     "ClientAwarenessLink": _in_front(lambda: ClientAwarenessLink(client_awareness={"name": "billing"})),
+    "TraceLink": _in_front(lambda: TraceLink(Trace())),
     "PollingLink, one attempt": _in_front(lambda: PollingLink(lambda operation: A_MINUTE)),
     "split": LinkCase(lambda last: split(lambda operation: True, last, last)),
     "a user's handler": _in_front(lambda: ApolloLink(lambda operation, forward: forward(operation))),

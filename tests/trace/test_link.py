@@ -391,6 +391,7 @@ class TestSameness:
             "-q",
             "-p",
             "no:cacheprovider",
+            "--no-cov",  # which this very run may measure
             "-p",
             "tests.trace.tracing_everything",
         ]
