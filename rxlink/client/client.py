@@ -264,6 +264,8 @@ class Client:
         await self.link.aclose()
 
     async def __aenter__(self) -> Self:
+        """Enter the chain: some links connect there."""
+        await self.link.__aenter__()
         return self
 
     async def __aexit__(

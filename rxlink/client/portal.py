@@ -45,16 +45,6 @@ class Portal:
         self._is_ready = threading.Event()
         self._failure: Exception | None = None
 
-    def start(self) -> None:
-        """Start the thread, unless it runs.
-
-        Raises:
-            ClientClosed: The portal was closed.
-            InvariantError: An event loop runs in this thread, or the thread was left behind in another process.
-        """
-        with self._lock:
-            self._started_loop()
-
     def run(self, work: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
         """Run a coroutine function on the loop, in the ``contextvars`` context of now, and wait for what it returns.
 
@@ -62,7 +52,7 @@ class Portal:
 
         Raises:
             ClientClosed: The portal was closed, before or meanwhile.
-            InvariantError: As :meth:`start`.
+            InvariantError: An event loop runs in this thread, or the portal's was left behind in another process.
             Exception: What it raises.
         """
         # Not asyncio's run_coroutine_threadsafe: what interrupts that has nothing in its hand to cancel.

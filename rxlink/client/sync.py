@@ -236,13 +236,21 @@ class SyncClient:
         self._portal.close()
 
     def __enter__(self) -> Self:
-        self._portal.start()
+        """Start the client's thread, and enter the chain there: some links connect then; if one fails, all close."""
+        self._portal.run(self._enter)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    async def _enter(self) -> None:
+        try:
+            await self._client.__aenter__()
+        except BaseException:
+            self._portal.ask_to_close()
+            raise
 
     def __repr__(self) -> str:
         return f"<SyncClient over {self.link!r}>"

@@ -159,6 +159,14 @@ class ApolloLink:
             raise ExceptionGroup("closing a chain failed", failures)
 
     async def __aenter__(self) -> Self:
+        """Enter each link of a chain once, as some connect there; if one raises, all of them are closed."""
+        try:
+            for link in _single_links(self):
+                if link is not self:
+                    await link.__aenter__()
+        except BaseException:
+            await self.aclose()
+            raise
         return self
 
     async def __aexit__(

@@ -7,6 +7,8 @@ import inspect
 import os
 from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing, suppress
+from functools import partial
+from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import Any, Final, TypeAlias, cast
 from weakref import WeakSet
@@ -85,7 +87,7 @@ class FilePart:
             # Opened on the loop: where it is cancelled while a thread opens the file, nobody would close it.
             with Path(source).open("rb") as file:  # noqa: ASYNC230 - as above
                 await _send_file(file, write, size)
-        elif hasattr(source, "read"):
+        elif hasattr(source, "read"):  # also of those that iterate: an open file's steps are lines
             if self._start is not None:
                 source.seek(self._start)
             await _send_file(source, write, size)
@@ -169,17 +171,18 @@ def _is_closed(source: object) -> bool:
 
 
 def _position(source: Any) -> int | None:
-    """Return where a file stands that can be read from there again."""
-    if not hasattr(source, "read") or not hasattr(source, "seekable") or _is_closed(source) or not source.seekable():
+    """Return where a file stands that can be read from there again, which an asynchronous one cannot tell in time."""
+    if not hasattr(source, "read") or not hasattr(source, "seekable") or _is_closed(source):
         return None
-    return source.tell()
+    return None if iscoroutinefunction(source.seekable) or not source.seekable() else source.tell()
 
 
 async def _send_file(file: Any, write: Write, size: int | None) -> None:
-    """Send what is left of a file, or as many bytes as were announced."""
+    """Send what is left of a file, or as many bytes as were announced; where reading does not wait, a thread does."""
+    read = file.read if iscoroutinefunction(file.read) else partial(asyncio.to_thread, file.read)
     left = size
     while left != 0:
-        chunk = await asyncio.to_thread(file.read, CHUNK if left is None else min(CHUNK, left))
+        chunk = await read(CHUNK if left is None else min(CHUNK, left))
         if not chunk and left is None:
             return
         if not chunk:

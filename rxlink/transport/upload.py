@@ -18,7 +18,7 @@ from rxlink.core.operation import Operation
 from rxlink.core.options import kind_of
 from rxlink.errors import InvariantError, InvariantTypeError
 
-__all__ = ["BinaryFile", "Upload", "UploadSource", "has_files", "is_file", "parts_of"]
+__all__ = ["AsyncBinaryFile", "BinaryFile", "Upload", "UploadSource", "has_files", "is_file", "parts_of"]
 
 NAMELESS = "blob"
 """What a file is called that has no name, as browsers do it; servers take a part without a name for no file."""
@@ -33,12 +33,22 @@ class BinaryFile(Protocol):
         ...
 
 
+@runtime_checkable
+class AsyncBinaryFile(Protocol):
+    """What is read from with ``await``: a file as aiofiles and anyio open it, or as FastAPI gets it from a browser."""
+
+    async def read(self, size: int, /) -> bytes:
+        """Return the next bytes, none at the end."""
+        ...
+
+
 UploadSource: TypeAlias = (
     os.PathLike[str]
     | bytes
     | bytearray
     | memoryview
     | BinaryFile
+    | AsyncBinaryFile
     | AsyncIterable[bytes]
     | Callable[[], AsyncIterable[bytes]]
 )
@@ -51,8 +61,9 @@ class Upload:
     and a type. The same object in two places of the variables is sent once, for both.
 
     What is sent again, after a token was refreshed or by a retry, is read again: paths and bytes are, an open file from
-    where it stood at first, and a function is called once more. An open file that cannot seek, and an asynchronous
-    generator, are used up when they are first sent: such an operation ends with the error that it got.
+    where it stood at first, and a function is called once more. An open file that cannot seek, one whose reading is
+    awaited, and an asynchronous generator are used up when they are first sent: such an operation ends with the error
+    that it got.
 
     Attributes:
         source: The file.
@@ -70,9 +81,9 @@ class Upload:
         """Describe a file; nothing is opened or read yet.
 
         Args:
-            source: A path; bytes; a file opened with ``"rb"``, which stays open; an asynchronous iterable of bytes,
-                such as an asynchronous generator; or a function that returns one, such as an asynchronous generator
-                function.
+            source: A path; bytes; a file opened with ``"rb"``, also an asynchronous one, which stays open; an
+                asynchronous iterable of bytes, such as an asynchronous generator; or a function that returns one, such
+                as an asynchronous generator function.
             filename: Its name; None for the name of the path or file, or ``blob``.
             content_type: Its media type; None guesses it by the name, or is ``application/octet-stream``.
 

@@ -21,6 +21,7 @@ from rxlink import (
     OperationResult,
     SyncClient,
     from_,
+    split,
 )
 from rxlink.core.link import ApolloLink
 from rxlink.testing import MockedResponse, MockLink
@@ -60,6 +61,21 @@ class Silent(Worker):
         self.closed += 1
 
 
+class Entered(Silent):
+    """One that connects in its ``async with``, or fails to."""
+
+    def __init__(self, error=None):
+        super().__init__()
+        self.error = error
+        self.entered_in = None
+
+    async def __aenter__(self):
+        if self.error is not None:
+            raise self.error
+        self.entered_in = threading.current_thread()
+        return self
+
+
 class TicksOnce(Silent):
     """One that answers once, and goes on."""
 
@@ -74,6 +90,28 @@ def in_thread(function, *args):
     future = executor.submit(function, *args)
     executor.shutdown(wait=False)
     return future
+
+
+class TestWith:
+    def test_enters_the_chain_in_the_clients_thread(self):
+        link = Entered()
+
+        with SyncClient(from_([ApolloLink(lambda operation, forward: forward(operation)), link])):
+            is_its_own = link.entered_in is not threading.current_thread()
+
+        assert (True, 1) == (is_its_own, link.closed)
+
+    def test_raises_what_a_link_raises_there_and_closes_the_chain(self):
+        links = Entered(), Entered(OSError("no socket"))
+
+        client = SyncClient(split(bool, *links))
+
+        with pytest.raises(OSError, match="no socket"), client:
+            pytest.fail("it was entered")
+
+        assert all(link.closed for link in links)
+        with pytest.raises(ClientClosed):
+            client.query("{ answer }")
 
 
 class TestCalls:

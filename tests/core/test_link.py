@@ -530,6 +530,51 @@ class TestTwoFaces:
         assert 0 == garbage_of(lambda: execute(link, REQUEST).subscribe(), 20)
 
 
+class Entering(ApolloLink):
+    """Notes who is entered, and who is closed."""
+
+    def __init__(self, name, log, error=None):
+        super().__init__()
+        self.name = name
+        self.log = log
+        self.error = error
+
+    def request(self, operation, forward):
+        return forward(operation)
+
+    async def __aenter__(self):
+        self.log.append(f"enter {self.name}")
+        if self.error is not None:
+            raise self.error
+        return self
+
+    async def aclose(self):
+        self.log.append(f"close {self.name}")
+
+
+class TestEntering:
+    async def test_reaches_each_link_of_a_chain_once_in_its_order(self):
+        log = []
+        a, b, c = (Entering(name, log) for name in "abc")
+
+        async with from_([a, from_([b, a]), split(bool, from_([c, a]), b), sending(DATA)]):
+            entered = list(log)
+
+        assert ["enter a", "enter b", "enter c"] == entered
+        assert ["close a", "close b", "close c"] == log[3:]
+
+    async def test_closes_all_when_one_fails(self):
+        log = []
+        error = OSError("enter")
+        links = [Entering("a", log), Entering("b", log, error), Entering("c", log)]
+
+        with pytest.raises(OSError, match="enter") as failure:
+            async with from_(links):
+                log.append("block")
+
+        assert (error, ["enter a", "enter b", "close a", "close b", "close c"]) == (failure.value, log)
+
+
 class Closing(ApolloLink):
     def __init__(self, log, error=None):
         super().__init__()

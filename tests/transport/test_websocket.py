@@ -7,8 +7,10 @@ import pytest
 
 from rxlink.auth.link import AuthLink
 from rxlink.auth.session import AuthSession
+from rxlink.client.client import Client
 from rxlink.core.chain import execute, from_, split
 from rxlink.errors import InvariantError
+from rxlink.links.retry import RetryLink
 from rxlink.testing.virtual_time import VirtualTime, virtual
 from rxlink.transport.http import HttpLink
 from rxlink.transport.websocket import (
@@ -103,6 +105,17 @@ class TestAnEagerSocket:
             assert ["completed"] == recorder.seen
             assert NORMAL == await connection.closed()
             assert 1 == len(server.handshakes)
+
+        test()
+
+    @both
+    def test_opens_by_itself_in_a_chain_too_and_by_way_of_a_client(self, make: Make) -> None:
+        @virtual
+        async def test() -> None:
+            async with serving(make) as server, from_([RetryLink(), make(server.url, lazy=False)]):
+                await server.connection()
+            async with serving(make) as server, Client(split(bool, make(server.url, lazy=False))):
+                await server.connection()
 
         test()
 
