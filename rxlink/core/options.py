@@ -5,6 +5,7 @@ A message shows a value only where it cannot be a secret; of all others it says 
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import re
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from typing import Any, Final, TypeVar, cast
 
 from reactivex import abc
 
-from rxlink.errors import InvariantTypeError
+from rxlink.errors import InvariantError, InvariantTypeError
 
 __all__ = [
     "checked_flag",
@@ -22,6 +23,7 @@ __all__ = [
     "is_coroutine_function",
     "kind_of",
     "name_of",
+    "require_extra",
     "signature_of",
     "takes",
 ]
@@ -147,3 +149,18 @@ def kind_of(value: object) -> str:
 def _shown(value: object) -> str:
     """Return a number as it is, which is no secret; of anything else what it is."""
     return repr(value) if isinstance(value, (bool, int, float)) else kind_of(value)
+
+
+def require_extra(what: str, extra: str, *packages: str) -> None:
+    """Import what a class or function needs beyond rxlink's own dependencies.
+
+    Raises:
+        InvariantError: It is not installed; the message says how to.
+    """
+    for package in packages:
+        try:
+            importlib.import_module(package)
+        except ImportError as error:
+            raise InvariantError(
+                f"{what} needs the extra `{extra}`, which is not installed: pip install 'rxlink[{extra}]'"
+            ) from error

@@ -14,10 +14,9 @@ from reactivex import abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
 from rxlink.auth.session import AuthSession
-from rxlink.auth.storage._locks import require_extra
 from rxlink.core.link import ApolloLink, Forward
 from rxlink.core.operation import Operation
-from rxlink.core.options import checked_flag, kind_of
+from rxlink.core.options import checked_flag, kind_of, require_extra
 from rxlink.core.subscription import Connect, ResultObserver, Subscription
 from rxlink.errors import InvariantError, InvariantTypeError
 

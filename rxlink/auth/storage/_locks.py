@@ -22,12 +22,11 @@ from typing import TYPE_CHECKING, Final
 
 from rxlink.auth.storage._paths import FILE_MODE, make_folder
 from rxlink.auth.storage.shared import TokenLease
-from rxlink.errors import InvariantError
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-__all__ = ["POLL_INTERVAL", "FileLease", "held", "require_extra", "take_lease"]
+__all__ = ["POLL_INTERVAL", "FileLease", "held", "take_lease"]
 
 LONGEST_WAIT: Final = 10.0
 """Seconds for a lock that is held for milliseconds, unless its holder was stopped (SIGSTOP, a debugger)."""
@@ -85,23 +84,6 @@ def held(path: Path) -> Generator[None]:
         yield
     finally:
         lock.release()
-
-
-def require_extra(what: str, extra: str, *packages: str) -> None:
-    """Import what a storage needs.
-
-    Raises:
-        InvariantError: It is not installed; the message says how to.
-    """
-    import importlib
-
-    for package in packages:
-        try:
-            importlib.import_module(package)
-        except ImportError as error:
-            raise InvariantError(
-                f"{what} needs the extra `{extra}`, which is not installed: pip install 'rxlink[{extra}]'"
-            ) from error
 
 
 def _lock_at(path: Path) -> BaseFileLock:

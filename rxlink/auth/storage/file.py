@@ -13,11 +13,12 @@ from threading import Lock
 from time import sleep
 from typing import Final
 
-from rxlink.auth.storage._locks import POLL_INTERVAL, FileLease, held, require_extra, take_lease
+from rxlink.auth.storage._locks import POLL_INTERVAL, FileLease, held, take_lease
 from rxlink.auth.storage._off_loop import off_loop
 from rxlink.auth.storage._paths import FILE_MODE, checked_path, date_after, stamp_of, sync_folder, telling_of
 from rxlink.auth.storage.record_text import from_text, to_text
 from rxlink.auth.storage.shared import LEASE, SharedTokenStorage, StoredTokens, TokenLease, is_first_serial
+from rxlink.core.options import require_extra
 from rxlink.core.timing import Duration
 from rxlink.errors import InvalidStoredTokens
 

@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from rxlink.auth.storage._locks import FileLease, held, require_extra, take_lease
+from rxlink.auth.storage._locks import FileLease, held, take_lease
 from rxlink.auth.storage._off_loop import off_loop
 from rxlink.auth.storage._paths import checked_path, date_after, make_file, stamp_of, telling_of
 from rxlink.auth.storage.record_text import from_text, to_text
 from rxlink.auth.storage.shared import LEASE, SharedTokenStorage, StoredTokens, TokenLease
-from rxlink.core.options import kind_of
+from rxlink.core.options import kind_of, require_extra
 from rxlink.core.timing import Duration
 from rxlink.errors import InvalidStoredTokens, InvariantError, InvariantTypeError
 

@@ -15,8 +15,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
-from rxlink.auth.storage._locks import require_extra
-from rxlink.core.options import kind_of
+from rxlink.core.options import kind_of, require_extra
 from rxlink.errors import InvariantError, InvariantTypeError
 
 if TYPE_CHECKING:
