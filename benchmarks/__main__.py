@@ -57,7 +57,7 @@ async def answer(question: str, effort: Effort) -> list[Table]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("questions", nargs="*", metavar="question", help=", ".join(QUESTIONS))
+    parser.add_argument("questions", nargs="*", type=_question, metavar="question", help=", ".join(QUESTIONS))
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="draw the headline table there")
     parser.add_argument("--quick", action="store_true", help="fewer rounds, wider spread")
@@ -65,6 +65,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--clients", type=int, metavar="N", help="the size of the fleet")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the fleet's refreshes there, as SVG")
     return parser
+
+
+def _question(name: str) -> str:
+    if name not in QUESTIONS:
+        raise argparse.ArgumentTypeError(f"there is no {name!r}; ask {', '.join(QUESTIONS)}")
+    return name
 
 
 def _effort(options: argparse.Namespace) -> Effort:

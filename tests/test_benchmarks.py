@@ -225,6 +225,15 @@ def test_only_a_missed_count_makes_the_command_fail(monkeypatch, capsys, is_exac
     assert is_exact == ("calls of a chain" in printed.err)
 
 
+def test_a_question_that_there_is_not_is_refused_before_any_is_asked(capsys):
+    with pytest.raises(SystemExit) as left:
+        command.main(["chain", "nosuch"])
+
+    assert 2 == left.value.code
+    told = capsys.readouterr()
+    assert ("", True) == (told.out, "there is no 'nosuch'; ask chain, http, batch," in told.err)
+
+
 def test_figures_are_written_as_json(monkeypatch, tmp_path):
     # given
     async def answer(question, effort):
