@@ -1,6 +1,7 @@
 """The guard counts the same each time, and sees a link that has become slow, heavy or cyclic."""
 
 import asyncio
+import gc
 import sys
 
 import pytest
@@ -9,6 +10,7 @@ import rxlink
 from benchmarks import __main__ as command
 from benchmarks import _allowances as allowances
 from benchmarks import _counting, _guarded_links, _guarded_transports, guard
+from benchmarks._counting import calls_of
 from benchmarks.four_links import REQUEST, Silent
 from benchmarks.harness import Effort
 from rxlink import ApolloLink, ErrorLink, HttpLink, execute
@@ -94,6 +96,28 @@ def test_it_counts_the_same_in_each_run(answers):
     first, second = answers
 
     assert [table.rows for table in first] == [table.rows for table in second]
+
+
+def test_it_does_not_count_who_listens_to_the_cycle_collector():
+    often = gc.get_threshold()
+
+    def listener(phase, info):
+        len(())
+
+    def run():
+        return [[] for _ in range(100)]
+
+    before = calls_of(run)
+    gc.callbacks.append(listener)
+    gc.set_threshold(5)
+    try:
+        beside = calls_of(run)
+    finally:
+        gc.set_threshold(*often)
+        gc.callbacks.remove(listener)
+
+    assert before == beside
+    assert gc.isenabled()
 
 
 def test_it_finds_no_cyclic_garbage(answers):
