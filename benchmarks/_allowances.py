@@ -36,14 +36,14 @@ class Bounds:
 
 
 LINKS: Mapping[str, Bounds] = {
-    "four links": Bounds(52, 15, 1250),
+    "four links": Bounds(50, 15, 1250),
     "SetContextLink": Bounds(6, 4, 350),
     "ErrorLink": Bounds(4, 2, 150),
     "RetryLink": Bounds(2, 4, 250),
     "AuthLink": Bounds(14, 6, 500),
     "TokenRefreshLink": Bounds(17, 1, 50),
     "DedupLink": Bounds(89, 15, 1500),
-    "BatchLink, 10 together": Bounds(44, 5, 350),
+    "BatchLink, 10 together": Bounds(43, 5, 350),
     "PersistedQueryLink": Bounds(30, 8, 750),
     "RemoveTypenameFromVariablesLink": Bounds(23, 1, 50),
     "ClientAwarenessLink": Bounds(14, 7, 650),
@@ -55,12 +55,12 @@ LINKS: Mapping[str, Bounds] = {
 """Of a chain, with its `Operation`; of a link, what it adds to the terminating link alone."""
 
 TRANSPORTS: Mapping[str, Bounds] = {
-    "four links over HttpLink": Bounds(88, 26, 3150),
-    "HttpLink": Bounds(63, 20, 2550),
-    "BatchHttpLink, 10 together": Bounds(64, 16, 1750),
-    "SseLink": Bounds(189, 31, 3400),
-    "GraphQLWsLink": Bounds(133, 14, 1500),
-    "SchemaLink": Bounds(44, 18, 1500),
+    "four links over HttpLink": Bounds(85, 26, 3150),
+    "HttpLink": Bounds(60, 20, 2550),
+    "BatchHttpLink, 10 together": Bounds(56, 16, 1750),
+    "SseLink": Bounds(186, 31, 3400),
+    "GraphQLWsLink": Bounds(130, 14, 1500),
+    "SchemaLink": Bounds(41, 18, 1500),
 }
 """Of rxlink's own code, with the `Operation`."""
 

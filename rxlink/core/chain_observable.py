@@ -118,11 +118,18 @@ class _Awaited(Subscription):
     def on_error(self, error: Exception) -> None:
         if not self.is_stopped:
             self._error = error
-            self._end()
+            self.on_completed()
 
     def on_completed(self) -> None:
-        if not self.is_stopped:
-            self._end()
+        if self.is_stopped:
+            return
+        self.is_stopped = True
+        try:
+            if self._resource is not None:
+                self.cancel_resource()
+        finally:  # a foreign teardown may raise
+            if self._future is not None and not self._future.done():
+                self._future.set_result(None)
 
     def ending(self) -> asyncio.Future[None]:
         self._future = (self.loop_at_start or asyncio.get_running_loop()).create_future()
@@ -138,15 +145,6 @@ class _Awaited(Subscription):
         if self._result is _NOTHING:
             raise SequenceContainsNoElementsError
         return self._result
-
-    def _end(self) -> None:
-        self.is_stopped = True
-        try:
-            if self._resource is not None:
-                self.cancel_resource()
-        finally:  # a foreign teardown may raise
-            if self._future is not None and not self._future.done():
-                self._future.set_result(None)
 
 
 class _Border(Generic[T]):

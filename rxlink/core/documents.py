@@ -42,6 +42,7 @@ __all__ = [
     "document_of",
     "json_head",
     "parse_document",
+    "parse_text",
     "parse_with_places",
     "parsed",
 ]
@@ -220,7 +221,7 @@ def parsed(query: str | DocumentNode) -> tuple[DocumentNode, Document]:
         InvariantTypeError: The query is neither text nor a document.
     """
     if isinstance(query, str):
-        return _parse_text(query)
+        return parse_text(query)
     if isinstance(query, DocumentNode):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may not be typed
         return query, document_of(query)
     raise InvariantTypeError(f"`query` is {kind_of(query)}; give GraphQL text or a document parsed by graphql-core")
@@ -248,7 +249,12 @@ def parse_with_places(text: str) -> DocumentNode:
 
 
 @lru_cache(maxsize=PARSED_TEXTS)
-def _parse_text(text: str) -> tuple[DocumentNode, Document]:
+def parse_text(text: str) -> tuple[DocumentNode, Document]:
+    """Return a text as a parsed document, and what is known of it; the same text is parsed once.
+
+    Raises:
+        InvariantError: The text is no GraphQL; the message holds line and column.
+    """
     node = _parsed_text(text, has_places=False)
     return node, document_of(node)
 

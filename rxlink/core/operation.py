@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias, cast
 
-from rxlink.core.documents import Document, DocumentNode, document_of, parsed
+from rxlink.core.documents import Document, DocumentNode, document_of, parse_text, parsed
 from rxlink.core.options import kind_of
 from rxlink.errors import InvariantTypeError
 
-__all__ = ["Context", "ContextUpdate", "GraphQLRequest", "Operation"]
+__all__ = ["Context", "ContextUpdate", "GraphQLRequest", "Operation", "context_of"]
 
 Context: TypeAlias = Mapping[str, Any]
 ContextUpdate: TypeAlias = Context | Callable[[Context], Context]
@@ -69,7 +69,8 @@ class Operation:
             InvariantError: The query is no GraphQL, or its operation cannot be chosen.
             InvariantTypeError: A part of the request has the wrong type.
         """
-        parts = parsed(request.query)
+        query = request.query
+        parts = parse_text(query) if type(query) is str else parsed(query)  # most need no call but the cache's
         self.query, document = parts
         self._parsed: tuple[DocumentNode, Document] | tuple[None, None] = parts
         name = request.operation_name
@@ -133,6 +134,11 @@ class Operation:
     def __repr__(self) -> str:
         """Name the operation; variables and context may hold secrets and are left out."""
         return f"<Operation {self.operation_type.value} {self.operation_name or '(anonymous)'}>"
+
+
+def context_of(operation: Operation) -> Context:
+    """Return the context as it is now, for who only reads it: what ``get_context`` wraps for everybody else."""
+    return operation._context  # pyright: ignore[reportPrivateUsage] - of this module
 
 
 def _own_dict(name: str, value: Mapping[str, Any] | None) -> dict[str, Any]:

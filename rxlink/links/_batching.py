@@ -232,7 +232,7 @@ class Batch(Generic[MemberType]):
             if member not in members:  # it has left
                 continue
             del members[member]
-            if isinstance(result, Exception):
+            if type(result) is not dict and isinstance(result, Exception):
                 member.end(member.observer.on_error, result)
                 continue
             # As `end` does, without a call for each step.

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from rxlink.auth.origins import PROTECTED
-from rxlink.core.operation import Context, Operation
+from rxlink.core.operation import Context, Operation, context_of
 from rxlink.core.refreshes import refreshes_here
 from rxlink.core.subscription import ResultObserver, Subscription
 from rxlink.links.batch import BatchKey, checked_key
@@ -66,7 +66,7 @@ class BatchedOperations:
         Raises:
             Exception: Whatever ``build``, ``key`` or ``awareness`` raises.
         """
-        context, latest, awareness = operation.get_context(), self._latest, self._awareness
+        context, latest, awareness = context_of(operation), self._latest, self._awareness
         # What is sent by a refresh has a request of its own.
         is_usual = self._has_own_uri and UNUSUAL.isdisjoint(context) and not refreshes_here.get()
         if is_usual and latest is not None and latest.is_for(context):
