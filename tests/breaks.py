@@ -18,7 +18,17 @@ from time import perf_counter
 
 from breaks_of_demands import DEMANDS
 from breaks_of_sockets import SOCKETS
-from broken_copies import AT_A_TIME, Break, broken_copy, check_unbroken, run_python, run_tests, why_not_red
+from broken_copies import (
+    AT_A_TIME,
+    Break,
+    Copies,
+    check_unbroken,
+    copies_of_the_tree,
+    exchange,
+    run_python,
+    run_tests,
+    why_not_red,
+)
 
 STORIES = "tests/auth/test_promise_by_promise.py"
 MACHINE = """
@@ -378,11 +388,11 @@ def path_of(broken: Break) -> str:
     return f"tests/{broken.test}" if ".py::" in broken.test else f"{STORIES}::{broken.test}"
 
 
-def try_break(broken: Break, *, with_machine: bool) -> Verdict:
+def try_break(copies: Copies, broken: Break, *, with_machine: bool) -> Verdict:
     begin = perf_counter()
     machine = ""
     try:
-        with broken_copy(broken.file, broken.old, broken.new) as copy:
+        with copies.broken(broken.file, exchange(broken.file, broken.old, broken.new)) as copy:
             problem = why_not_red(run_tests(copy, [path_of(broken)]))
             if with_machine:
                 machine = "red" if run_python(copy, "-W", "ignore", "-c", MACHINE).returncode else "green"
@@ -406,13 +416,13 @@ def main() -> int:
     parser.add_argument("--machine", action="store_true", help="run the state machine against each break too")
     options = parser.parse_args()
     chosen = [broken for broken in BREAKS if not options.promises or broken.promise in options.promises]
-    problem = check_unbroken(sorted({path_of(broken) for broken in chosen}))
-    if problem is not None:
-        print(problem)
-        return 1
-    with ThreadPoolExecutor(AT_A_TIME) as threads:
+    with copies_of_the_tree() as copies, ThreadPoolExecutor(AT_A_TIME) as threads:
+        problem = check_unbroken(copies, sorted({path_of(broken) for broken in chosen}))
+        if problem is not None:
+            print(problem)
+            return 1
         verdicts = []
-        for verdict in threads.map(lambda broken: try_break(broken, with_machine=options.machine), chosen):
+        for verdict in threads.map(lambda broken: try_break(copies, broken, with_machine=options.machine), chosen):
             report(verdict)
             verdicts.append(verdict)
     failed = sum(verdict.problem is not None for verdict in verdicts)

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import compileall
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from py_compile import PycInvalidationMode
+from queue import SimpleQueue
 
 __all__ = [
     "AT_A_TIME",
     "ROOT",
-    "broken_copy",
+    "Copies",
     "check_unbroken",
-    "copy_of_the_tree",
-    "replaced",
+    "copies_of_the_tree",
+    "exchange",
     "run_python",
     "run_tests",
     "why_not_red",
@@ -64,44 +67,69 @@ class Break:
     test: str
 
 
-@contextmanager
-def copy_of_the_tree(tree: Path = ROOT) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="rxlink-break-") as folder:
-        copy = Path(folder)
-        for name in COPIED:
-            source = tree / name
-            if source.is_dir():
-                shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns(*LEFT_OUT))
-            else:
-                shutil.copy(source, copy / name)
-        yield copy
+class Copies:
+    """Copies of the tree, as many as are used at a time; in each, one file at a time has another text.
 
+    Their modules are compiled already, and recognised by content: a file that was changed is compiled anew each time,
+    and when it is put back it is as if nothing had happened.
 
-@contextmanager
-def broken_copy(file: str, old: str, new: str) -> Iterator[Path]:
-    """Make a copy in which one text of a file, named below `rxlink`, is another.
-
-    Raises:
-        LookupError: The text is not there exactly once.
+    Args:
+        folders: Where they are.
     """
-    with copy_of_the_tree() as copy:
-        broken = copy / "rxlink" / file
-        text = broken.read_text()
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self._free: SimpleQueue[Path] = SimpleQueue()
+        for folder in folders:
+            self._free.put(folder)
+
+    @contextmanager
+    def unbroken(self) -> Iterator[Path]:
+        """Take one for a while."""
+        copy = self._free.get()
+        try:
+            yield copy
+        finally:
+            self._free.put(copy)
+
+    @contextmanager
+    def broken(self, file: str, change: Callable[[str], str]) -> Iterator[Path]:
+        """Take one in which a file, named below `rxlink`, has a changed text."""
+        with self.unbroken() as copy:
+            broken = copy / "rxlink" / file
+            before = broken.read_text(encoding="utf-8")
+            try:
+                broken.write_text(change(before), encoding="utf-8")
+                yield copy
+            finally:
+                broken.write_text(before, encoding="utf-8")
+
+
+def exchange(file: str, old: str, new: str) -> Callable[[str], str]:
+    """Return what changes one text of a file into another; it raises a LookupError if that is not there just once."""
+
+    def change(text: str) -> str:
         if text.count(old) != 1:
             raise LookupError(f"the old text is found {text.count(old)} times in rxlink/{file}")
-        broken.write_text(text.replace(old, new))
-        yield copy
+        return text.replace(old, new)
+
+    return change
 
 
 @contextmanager
-def replaced(file: Path, text: str) -> Iterator[None]:
-    """Give a file another text, for a while."""
-    before = file.read_bytes()
-    file.write_bytes(text.encode())
-    try:
-        yield
-    finally:
-        file.write_bytes(before)
+def copies_of_the_tree(number: int = AT_A_TIME) -> Iterator[Copies]:
+    """Make copies, of the tree as it is now: who works on it meanwhile changes nothing."""
+    with tempfile.TemporaryDirectory(prefix="rxlink-break-") as folder:
+        first, *others = [Path(folder, str(place)) for place in range(number)]
+        for name in COPIED:
+            source = ROOT / name
+            if source.is_dir():
+                shutil.copytree(source, first / name, ignore=shutil.ignore_patterns(*LEFT_OUT))
+            else:
+                shutil.copy(source, first / name)
+        compileall.compile_dir(first, quiet=2, workers=number, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
+        for other in others:
+            shutil.copytree(first, other)
+        yield Copies([first, *others])
 
 
 def run_python(copy: Path, *arguments: str, time_limit: float = TIME_LIMIT) -> subprocess.CompletedProcess[str]:
@@ -127,9 +155,9 @@ def run_tests(copy: Path, tests: Sequence[str], *, time_limit: float = TIME_LIMI
     return run_python(copy, "-c", LIMITED_PYTEST, *quietly, *tests, time_limit=time_limit)
 
 
-def check_unbroken(tests: Sequence[str]) -> str | None:
+def check_unbroken(copies: Copies, tests: Sequence[str]) -> str | None:
     """Return what is wrong before anything is broken."""
-    with copy_of_the_tree() as copy:
+    with copies.unbroken() as copy:
         found = run_python(copy, "-c", "import rxlink; print(rxlink.__file__)").stdout
         if not found.startswith(str(copy)):
             return f"the tests would run against {found.strip()}, not against the copy"

@@ -19,12 +19,11 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from queue import SimpleQueue
 
-from broken_copies import AT_A_TIME, copy_of_the_tree, replaced, run_tests, why_not_red
+from broken_copies import AT_A_TIME, Copies, copies_of_the_tree, run_tests, why_not_red
 from mutants_reasons import reason_of
 from mutations import Mutation, mutations_of
 
@@ -219,35 +218,21 @@ def sample(tree: Path, names: Sequence[str], *, count: int, seed: int) -> list[M
     return [everything[number] for number in sorted(chosen)]
 
 
-class Laboratory:
-    """Copies of the tree, as many as are used at a time."""
-
-    def __init__(self, copies: Sequence[Path]) -> None:
-        self._free: SimpleQueue[Path] = SimpleQueue()
-        for copy in copies:
-            self._free.put(copy)
-
-    def survives(self, mutant: Mutant) -> bool:
-        copy = self._free.get()
+def survives(copies: Copies, mutant: Mutant) -> bool:
+    """Tell whether a module's tests stay green with the mistake in it."""
+    with copies.broken(f"{mutant.module}.py", lambda _: mutant.mutation.source) as copy:
         try:
-            with replaced(copy / "rxlink" / f"{mutant.module}.py", mutant.mutation.source):
-                run = run_tests(copy, tests_of(copy, mutant.module), time_limit=TIME_LIMIT)
+            run = run_tests(copy, tests_of(copy, mutant.module), time_limit=TIME_LIMIT)
         except subprocess.TimeoutExpired:
             return False
-        finally:
-            self._free.put(copy)
-        return run.returncode == 0
+    return run.returncode == 0
 
-    def baseline(self, module: str) -> str | None:
-        """Return what is wrong with a module's tests before anything is broken."""
-        copy = self._free.get()
-        try:
-            run = run_tests(copy, tests_of(copy, module), time_limit=BASELINE_LIMIT)
-        finally:
-            self._free.put(copy)
-        return (
-            None if run.returncode == 0 else f"the tests of {module} are not green:\n{why_not_red(run) or run.stdout}"
-        )
+
+def baseline(copies: Copies, module: str) -> str | None:
+    """Return what is wrong with a module's tests before anything is broken."""
+    with copies.unbroken() as copy:
+        run = run_tests(copy, tests_of(copy, module), time_limit=BASELINE_LIMIT)
+    return None if run.returncode == 0 else f"the tests of {module} are not green:\n{why_not_red(run) or run.stdout}"
 
 
 def report(mutants: Sequence[Mutant], survivors: Sequence[Mutant]) -> float:
@@ -279,19 +264,18 @@ def main() -> int:
     parser.add_argument("--module", action="append", default=[], help="such as links/retry, or a folder; repeatable")
     parser.add_argument("--jobs", type=int, default=AT_A_TIME)
     options = parser.parse_args()
-    with ExitStack() as stack, ThreadPoolExecutor(options.jobs) as threads:
-        tree = stack.enter_context(copy_of_the_tree())  # nobody works on it meanwhile
-        mutants = sample(tree, modules(tree, options.module), count=options.count, seed=options.seed)
+    with copies_of_the_tree(options.jobs) as copies, ThreadPoolExecutor(options.jobs) as threads:
+        with copies.unbroken() as tree:
+            mutants = sample(tree, modules(tree, options.module), count=options.count, seed=options.seed)
         if not mutants:
             parser.error(f"there is nothing to break in {', '.join(options.module)}")
-        laboratory = Laboratory([stack.enter_context(copy_of_the_tree(tree)) for _ in range(options.jobs)])
         broken = dict.fromkeys(mutant.module for mutant in mutants)
-        problems = list(filter(None, threads.map(laboratory.baseline, broken)))
+        problems = list(filter(None, threads.map(partial(baseline, copies), broken)))
         if problems:
             print("\n".join(problems))
             return 1
         survivors = []
-        for mutant, survives in zip(mutants, threads.map(laboratory.survives, mutants), strict=True):
+        for mutant, survives in zip(mutants, threads.map(partial(survives, copies), mutants), strict=True):
             print("s" if survives else ".", end="", flush=True)
             survivors += [mutant] if survives else []
     return 0 if report(mutants, survivors) >= FLOOR else 1

@@ -16,9 +16,19 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 
-from broken_copies import AT_A_TIME, ROOT, broken_copy, check_unbroken, run_tests, why_not_red
+from broken_copies import (
+    AT_A_TIME,
+    ROOT,
+    Copies,
+    check_unbroken,
+    copies_of_the_tree,
+    exchange,
+    run_tests,
+    why_not_red,
+)
 
 AT_LEAST = 2
 """For each public module in `links` and `transport`, and for those of `auth` that are links."""
@@ -490,10 +500,11 @@ class Verdict:
     seconds: float
 
 
-def try_mutant(fixed: Fixed) -> Verdict:
+def try_mutant(copies: Copies, fixed: Fixed) -> Verdict:
     begin = perf_counter()
     try:
-        with broken_copy(f"{fixed.module}.py", fixed.old, fixed.new) as copy:
+        file = f"{fixed.module}.py"
+        with copies.broken(file, exchange(file, fixed.old, fixed.new)) as copy:
             problem = why_not_red(run_tests(copy, [f"tests/{fixed.test}"]))
     except LookupError as error:
         problem = str(error)
@@ -528,13 +539,13 @@ def main() -> int:
     parser.add_argument("modules", nargs="*", metavar="links/retry", help="only those of these modules or folders")
     options = parser.parse_args()
     chosen = chosen_from(MUTANTS, options.modules)
-    problem = check_unbroken(sorted({f"tests/{fixed.test}" for fixed in chosen}))
-    if problem is not None:
-        print(problem)
-        return 1
     failed = 0
-    with ThreadPoolExecutor(AT_A_TIME) as threads:
-        for verdict in threads.map(try_mutant, chosen):
+    with copies_of_the_tree() as copies, ThreadPoolExecutor(AT_A_TIME) as threads:
+        problem = check_unbroken(copies, sorted({f"tests/{fixed.test}" for fixed in chosen}))
+        if problem is not None:
+            print(problem)
+            return 1
+        for verdict in threads.map(partial(try_mutant, copies), chosen):
             report(verdict)
             failed += verdict.problem is not None
     missing = neglected()
