@@ -70,8 +70,8 @@ class Break:
 class Copies:
     """Copies of the tree, as many as are used at a time; in each, one file at a time has another text.
 
-    Their modules are compiled already, and recognised by content: a file that was changed is compiled anew each time,
-    and when it is put back it is as if nothing had happened.
+    What was compiled stays from run to run, which is most of the time of one. A module of the package is recognised by
+    its content: one that was changed is compiled anew, and once more when it has been put back.
 
     Args:
         folders: Where they are.
@@ -126,7 +126,9 @@ def copies_of_the_tree(number: int = AT_A_TIME) -> Iterator[Copies]:
                 shutil.copytree(source, first / name, ignore=shutil.ignore_patterns(*LEFT_OUT))
             else:
                 shutil.copy(source, first / name)
-        compileall.compile_dir(first, quiet=2, workers=number, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
+        compileall.compile_dir(
+            first / "rxlink", quiet=2, workers=number, invalidation_mode=PycInvalidationMode.CHECKED_HASH
+        )
         for other in others:
             shutil.copytree(first, other)
         yield Copies([first, *others])
@@ -138,7 +140,7 @@ def run_python(copy: Path, *arguments: str, time_limit: float = TIME_LIMIT) -> s
     Raises:
         subprocess.TimeoutExpired: It took too long.
     """
-    environment = os.environ | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1", "CI": "true"}
+    environment = os.environ | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "", "CI": "true"}
     command = [sys.executable, *arguments]
     return subprocess.run(
         command, cwd=copy, env=environment, capture_output=True, text=True, timeout=time_limit, check=False

@@ -275,9 +275,9 @@ def main() -> int:
             print("\n".join(problems))
             return 1
         survivors = []
-        for mutant, survives in zip(mutants, threads.map(partial(survives, copies), mutants), strict=True):
-            print("s" if survives else ".", end="", flush=True)
-            survivors += [mutant] if survives else []
+        for mutant, has_survived in zip(mutants, threads.map(partial(survives, copies), mutants), strict=True):
+            print("s" if has_survived else ".", end="", flush=True)
+            survivors += [mutant] if has_survived else []
     return 0 if report(mutants, survivors) >= FLOOR else 1
 
 

@@ -402,7 +402,7 @@ MUTANTS: tuple[Fixed, ...] = (
         "transport/http",
         "                if sender.is_closed:",
         "                if not sender.is_closed:",
-        "transport/test_http.py::TestClosing",
+        "transport/test_http.py::TestClosing::test_leaves_a_given_session_open",
     ),
     Fixed(
         "transport/oauth2",
