@@ -61,6 +61,8 @@ class TraceKind(StrEnum):
     REFRESH_TRY_FAILED = "refresh try failed"
     REFRESH_SUCCEEDED = "refresh succeeded"
     REFRESH_FAILED = "refresh failed"
+    REFRESH_SUPERSEDED = "refresh superseded"
+    """It ended without an outcome of its own: others were faster (``text``: ``adopted``), or signed in or out."""
     SESSION = "session"
     """Something else happened to a session; ``text`` has the class of its event, such as ``Ended``."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
@@ -28,10 +29,12 @@ NO_WORD: Final = (
     "the stream that its handler returned has sent nothing: look whether what it waits for, such as a refresh or a "
     "subject, ever sends a value or ends"
 )
-WAITED, HELD, WAS, HAS, ITS = "\x00waited", "\x00held", "\x00was", "\x00has", "\x00its"
+WAITED, HELD, WAS, HAS, ITS = "\x00waited{}\x00", "\x00held", "\x00was", "\x00has", "\x00its"
 """Gaps in the words of a story for its times, and for what differs where several operations share it."""
 TENTH, HUNDRED = 0.1, 100.0
 """Seconds: below, three digits behind the point; from there on, none."""
+SHORTEST: Final = 0.001
+"""Seconds; in less, nothing was loaded from anywhere."""
 NAMED: Final = 4
 """How many operations of one story are named."""
 
@@ -104,6 +107,8 @@ def _refresh_words(refresh: RefreshStory, now: float) -> str:
     took = _time(refresh.ended - refresh.began)
     if refresh.error is not None:
         return f"failed with {refresh.error} after {took}{tries}{whom}"
+    if refresh.superseded is not None:
+        return f"was given up after {took}{tries}, since {refresh.superseded}{whom}"
     return f"took {took}{tries}{whom}"
 
 
@@ -118,10 +123,12 @@ def _operation_lines(stories: Stories) -> Iterator[str]:
 
 
 def _with_times(words: str, alike: Sequence[OperationStory], now: float) -> str:
-    waited = _range([sum(wait.ended - wait.began for wait in story.waits) for story in alike])
+    for place, _ in enumerate(_waits_of(alike[0])):
+        waited = _range([_waits_of(story)[place].seconds for story in alike])
+        words = words.replace(WAITED.format(place), waited)
     held = _range([(story.ended if story.ended is not None else now) - story.began for story in alike])
     was, has, its = ("was", "has", "its subscriber") if len(alike) == 1 else ("were", "have", "their subscribers")
-    for gap, word in ((WAITED, waited), (HELD, held), (WAS, was), (HAS, has), (ITS, its)):
+    for gap, word in ((HELD, held), (WAS, was), (HAS, has), (ITS, its)):
         words = words.replace(gap, word)
     return words
 
@@ -170,14 +177,32 @@ def _joined(steps: Sequence[str], end: str) -> str:
 
 
 def _waits(story: OperationStory, stories: Stories) -> Iterator[str]:
-    waits = [wait for wait in story.waits if wait is not story.holder]
-    for refresh_number in dict.fromkeys(wait.refresh for wait in waits):
-        refresh = stories.refreshes.get(refresh_number or 0)
+    for place, wait in enumerate(_waits_of(story)):
+        refresh = stories.refreshes.get(wait.refresh or 0)
+        waited = f"waited {WAITED.format(place)} for"
         if refresh is None:
-            yield f"waited {WAITED} for the stored tokens"
+            yield f"{waited} the stored tokens"
         else:
             failed = f", which failed with {refresh.error}" if refresh.error else ""
-            yield f"waited {WAITED} for {_refresh_name(refresh)}{failed}"
+            yield f"{waited} {_refresh_name(refresh)}{failed}"
+
+
+@dataclass(slots=True)
+class _Wait:
+    """All the time that an operation waited for one refresh, or for stored tokens (None)."""
+
+    refresh: int | None
+    seconds: float
+
+
+def _waits_of(story: OperationStory) -> list[_Wait]:
+    """Return what it waited for that is over; without what was loaded in no time before something else."""
+    seconds: dict[int | None, float] = {}
+    for wait in story.waits:
+        if wait is not story.holder:
+            seconds[wait.refresh] = seconds.get(wait.refresh, 0.0) + wait.ended - wait.began
+    is_worth_a_word = len(seconds) == 1 or seconds.get(None, 0.0) >= SHORTEST
+    return [_Wait(refresh, time) for refresh, time in seconds.items() if refresh is not None or is_worth_a_word]
 
 
 def _resends(story: OperationStory) -> Iterator[str]:

@@ -13,12 +13,16 @@ from rxlink.auth.events import (
     RefreshFailed,
     RefreshStarted,
     RefreshSucceeded,
+    RefreshSuperseded,
     RefreshTryFailed,
 )
 from rxlink.trace.events import TraceKind
 from rxlink.trace.runs import NO_REFRESH, Run
 
-__all__ = ["Hearing", "Recorder"]
+__all__ = ["ADOPTED", "Hearing", "Recorder"]
+
+ADOPTED: Final = "adopted"
+"""The text of a refresh that has ended with the tokens that others got."""
 
 NOWHERE: Final = (None, None, 0, 1, False)
 """Place, link above, depth, attempt and transport of what a session tells."""
@@ -74,6 +78,8 @@ class Hearing:
                 self._tell(TraceKind.REFRESH_SUCCEEDED)
             case RefreshFailed(error_type=error):
                 self._tell(TraceKind.REFRESH_FAILED, error=error)
+            case RefreshSuperseded(is_adopted=is_adopted):
+                self._tell(TraceKind.REFRESH_SUPERSEDED, text=ADOPTED if is_adopted else None)
             case OperationQueued(operation_name=name):
                 self._note_waiting(name)
             case OperationRetried(operation_name=name):

@@ -61,6 +61,8 @@ class TraceLink(ApolloLink):
         self.trace = trace
         self.name = label(name)
         self.is_transport = is_transport
+        if is_transport:
+            trace.note_transport()
 
     def connect(self, forward: Forward) -> Connect:
         """Prepare to run operations; see :meth:`ApolloLink.connect`."""
@@ -120,6 +122,7 @@ class _Passage:
         """Pass the operation on."""
         self._note_going_on()
         self.run.last = self.name
+        self.run.holder_depth = self._depth
         self._note(TraceKind.FORWARDED if self._depth else TraceKind.STARTED)
         runs = self.trace.runs_here
         runs.append(self.run)
@@ -135,6 +138,7 @@ class _Passage:
         """Pass a result on."""
         if not self._is_over:
             self._note(TraceKind.RESULT, None, has_any_data(result), codes_of(result))
+            self.run.holder_depth = max(self._depth - 1, 0)
         runs = self.trace.runs_here
         runs.append(self.run)
         try:
@@ -180,9 +184,11 @@ class _Passage:
             return
         self._is_over = True
         self._note(kind, None, None, None, error, text)
+        if self._depth <= self.run.holder_depth:  # else it is what a link has turned away from that waits now
+            self.run.waits_for = None
+            self.run.holder_depth = max(self._depth - 1, 0)
         if self._depth == 0:
             self.run.is_over = True
-            self.run.waits_for = None
             if kind is not TraceKind.ERROR:  # after which a link above, or an operator, may send it again
                 self.trace.forget(self.run)
 

@@ -48,12 +48,15 @@ OF_THE_SUBSCRIBER: Final = {
 }
 
 
-def marks_of(events: Sequence[TraceEvent]) -> Iterator[Mark]:
+def marks_of(events: Sequence[TraceEvent], *, has_transport: bool) -> Iterator[Mark]:
     """Mark what happened to an operation.
 
     What the transport has answered is marked where it was an error that went no further: else it is the subscriber's.
+
+    Args:
+        events: What is known of the operation.
+        has_transport: Whether the place of the transport is traced; else the deepest place stands for it.
     """
-    has_transport = any(event.is_transport for event in events)
     deepest = max(event.depth for event in events)
     answer: Mark | None = None
     for event in events:

@@ -72,6 +72,7 @@ class Trace:
         self._events: deque[tuple[Any, ...]] = deque(maxlen=max_events)
         self._lock = threading.Lock()
         self._count = self._cleared = 0
+        self._has_transport = False
         self._refreshes = 0
         self._clocks = Clocks()
         self._here = _Here()
@@ -148,6 +149,15 @@ class Trace:
         """Forget a run that is over for good; its events stay."""
         with self._lock:
             self._runs.forget(run)
+
+    @property
+    def has_transport(self) -> bool:
+        """Whether the place of a transport records here, so that it is known what was sent."""
+        return self._has_transport
+
+    def note_transport(self) -> None:
+        """Take note that the place of a transport records here."""
+        self._has_transport = True
 
     @property
     def runs_here(self) -> list[Run]:

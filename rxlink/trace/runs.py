@@ -22,6 +22,7 @@ class Run:
         operation: The operation itself, so that no other one is taken for it.
         name: Its name as it was at the beginning.
         kind: Its type, likewise.
+        holder_depth: How deep the link stands that has it, as far as is known: the one that waits, while it waits.
         home: The first place that it came to.
         is_over: Whether that place has ended.
         last: The name of the place that it came to last.
@@ -32,6 +33,7 @@ class Run:
         "_above",
         "_attempts",
         "_depths",
+        "holder_depth",
         "home",
         "is_over",
         "kind",
@@ -48,6 +50,7 @@ class Run:
         self.operation = operation
         self.name: str | None = label(name) if isinstance(name, str) else None  # a link may put anything there
         self.kind = str(operation.operation_type)
+        self.holder_depth = 0
         self.home = home
         self.is_over = False
         self.waits_for: int | None = None

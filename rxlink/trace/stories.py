@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from rxlink.trace.events import TraceEvent, TraceKind
+from rxlink.trace.hearing import ADOPTED
 from rxlink.trace.marks import ARRIVALS, Mark, MarkKind, marks_of
 from rxlink.trace.recorder import Trace
 
@@ -42,6 +43,9 @@ ENDINGS: Final = {
     TraceKind.DISPOSED: Ending.LEFT,
     TraceKind.BROKEN: Ending.BROKEN,
 }
+
+
+SUPERSEDED: Final = {ADOPTED: "others had refreshed", None: "somebody had signed in or out, or closed the session"}
 
 
 @dataclass(slots=True)
@@ -137,6 +141,7 @@ class RefreshStory:
         began: Seconds.
         ended: Seconds, None while it runs.
         error: The class of the error with which it failed, None if it did not.
+        superseded: Why it ended without an outcome of its own, None if it has one.
         failed_tries: The classes of errors of tries that failed for the moment.
         waiting: The numbers of the operations that waited for it.
     """
@@ -147,6 +152,7 @@ class RefreshStory:
     began: float = 0.0
     ended: float | None = None
     error: str | None = None
+    superseded: str | None = None
     failed_tries: list[str] = field(default_factory=list[str])
     waiting: list[int] = field(default_factory=list[int])
 
@@ -178,7 +184,7 @@ def stories_of(trace: Trace) -> Stories:
         if event.operation is not None and event.kind is not TraceKind.REFRESH_STARTED:
             by_operation.setdefault(event.operation, []).append(event)
     return Stories(
-        [_operation_story(by_operation[number], seconds) for number in sorted(by_operation)],
+        [_operation_story(by_operation[number], seconds, trace.has_transport) for number in sorted(by_operation)],
         _refresh_stories(events),
         [event for event in events if event.kind is TraceKind.SESSION],
         max([seconds, *(event.seconds for event in events)]),
@@ -197,10 +203,10 @@ def _refresh_stories(events: Iterable[TraceEvent]) -> dict[int, RefreshStory]:
                 story.reason = event.text or ""
             case TraceKind.REFRESH_TRY_FAILED:
                 story.failed_tries.append(event.error or "")
-            case TraceKind.REFRESH_SUCCEEDED:
-                story.ended = event.seconds
-            case TraceKind.REFRESH_FAILED:
+            case TraceKind.REFRESH_SUCCEEDED | TraceKind.REFRESH_FAILED:
                 story.ended, story.error = event.seconds, event.error
+            case TraceKind.REFRESH_SUPERSEDED:
+                story.ended, story.superseded = event.seconds, SUPERSEDED[event.text]
             case TraceKind.WAITING if event.operation is not None and event.operation not in story.waiting:
                 story.waiting.append(event.operation)
             case _:
@@ -208,7 +214,7 @@ def _refresh_stories(events: Iterable[TraceEvent]) -> dict[int, RefreshStory]:
     return refreshes
 
 
-def _operation_story(events: Sequence[TraceEvent], seconds: float) -> OperationStory:
+def _operation_story(events: Sequence[TraceEvent], seconds: float, has_transport: bool) -> OperationStory:  # noqa: FBT001 - one of three
     first = events[0]
     assert first.operation is not None
     story = OperationStory(first.operation, first.operation_name, first.operation_type or "", list(events))
@@ -217,7 +223,7 @@ def _operation_story(events: Sequence[TraceEvent], seconds: float) -> OperationS
     for event in events:
         lane.take(event)
     lane.close(seconds)
-    story.marks = [*marks_of(events)]
+    story.marks = [*marks_of(events, has_transport=has_transport)]
     return story
 
 
@@ -229,6 +235,7 @@ class _Lane:
         self._open: Span | None = None
         self._has_result = False
         self._holder = ""
+        self._holder_depth = 0
 
     def take(self, event: TraceEvent) -> None:
         """Go on to the next event."""
@@ -238,13 +245,14 @@ class _Lane:
         elif kind is TraceKind.WAITING:
             self._turn_to(Span(SpanKind.WAITING, event.seconds, event.seconds, self._holder, event.refresh))
         elif kind is TraceKind.RESULT and depth > 0:
-            self._holder = event.above or ""
+            self._hand_up(event)
         elif kind is TraceKind.RESULT and depth == 0:
             self._has_result = True
         elif kind in ENDINGS and depth == 0:
             self._end(event)
-        elif kind in ENDINGS and not self._is_waiting():
-            self._holder = event.above or ""
+        # Below a link that waits, or where all is over, what is left behind may still end.
+        elif kind in ENDINGS and self._story.ended is None and (depth <= self._holder_depth or not self._is_waiting()):
+            self._hand_up(event)
             self._turn_to(Span(SpanKind.HELD, event.seconds, event.seconds, self._holder))
 
     def close(self, seconds: float) -> None:
@@ -255,9 +263,12 @@ class _Lane:
     def _arrive(self, event: TraceEvent) -> None:
         story = self._story
         story.ended, story.ending = None, Ending.OPEN
-        self._holder = event.place or ""
+        self._holder, self._holder_depth = event.place or "", event.depth
         kind = SpanKind.UNDER_WAY if event.is_transport else SpanKind.HELD
         self._turn_to(Span(kind, event.seconds, event.seconds, self._holder))
+
+    def _hand_up(self, event: TraceEvent) -> None:
+        self._holder, self._holder_depth = event.above or "", event.depth - 1
 
     def _is_waiting(self) -> bool:
         return self._open is not None and self._open.kind is SpanKind.WAITING

@@ -15,7 +15,7 @@ from rxlink.core.operation import GraphQLRequest
 from rxlink.errors import SessionEnded
 from rxlink.links.error import ErrorLink
 from rxlink.testing import MockedResponse, MockLink, MockSubscriptionLink
-from rxlink.testing.virtual_time import virtual
+from rxlink.testing.virtual_time import VirtualTime, virtual
 from rxlink.trace.explain import explain
 from rxlink.trace.link import traced
 from rxlink.trace.recorder import Trace
@@ -75,6 +75,74 @@ async def test_a_refresh_that_failed_is_told_with_those_who_waited():
         trace
     )
     assert "which failed with SessionEnded and failed with SessionEnded." in explain(trace)
+
+
+class Stored:
+    """A storage that takes its time."""
+
+    def __init__(self, seconds):
+        self.seconds = seconds
+
+    async def load(self):
+        await asyncio.sleep(self.seconds)
+        return TokenSet("old-token")
+
+    async def save(self, tokens):
+        """Keep nothing."""
+
+    async def clear(self):
+        """Keep nothing."""
+
+
+async def refreshed_after_a_load(**options):
+    """One operation whose token has to come from somewhere, and is then refused once."""
+
+    async def refresh(old, reason):
+        await asyncio.sleep(1)
+        return TokenSet("new-token")
+
+    trace = Trace()
+    async with AuthSession(refresh=refresh, **options) as session:
+        trace.watch(session)
+        server = MockLink([MockedResponse(result=result, delay=0.5) for result in (FAILED, DATA)])
+        await execute(traced(from_([AuthLink(session), server]), trace), VIEWER)
+    return explain(trace).splitlines()[-1]
+
+
+@virtual
+async def test_each_wait_has_its_own_time():
+    assert (
+        "Operation 1 (Viewer) waited 4.00 s for the stored tokens, waited 1.00 s for refresh 1 (token rejected), "
+        "was sent again and answered."
+    ) == await refreshed_after_a_load(storage=Stored(4))
+
+
+@virtual
+async def test_what_was_stored_nowhere_was_not_waited_for():
+    assert (
+        "Operation 1 (Viewer) waited 1.00 s for refresh 1 (no token yet), "
+        "waited 1.00 s for refresh 2 (token rejected), was sent again and answered."
+    ) == await refreshed_after_a_load(obtain_first=True)
+
+
+@virtual
+async def test_a_refresh_that_somebody_has_overtaken_is_over(time: VirtualTime):
+    trace, tokens = Trace(), TokenSet("old-token", expires_in=10)
+    session = AuthSession(refresh=lambda *_: asyncio.sleep(60), tokens=tokens, clock=time.clock)
+    trace.watch(session)
+    await asyncio.sleep(20)
+    waiting = asyncio.ensure_future(execute(traced(from_([AuthLink(session), sending(DATA)]), trace), VIEWER))
+    await asyncio.sleep(1)
+    await session.clear()
+    await asyncio.gather(waiting, return_exceptions=True)
+    await session.aclose()
+
+    refreshed, ended = explain(trace).splitlines()
+    assert (
+        "Refresh 1 (token ended) was given up after 1.00 s, since somebody had signed in or out, or closed the "
+        "session; 1 operation waited for it."
+    ) == refreshed
+    assert "Operation 1 (Viewer) waited 1.00 s for refresh 1 (token ended) and failed with SessionEnded." == ended
 
 
 @virtual
