@@ -12,7 +12,7 @@ from rxlink.trace.events import TraceEvent, TraceKind
 from rxlink.trace.recorder import Trace
 from rxlink.trace.stories import Ending, OperationStory, RefreshStory, SpanKind, Stories, stories_of
 
-__all__ = ["explain", "reason_words", "refresh_line"]
+__all__ = ["counted", "explain", "reason_words", "refresh_line"]
 
 REASONS: Final = {
     RefreshReason.EXPIRING: "token about to end",
@@ -70,7 +70,7 @@ def explain(trace: Trace) -> str:
     stories = stories_of(trace)
     lines = [*_refresh_lines(stories), *_operation_lines(stories)]
     if stories.dropped:
-        lines.insert(0, f"The first {_count(stories.dropped, 'event')} had to go; raise `max_events` to keep more.")
+        lines.insert(0, f"The first {counted(stories.dropped, 'event')} had to go; raise `max_events` to keep more.")
     if not stories.operations:
         lines.append("No operation was traced; one that was never subscribed or awaited has not begun.")
     elif not lines:
@@ -100,8 +100,8 @@ def _refresh_name(refresh: RefreshStory) -> str:
 
 
 def _refresh_words(refresh: RefreshStory, now: float) -> str:
-    tries = f", after {_count(len(refresh.failed_tries), 'try', 'tries')} that failed" if refresh.failed_tries else ""
-    whom = f"; {_count(len(refresh.waiting), 'operation')} waited for it" if refresh.waiting else ""
+    tries = f", after {counted(len(refresh.failed_tries), 'try', 'tries')} that failed" if refresh.failed_tries else ""
+    whom = f"; {counted(len(refresh.waiting), 'operation')} waited for it" if refresh.waiting else ""
     if refresh.ended is None:
         return f"has run for {_time(now - refresh.began)} and is not over{tries}{whom}"
     took = _time(refresh.ended - refresh.began)
@@ -235,7 +235,7 @@ def _open(story: OperationStory, stories: Stories) -> str:
     held = story.holder
     results = story.results
     if results:
-        return f"{HAS} sent {_count(len(results), 'result')} in {HELD} and goes on"
+        return f"{HAS} sent {counted(len(results), 'result')} in {HELD} and goes on"
     if held is None:
         return f"{HAS} not been answered for {HELD}"
     if held.kind is SpanKind.WAITING:
@@ -289,5 +289,6 @@ def _time(seconds: float) -> str:
     return f"{seconds:.{digits}f} s"
 
 
-def _count(number: int, one: str, many: str | None = None) -> str:
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """Say how many there are of something."""
     return f"{number} {one if number == 1 else many or one + 's'}"

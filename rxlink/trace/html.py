@@ -10,7 +10,7 @@ from typing import Any, Final
 from rxlink.core.options import kind_of
 from rxlink.errors import InvariantTypeError
 from rxlink.trace.events import TraceEvent, TraceKind
-from rxlink.trace.explain import explain, reason_words, refresh_line
+from rxlink.trace.explain import counted, explain, reason_words, refresh_line
 from rxlink.trace.marks import MarkKind
 from rxlink.trace.recorder import Trace
 from rxlink.trace.scale import scale_of
@@ -71,7 +71,9 @@ def to_html(trace: Trace, *, title: str = "What happened") -> str:
 
 
 def _summary(stories: Stories) -> str:
-    counts = f"{len(stories.operations)} operations, {len(stories.refreshes)} refreshes, {stories.seconds:.2f} s"
+    operations = counted(len(stories.operations), "operation")
+    refreshes = counted(len(stories.refreshes), "refresh", "refreshes")
+    counts = f"{operations}, {refreshes}, {stories.seconds:.2f} s"
     return counts + (f"; {stories.dropped} earlier events had to go" if stories.dropped else "")
 
 

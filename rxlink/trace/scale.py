@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
@@ -11,7 +11,7 @@ from typing import Final
 
 from rxlink.trace.stories import Stories
 
-__all__ = ["Gap", "Scale", "scale_of"]
+__all__ = ["Gap", "Scale", "in_digits", "scale_of"]
 
 LONG: Final = 80
 """A stretch without an event is long from this part of the whole on, such as an eightieth."""
@@ -21,6 +21,7 @@ SHARE: Final = 30
 """Then it takes this part of the room that all others take together."""
 WAITED_FOR: Final = 10
 """Or so many times that, if operations are under way."""
+DIGITS: Final = (2, 3, 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,16 @@ class Scale:
             if all(abs(self.at(moment) - self.at(other)) >= 1 / max(most, 1) for other in shown):
                 shown.append(moment)
         return sorted(shown)
+
+
+def in_digits(moments: Sequence[float]) -> list[str]:
+    """Return moments as text, with as many digits as it takes to tell them apart: two to four behind the point."""
+    words: list[str] = []
+    for digits in DIGITS:
+        words = [f"{moment:.{digits}f}" for moment in moments]
+        if len(set(words)) == len(words):
+            break
+    return words
 
 
 def scale_of(stories: Stories) -> Scale:

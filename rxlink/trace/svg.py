@@ -11,7 +11,7 @@ from rxlink.errors import InvariantError, InvariantTypeError
 from rxlink.trace.explain import reason_words, refresh_line
 from rxlink.trace.marks import MarkKind
 from rxlink.trace.recorder import Trace
-from rxlink.trace.scale import scale_of
+from rxlink.trace.scale import in_digits, scale_of
 from rxlink.trace.stories import OperationStory, RefreshStory, Span, SpanKind, Stories, stories_of
 from rxlink.trace.text import chosen
 
@@ -100,10 +100,11 @@ class _Picture:
         return f'<text x="{x:.1f}" y="{y:.1f}"{named}{placed}>{escape(text)}</text>'
 
     def _axis(self) -> Iterator[str]:
-        for moment in self._scale.ticks(14):
+        moments = self._scale.ticks(14)
+        for moment, words in zip(moments, in_digits(moments), strict=True):
             x = self._x(moment)
             yield f'<line class="line" x1="{x:.1f}" y1="{TOP}" x2="{x:.1f}" y2="{self._bottom}"/>'
-            yield self._text(x, TOP - 4, f"{moment:.2f} s", "dim", "middle")
+            yield self._text(x, TOP - 4, f"{words} s", "dim", "middle")
         for gap in self._scale.gaps:
             x = (self._x(gap.began) + self._x(gap.ended)) / 2
             yield (

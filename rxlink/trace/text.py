@@ -11,7 +11,7 @@ from rxlink.errors import InvariantError, InvariantTypeError
 from rxlink.trace.explain import reason_words
 from rxlink.trace.marks import MarkKind
 from rxlink.trace.recorder import Trace
-from rxlink.trace.scale import scale_of
+from rxlink.trace.scale import in_digits, scale_of
 from rxlink.trace.stories import OperationStory, RefreshStory, SpanKind, Stories, stories_of
 
 __all__ = ["chosen", "to_text"]
@@ -120,9 +120,9 @@ class _Drawing:
 
     def _axis(self) -> str:
         line = ""
-        for moment in self._scale.ticks(self._columns // 8):
-            column, words = self._column(moment), f"{moment:.2f}"
-            column = min(column, self._columns - len(words))
+        moments = self._scale.ticks(self._columns // 8)
+        for moment, words in zip(moments, in_digits(moments), strict=True):
+            column = min(self._column(moment), self._columns - len(words))
             if column >= len(line) + (2 if line else 0):
                 line = line.ljust(column) + words
         return line

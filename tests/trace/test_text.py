@@ -9,7 +9,7 @@ from rxlink.testing import MockedResponse, MockLink
 from rxlink.testing.virtual_time import virtual
 from rxlink.trace.link import traced
 from rxlink.trace.recorder import Trace
-from rxlink.trace.scale import Scale
+from rxlink.trace.scale import Scale, in_digits
 from rxlink.trace.text import to_text
 from tests.recording import DATA, FAILED, REQUEST, sending, subscribed
 from tests.trace.traces import refused_storm, retrying, traced_run
@@ -133,3 +133,9 @@ class TestScale:
 
     def test_of_nothing_is_one_place(self):
         assert 0.0 == Scale([]).at(5)
+
+
+def test_moments_that_are_close_have_digits_that_tell_them_apart():
+    assert ["0.00", "2.00", "2.25"] == in_digits([0.0, 2.0, 2.25])
+    assert ["0.000", "0.001", "0.004"] == in_digits([0.0, 0.001, 0.0042])
+    assert ["0.0000", "0.0000"] == in_digits([0.0, 0.00001])
