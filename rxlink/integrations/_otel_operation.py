@@ -7,6 +7,7 @@ above it, the caller's span is the current one, so that what the subscriber star
 
 from __future__ import annotations
 
+from asyncio import AbstractEventLoop
 from collections.abc import Mapping
 from typing import Final
 
@@ -173,7 +174,7 @@ class _Spanned:
 class OperationSpan(_Spanned):
     """One operation, from the caller's side: all its attempts and waits together."""
 
-    __slots__ = ("_began", "_is_waiting", "_waits_since", "attempts")
+    __slots__ = ("_began", "_is_waiting", "_queue", "_waits_since", "attempts", "waits_on")
 
     def __init__(
         self, telemetry: Telemetry, operation: Operation, observer: ResultObserver, root: Subscription
@@ -181,17 +182,23 @@ class OperationSpan(_Spanned):
         super().__init__(telemetry, operation, observer, root)
         self._began = self._ticks()
         self._is_waiting = False
+        self._queue: set[OperationSpan] = set()
         self._waits_since: float | None = None
         self.attempts = 0
         """How many attempts below have begun."""
+        self.waits_on: AbstractEventLoop | None = None
+        """The event loop on which it began to wait."""
 
-    def wait(self, refresh: SpanContext | None) -> None:
-        """Take note that it waits, and for which refresh."""
+    def wait(self, refresh: SpanContext | None, queue: set[OperationSpan]) -> None:
+        """Take note that it waits, for which refresh, and among whom, as long as it does."""
         if self._is_over:
             return
         if not self._is_waiting:
             self._is_waiting, self._waits_since = True, self._ticks()
             self._span.add_event("rxlink.waiting")
+            self.waits_on = loop_here()
+            self._queue = queue
+            queue.add(self)
         if refresh is not None and refresh.is_valid:
             self._span.add_link(refresh)
 
@@ -250,6 +257,7 @@ class OperationSpan(_Spanned):
         """Measure the wait, and return its seconds, None where there is no time."""
         since, now = self._waits_since, self._ticks()
         self._is_waiting, self._waits_since = False, None
+        self._queue.discard(self)
         instruments = self._telemetry.instruments
         if now is None or since is None or instruments is None:
             return None

@@ -23,8 +23,9 @@ from rxlink.auth.events import (
     RefreshTryFailed,
     SaveFailed,
 )
+from rxlink.auth.loops import loop_here
 from rxlink.integrations._otel_instruments import ERROR_TYPE, SessionInstruments
-from rxlink.integrations._otel_operation import operation_here
+from rxlink.integrations._otel_operation import OperationSpan, operation_here
 
 __all__ = ["SessionTelemetry"]
 
@@ -51,6 +52,7 @@ class SessionTelemetry:
         self._tracer = tracer
         self._instruments = instruments
         self._span: Span | None = None
+        self._waiting: set[OperationSpan] = set()
 
     def hear(self, event: AuthEvent) -> None:
         """Tell of an event; called in the context of whoever has set it off."""
@@ -80,7 +82,7 @@ class SessionTelemetry:
             return
         if isinstance(event, OperationQueued):
             span = self._span
-            operation.wait(None if span is None else span.get_span_context())
+            operation.wait(None if span is None else span.get_span_context(), self._waiting)
         elif isinstance(event, OperationReleased):
             operation.go_on()
         else:
@@ -108,6 +110,15 @@ class SessionTelemetry:
             if isinstance(event, RefreshFailed):
                 self._span.set_status(StatusCode.ERROR)
         self.close()
+        if isinstance(event, RefreshFailed):
+            self._release()
+
+    def _release(self) -> None:
+        """Let those go that get the error: a link above may have each sent again, much later."""
+        here = loop_here()
+        for operation in tuple(self._waiting):
+            if operation.waits_on is here:  # else its own loop may end it in this very moment
+                operation.go_on()
 
 
 def _outcome(event: RefreshSucceeded | RefreshFailed | RefreshSuperseded) -> str:

@@ -17,6 +17,7 @@ from rxlink import (
     OperationQueued,
     RefreshReason,
     RefreshStarted,
+    RetryLink,
     SessionEnded,
     TokenRefreshError,
     TokenSet,
@@ -225,6 +226,20 @@ class TestOperationsThatWait:
         (span,) = exported.named("query")
         assert (["rxlink.waiting", "rxlink.released"], 1) == (events_of(span), len(span.links))
         assert [(OPERATION, (1, 4.0))] == exported.points("rxlink.operation.wait.duration")  # it is saved, too
+
+    @virtual
+    async def test_a_wait_ends_with_the_refresh_that_fails(self, time: VirtualTime, exported: Exported) -> None:
+        """And a pause until the next attempt is none."""
+        built, _ = instrumented(exported, time=time, issuer=Issuer(delay=2, script=[KeyError(), KeyError()]))
+        retry = RetryLink(attempts=lambda attempt, *_: attempt < 2, delay=lambda *_: 100)
+
+        running = start(from_([OpenTelemetryLink(**exported.providers), retry, built.link]))
+        await asyncio.sleep(200)
+
+        (operation,) = exported.named("query")
+        assert ["rxlink.waiting", "rxlink.released"] * 2 == events_of(operation)[:-1]
+        assert [(OPERATION, (2, 4.0))] == exported.points("rxlink.operation.wait.duration")
+        assert [TokenRefreshError] == [type(error) for error in running.seen]
 
     @virtual
     async def test_an_advisory_refresh_holds_up_nobody(self, time: VirtualTime, exported: Exported) -> None:
