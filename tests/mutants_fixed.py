@@ -478,8 +478,8 @@ MUTANTS: tuple[Fixed, ...] = (
     ),
     Fixed(
         "transport/upload",
-        'and hasattr(source, "read")',
-        'and not hasattr(source, "read")',
+        '    if not hasattr(source, "read"):',
+        '    if hasattr(source, "read"):',
         "transport/test_upload.py::TestNameAndType::test_come_from_an_open_file",
     ),
     Fixed(

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import AsyncGenerator, AsyncIterable, Mapping
+from collections.abc import AsyncIterable, Mapping
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, cast
 
 import gql
 from gql import FileVar
 
 from rxlink.core.documents import SUBSCRIPTION, document_of
 from rxlink.core.operation import GraphQLRequest
-from rxlink.core.options import is_coroutine_function, kind_of
+from rxlink.core.options import kind_of
 from rxlink.errors import InvariantError, InvariantTypeError
 from rxlink.transport.upload import Upload
 
 __all__ = ["is_subscription", "request_of"]
-
-PIECE: Final = 2**16  # bytes
 
 
 def request_of(
@@ -100,21 +98,11 @@ def _is_file(value: object) -> bool:
 def _upload_of(value: Any) -> Upload:
     if isinstance(value, FileVar):
         # Streaming or not, a path is read piece by piece.
-        source = Path(value.f) if isinstance(value.f, str) else _read_in_pieces(value.f)
+        source = Path(value.f) if isinstance(value.f, str) else value.f
         return Upload(source, filename=value.filename, content_type=value.content_type)
     warnings.warn(
         "Not using FileVar for file upload is deprecated in gql; write gql.FileVar(file)",
         DeprecationWarning,
         stacklevel=2,
     )
-    return Upload(_read_in_pieces(value), content_type=getattr(value, "content_type", None))
-
-
-def _read_in_pieces(source: Any) -> Any:
-    """Return a file whose ``read`` is awaited, such as aiohttp's ``StreamReader``, as an asynchronous generator."""
-    return _pieces_of(source) if is_coroutine_function(getattr(source, "read", None)) else source
-
-
-async def _pieces_of(stream: Any) -> AsyncGenerator[bytes]:
-    while piece := await stream.read(PIECE):
-        yield piece
+    return Upload(value, content_type=getattr(value, "content_type", None))

@@ -10,8 +10,9 @@ from contextlib import AsyncExitStack, aclosing, suppress
 from functools import partial
 from inspect import iscoroutinefunction
 from pathlib import Path
+from threading import Lock
 from typing import Any, Final, TypeAlias, cast
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 from rxlink.core.options import kind_of
 from rxlink.transport.upload import Upload, is_file, parts_of
@@ -45,6 +46,11 @@ class FilePart:
         self.is_replayable = self._start is not None or not is_stream
         self.is_spent = (inspect.isasyncgen(source) and source.ag_frame is None) or _is_used_up(source)
 
+    @property
+    def is_taken(self) -> bool:
+        """Whether another operation has begun to read what can be read once."""
+        return not self.is_replayable and not self.is_spent and _is_used_up(self.upload.source)
+
     def size(self) -> int | None:
         """Return how many bytes will be sent, None where only the end will tell.
 
@@ -61,9 +67,8 @@ class FilePart:
             raise ValueError("the file is closed")
         if self._start is None:
             return None
-        size = source.seek(0, os.SEEK_END) - self._start
-        source.seek(self._start)
-        return size
+        with _lock_of(source):
+            return source.seek(0, os.SEEK_END) - self._start
 
     async def send(self, write: Write, size: int | None) -> None:
         """Read it from its start, and write it.
@@ -89,10 +94,26 @@ class FilePart:
                 await _send_file(file, write, size)
         elif hasattr(source, "read"):  # also of those that iterate: an open file's steps are lines
             if self._start is not None:
-                source.seek(self._start)
+                source = _Cursor(source, self._start)
             await _send_file(source, write, size)
         else:
             await _send_stream(source() if callable(source) else source, write)
+
+
+class _Cursor:
+    """Reads a file from a place of its own: other operations may read the same file meanwhile, in other threads."""
+
+    def __init__(self, source: Any, start: int) -> None:
+        self._source = source
+        self._lock = _lock_of(source)
+        self._place = start
+
+    def read(self, size: int) -> Any:
+        with self._lock:
+            self._source.seek(self._place)
+            chunk = self._source.read(size)
+            self._place = self._source.tell()
+            return chunk
 
 
 Files: TypeAlias = dict[int, FilePart]
@@ -154,6 +175,17 @@ _used_up: WeakSet[Any] = WeakSet()
 """The streams that were read, by whichever operation: most cannot tell themselves."""
 
 
+_locks: WeakKeyDictionary[Any, Lock] = WeakKeyDictionary()
+"""Held while somebody moves about in an open file."""
+
+
+def _lock_of(source: object) -> Lock:
+    try:
+        return _locks.setdefault(source, Lock())
+    except TypeError:  # as below
+        return Lock()
+
+
 def _is_used_up(source: object) -> bool:
     try:
         return source in _used_up
@@ -172,9 +204,9 @@ def _is_closed(source: object) -> bool:
 
 def _position(source: Any) -> int | None:
     """Return where a file stands that can be read from there again, which an asynchronous one cannot tell in time."""
-    if not hasattr(source, "read") or not hasattr(source, "seekable") or _is_closed(source):
+    if not hasattr(source, "read") or iscoroutinefunction(source.read):
         return None
-    return None if iscoroutinefunction(source.seekable) or not source.seekable() else source.tell()
+    return source.tell() if hasattr(source, "seekable") and not _is_closed(source) and source.seekable() else None
 
 
 async def _send_file(file: Any, write: Write, size: int | None) -> None:

@@ -78,6 +78,11 @@ class MultipartBody(Payload):
         await writer.write(self._head)
         for head, part, size in self._parts:
             await writer.write(head)
+            if part.is_taken:
+                self.failure = self._error(
+                    part, "is being read by another operation; give Upload a function that opens it"
+                )
+                raise self.failure
             if not part.is_replayable:
                 self._note_spent()
             outlet = _Outlet(writer)

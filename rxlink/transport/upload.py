@@ -105,7 +105,7 @@ class Upload:
             raise InvariantError("`content_type` of Upload cannot stand in a header; give one such as 'image/png'")
         self.source: Any = source
         self.filename = filename or _name_of(source)
-        self.content_type = content_type or mimetypes.guess_type(self.filename)[0] or "application/octet-stream"
+        self.content_type = content_type or _type_of(source, self.filename)
 
     def __repr__(self) -> str:
         return f"<Upload {self.filename!r} {self.content_type}>"
@@ -168,5 +168,16 @@ def _is_source(value: object) -> bool:
 def _name_of(source: object) -> str:
     if isinstance(source, os.PathLike):
         return PurePath(os.fspath(cast("os.PathLike[str]", source))).name or NAMELESS
-    name = getattr(source, "name", None)  # of an open file: a path, or a number where it was opened by descriptor
-    return PurePath(name).name if isinstance(name, str) and hasattr(source, "read") else NAMELESS
+    if not hasattr(source, "read"):
+        return NAMELESS
+    # Of an open file: a path, or a number where it was opened by descriptor; of FastAPI's it is what the browser said.
+    names = getattr(source, "name", None), getattr(source, "filename", None)
+    return next((PurePath(name).name or NAMELESS for name in names if isinstance(name, str)), NAMELESS)
+
+
+def _type_of(source: object, filename: str) -> str:
+    """Return what a file says of its type, as FastAPI's does, or what goes with its name."""
+    said = getattr(source, "content_type", None) if hasattr(source, "read") else None
+    if isinstance(said, str) and said and said.isprintable() and said.isascii():
+        return said
+    return mimetypes.guess_type(filename)[0] or "application/octet-stream"

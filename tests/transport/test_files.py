@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from fastapi import UploadFile
+from starlette.datastructures import Headers
 
 from rxlink.transport._files import CHUNK, FilePart
 from rxlink.transport.upload import Upload
@@ -37,6 +41,17 @@ async def test_a_stream_that_one_operation_has_read_is_used_up_for_all_others(so
     assert [is_spent] * 3 == [part.is_spent, FilePart(upload).is_spent, FilePart(Upload(source, filename="b")).is_spent]
 
 
+async def sent(part: FilePart) -> bytes:
+    written = bytearray()
+
+    async def write(chunk: bytes) -> None:
+        written.extend(chunk)
+        await asyncio.sleep(0)
+
+    await part.send(write, part.size())
+    return bytes(written)
+
+
 class LinesLater:
     """A file as aiofiles opens it: whatever it is asked, it answers later, and it iterates over its lines."""
 
@@ -60,30 +75,41 @@ class LinesLater:
 
 async def test_a_file_whose_reading_is_awaited_is_read_once_in_pieces() -> None:
     content = b"row\n" * CHUNK
-    file, written = LinesLater(content), bytearray()
-
-    async def write(chunk: bytes) -> None:
-        written.extend(chunk)
-
+    file = LinesLater(content)
     part = FilePart(file)
-    size = part.size()
-    await part.send(write, size)
 
-    assert (None, content, {CHUNK}) == (size, bytes(written), set(file.sizes))
+    assert (None, content, {CHUNK}) == (part.size(), await sent(part), set(file.sizes))
     assert (False, True) == (part.is_replayable, part.is_spent)
 
 
 async def test_the_files_that_fastapi_gets_can_be_sent_on() -> None:
-    received = UploadFile(io.BytesIO(b"from a browser"), filename="a.txt")
-    written = bytearray()
+    received = UploadFile(
+        io.BytesIO(b"from a browser"), filename="a.txt", headers=Headers({"content-type": "text/markdown"})
+    )
 
-    async def write(chunk: bytes) -> None:
-        written.extend(chunk)
+    part = FilePart(received)
 
-    part = FilePart(Upload(received, filename=received.filename))
-    await part.send(write, part.size())
+    assert b"from a browser" == await sent(part)
+    assert ("a.txt", "text/markdown") == (part.upload.filename, part.upload.content_type)
 
-    assert ("a.txt", b"from a browser") == (part.upload.filename, bytes(written))
+
+async def test_the_files_that_anyio_opens_can_be_sent(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"row" * CHUNK)
+
+    async with await anyio.open_file(tmp_path / "a.txt", "rb") as file:
+        part = FilePart(file)
+        assert b"row" * CHUNK == await sent(part)
+
+    assert ("a.txt", False) == (part.upload.filename, part.is_replayable)
+
+
+async def test_operations_that_send_one_open_file_at_once_do_not_disturb_one_another() -> None:
+    content = bytes(number % 251 for number in range(5 * CHUNK))
+    file = io.BytesIO(b"before " + content)
+    file.seek(7)
+    parts = [FilePart(file) for _ in range(4)]
+
+    assert [content] * 4 == await asyncio.gather(*map(sent, parts))
 
 
 def test_a_stream_that_cannot_be_remembered_is_not_used_up_before_it_was_read() -> None:

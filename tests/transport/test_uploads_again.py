@@ -121,6 +121,22 @@ class TestAfterARefresh:
         assert [b"row"] == server.received[-1].files
 
 
+async def test_what_can_be_read_once_is_sent_by_one_of_two_operations_and_whole(server: UploadServer):
+    file = Pipe(b"row" * 50_000)
+
+    async with HttpLink(server.uri) as link:
+        outcomes = await asyncio.gather(*(outcome_of(link, file) for _ in range(2)), return_exceptions=True)
+
+    assert [UPLOADED] == [outcome for outcome in outcomes if not isinstance(outcome, Exception)]
+    (failure,) = [str(outcome) for outcome in outcomes if isinstance(outcome, UploadError)]
+    assert failure.endswith("variables.file is being read by another operation; give Upload a function that opens it")
+    assert [[b"row" * 50_000]] == [received.files for received in server.received if received.files]
+
+
+async def outcome_of(link: ApolloLink, file: object) -> object:
+    return await execute(link, put(file))
+
+
 class TestSubscribedAgain:
     async def test_what_is_used_up_is_an_error(self, server: UploadServer):
         async with HttpLink(server.uri) as link:
