@@ -131,6 +131,9 @@ class _Spanned:
         """Take note of what a result says of itself, without what is in it."""
         self._has_next = isinstance(result, IncrementalResult) and result.has_next
         errors = graphql_errors(result)
+        said = result.get("errors")
+        if said and not isinstance(said, list):  # as no server should send it; it is no success all the same
+            errors = [said]
         if errors:
             self._has_errors = True
             codes = codes_of(errors, self._operation)

@@ -131,12 +131,13 @@ def has_any_data(result: Any) -> bool:
 
 
 def codes_of(result: Any) -> tuple[str, ...] | None:
-    """Return the codes of a result's errors, None where it has no errors."""
+    """Return the codes of a result's errors, None where it has no errors; errors that are no list have no codes."""
     if not isinstance(result, Mapping):
         return None
-    errors = graphql_errors(cast("dict[str, Any]", result))
+    said = cast("dict[str, Any]", result)
+    errors = graphql_errors(said)
     if errors is None:
-        return None
+        return () if said.get("errors") and not isinstance(said["errors"], list) else None
     return tuple(dict.fromkeys(filter(None, map(_code, errors[:MOST_CODES]))))
 
 

@@ -8,11 +8,13 @@ from itertools import groupby
 from typing import Final
 
 from rxlink.auth.events import RefreshReason
+from rxlink.core.documents import OperationType
 from rxlink.trace.events import TraceEvent, TraceKind
+from rxlink.trace.numbers import counted, range_words, time_words
 from rxlink.trace.recorder import Trace
 from rxlink.trace.stories import Ending, OperationStory, RefreshStory, SpanKind, Stories, stories_of
 
-__all__ = ["counted", "explain", "reason_words", "refresh_line"]
+__all__ = ["explain", "reason_words", "refresh_line"]
 
 REASONS: Final = {
     RefreshReason.EXPIRING: "token about to end",
@@ -31,8 +33,6 @@ NO_WORD: Final = (
 )
 WAITED, HELD, WAS, HAS, ITS = "\x00waited{}\x00", "\x00held", "\x00was", "\x00has", "\x00its"
 """Gaps in the words of a story for its times, and for what differs where several operations share it."""
-TENTH, HUNDRED = 0.1, 100.0
-"""Seconds: below, three digits behind the point; from there on, none."""
 SHORTEST: Final = 0.001
 """Seconds; in less, nothing was loaded from anywhere."""
 NAMED: Final = 4
@@ -103,8 +103,12 @@ def _refresh_words(refresh: RefreshStory, now: float) -> str:
     tries = f", after {counted(len(refresh.failed_tries), 'try', 'tries')} that failed" if refresh.failed_tries else ""
     whom = f"; {counted(len(refresh.waiting), 'operation')} waited for it" if refresh.waiting else ""
     if refresh.ended is None:
-        return f"has run for {_time(now - refresh.began)} and is not over{tries}{whom}"
-    took = _time(refresh.ended - refresh.began)
+        begun = f"has run for {time_words(now - refresh.began)} and " if refresh.is_whole else ""
+        return f"{begun}is not over{tries}{whom}"
+    if not refresh.is_whole:
+        how = "was over" if refresh.error is None else f"had failed with {refresh.error}"
+        return f"{how} after {refresh.ended:.2f} s of the trace{tries}{whom}"
+    took = time_words(refresh.ended - refresh.began)
     if refresh.error is not None:
         return f"failed with {refresh.error} after {took}{tries}{whom}"
     if refresh.superseded is not None:
@@ -124,9 +128,9 @@ def _operation_lines(stories: Stories) -> Iterator[str]:
 
 def _with_times(words: str, alike: Sequence[OperationStory], now: float) -> str:
     for place, _ in enumerate(_waits_of(alike[0])):
-        waited = _range([_waits_of(story)[place].seconds for story in alike])
+        waited = range_words([_waits_of(story)[place].seconds for story in alike])
         words = words.replace(WAITED.format(place), waited)
-    held = _range([(story.ended if story.ended is not None else now) - story.began for story in alike])
+    held = range_words([(story.ended if story.ended is not None else now) - story.began for story in alike])
     was, has, its = ("was", "has", "its subscriber") if len(alike) == 1 else ("were", "have", "their subscribers")
     for gap, word in ((HELD, held), (WAS, was), (HAS, has), (ITS, its)):
         words = words.replace(gap, word)
@@ -158,6 +162,8 @@ def _end(story: OperationStory, stories: Stories) -> str:
             end = _empty(story)
         case Ending.FAILED:
             end = f"failed with {_last(story, TraceKind.ERROR).outcome}"
+        case Ending.LEFT if story.kind != OperationType.SUBSCRIPTION and _errors_of(story) is not None:
+            end = f"answered with {_errors_of(story)}, with which {ITS} left"
         case Ending.LEFT:
             held = f"; {story.spans[-1].where} had it" if story.spans and story.spans[-1].where else ""
             before = "" if story.results else ", before it was answered"
@@ -165,9 +171,14 @@ def _end(story: OperationStory, stories: Stories) -> str:
         case Ending.BROKEN:
             end = f"ended because a callback of {ITS} raised {_last(story, TraceKind.BROKEN).error}"
         case Ending.ANSWERED:
-            outcome = next((last.outcome for last in story.results[-1:] if last.codes is not None), None)
+            outcome = _errors_of(story)
             end = "answered" if outcome is None else f"answered with {outcome}"
     return end
+
+
+def _errors_of(story: OperationStory) -> str | None:
+    """Say which errors its last result has, None where there are none."""
+    return next((last.outcome for last in story.results[-1:] if last.codes is not None), None)
 
 
 def _joined(steps: Sequence[str], end: str) -> str:
@@ -277,18 +288,3 @@ def _last_answer(story: OperationStory) -> TraceEvent | None:
 
 def _last(story: OperationStory, kind: TraceKind) -> TraceEvent:
     return next(event for event in reversed(story.events) if event.kind is kind)
-
-
-def _range(seconds: Sequence[float]) -> str:
-    least, most = _time(min(seconds)), _time(max(seconds))
-    return least if least == most else f"{least.removesuffix(' s')} to {most}"
-
-
-def _time(seconds: float) -> str:
-    digits = 3 if seconds < TENTH else 2 if seconds < HUNDRED else 0
-    return f"{seconds:.{digits}f} s"
-
-
-def counted(number: int, one: str, many: str | None = None) -> str:
-    """Say how many there are of something."""
-    return f"{number} {one if number == 1 else many or one + 's'}"

@@ -9,9 +9,10 @@ from typing import Any, Final
 
 from rxlink.core.options import kind_of
 from rxlink.errors import InvariantTypeError
-from rxlink.trace.events import TraceEvent, TraceKind
-from rxlink.trace.explain import counted, explain, reason_words, refresh_line
+from rxlink.trace.events import TraceEvent, TraceKind, label
+from rxlink.trace.explain import explain, reason_words, refresh_line
 from rxlink.trace.marks import MarkKind
+from rxlink.trace.numbers import counted
 from rxlink.trace.recorder import Trace
 from rxlink.trace.scale import scale_of
 from rxlink.trace.stories import Ending, OperationStory, RefreshStory, SpanKind, Stories, stories_of
@@ -56,6 +57,7 @@ def to_html(trace: Trace, *, title: str = "What happened") -> str:
 
     if not isinstance(title, str):  # pyright: ignore[reportUnnecessaryIsInstance] - may be untyped
         raise InvariantTypeError(f"`title` is {kind_of(title)}; give text")
+    title = label(title)
     stories = stories_of(trace)
     page = files("rxlink.trace") / "page"
     parts = {

@@ -16,7 +16,7 @@ from rxlink.core.operation import Operation
 from rxlink.core.options import checked_scheduler, kind_of
 from rxlink.errors import InvariantError, InvariantTypeError
 from rxlink.trace.clocks import Clocks
-from rxlink.trace.events import TraceEvent, TraceKind
+from rxlink.trace.events import TraceEvent, TraceKind, label
 from rxlink.trace.hearing import Hearing
 from rxlink.trace.runs import Run, Runs
 
@@ -120,12 +120,14 @@ class Trace:
             What ends it before.
 
         Raises:
-            InvariantTypeError: It is no AuthSession, or the scheduler is none.
+            InvariantTypeError: It is no AuthSession, the name is no text, or the scheduler is none.
         """
         if not isinstance(session, AuthSession):  # pyright: ignore[reportUnnecessaryIsInstance] - may be untyped
             raise InvariantTypeError(f"`watch` got {kind_of(session)}; give it an AuthSession")
+        if name is not None and not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance] - may be untyped
+            raise InvariantTypeError(f"`name` of `watch` is {kind_of(name)}; give text, or None")
         checked_scheduler("scheduler", scheduler)
-        return session.events.subscribe(Hearing(self, name, scheduler).take)
+        return session.events.subscribe(Hearing(self, name and label(name), scheduler).take)
 
     def record(self, kind: TraceKind, scheduler: abc.SchedulerBase | None, *values: Any) -> None:
         """Put down an event.

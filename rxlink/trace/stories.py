@@ -144,6 +144,7 @@ class RefreshStory:
         superseded: Why it ended without an outcome of its own, None if it has one.
         failed_tries: The classes of errors of tries that failed for the moment.
         waiting: The numbers of the operations that waited for it.
+        is_whole: Whether its beginning is known, and not gone with the oldest events.
     """
 
     number: int
@@ -155,6 +156,7 @@ class RefreshStory:
     superseded: str | None = None
     failed_tries: list[str] = field(default_factory=list[str])
     waiting: list[int] = field(default_factory=list[int])
+    is_whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,23 +197,28 @@ def stories_of(trace: Trace) -> Stories:
 def _refresh_stories(events: Iterable[TraceEvent]) -> dict[int, RefreshStory]:
     refreshes: dict[int, RefreshStory] = {}
     for event in events:
-        if event.refresh is None:
-            continue
-        story = refreshes.setdefault(event.refresh, RefreshStory(event.refresh, event.session, began=event.seconds))
-        match event.kind:
-            case TraceKind.REFRESH_STARTED:
-                story.reason = event.text or ""
-            case TraceKind.REFRESH_TRY_FAILED:
-                story.failed_tries.append(event.error or "")
-            case TraceKind.REFRESH_SUCCEEDED | TraceKind.REFRESH_FAILED:
-                story.ended, story.error = event.seconds, event.error
-            case TraceKind.REFRESH_SUPERSEDED:
-                story.ended, story.superseded = event.seconds, SUPERSEDED[event.text]
-            case TraceKind.WAITING if event.operation is not None and event.operation not in story.waiting:
-                story.waiting.append(event.operation)
-            case _:
-                pass
+        if event.refresh is not None:
+            story = refreshes.setdefault(event.refresh, RefreshStory(event.refresh, event.session, began=event.seconds))
+            _go_on(story, event)
     return refreshes
+
+
+def _go_on(story: RefreshStory, event: TraceEvent) -> None:
+    match event.kind:
+        case TraceKind.REFRESH_STARTED:
+            story.reason, story.is_whole = event.text or "", True
+        case TraceKind.REFRESH_TRY_FAILED:
+            story.failed_tries.append(event.error or "")
+        case TraceKind.REFRESH_SUCCEEDED | TraceKind.REFRESH_FAILED:
+            story.ended, story.error = event.seconds, event.error
+        case TraceKind.REFRESH_SUPERSEDED:
+            story.ended, story.superseded = event.seconds, SUPERSEDED[event.text]
+        case TraceKind.WAITING if event.operation is not None and event.operation not in story.waiting:
+            story.waiting.append(event.operation)
+        case TraceKind.REFRESHED | TraceKind.RETRIED if story.ended is None:
+            story.ended = event.seconds  # at the latest: its own end is not among the events that are kept
+        case _:
+            pass
 
 
 def _operation_story(events: Sequence[TraceEvent], seconds: float, has_transport: bool) -> OperationStory:  # noqa: FBT001 - one of three

@@ -8,6 +8,7 @@ from typing import Final
 
 from rxlink.core.options import kind_of
 from rxlink.errors import InvariantError, InvariantTypeError
+from rxlink.trace.events import label
 from rxlink.trace.explain import reason_words, refresh_line
 from rxlink.trace.marks import MarkKind
 from rxlink.trace.recorder import Trace
@@ -59,6 +60,7 @@ def to_svg(trace: Trace, *, rows: int | None = None, title: str = "What happened
         raise InvariantError(f"`rows` is {rows}; give 1 or more, or None for all")
     if not isinstance(title, str):  # pyright: ignore[reportUnnecessaryIsInstance] - may be untyped
         raise InvariantTypeError(f"`title` is {kind_of(title)}; give text")
+    title = label(title)
     return "\n".join(_Picture(stories_of(trace), rows, title).parts()) + "\n"
 
 

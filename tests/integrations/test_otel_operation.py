@@ -189,6 +189,14 @@ class TestFailures:
             told["graphql.error.count"], told["graphql.error.codes"],
         )  # fmt: skip
 
+    @pytest.mark.parametrize("errors", [{"message": "secret"}, "secret"])
+    def test_errors_that_are_no_list_are_errors(self, exported: Exported, errors: Any) -> None:
+        seen_of(execute(chain(exported, sending({"errors": errors})), REQUEST))
+
+        assert "graphql_errors" == attributes_of(exported.span)["rxlink.outcome"]
+        assert {"graphql.error.count": 1, "graphql.error.codes": ()} == dict(exported.span.events[0].attributes or {})
+        assert "secret" not in exported.everything()
+
     @pytest.mark.parametrize("result", [{"data": {}, "errors": []}, {"data": {}, "errors": None}])
     def test_no_errors_are_none(self, exported: Exported, result: Any) -> None:
         seen_of(execute(chain(exported, sending(result)), REQUEST))

@@ -9,10 +9,11 @@ from reactivex.testing import TestScheduler
 from rxlink.auth.link import AuthLink
 from rxlink.auth.session import AuthSession
 from rxlink.auth.tokens import TokenSet
+from rxlink.client.client import Client
 from rxlink.core.chain import execute, from_
 from rxlink.core.observables import from_future
 from rxlink.core.operation import GraphQLRequest
-from rxlink.errors import SessionEnded
+from rxlink.errors import CombinedGraphQLErrors, SessionEnded
 from rxlink.links.error import ErrorLink
 from rxlink.testing import MockedResponse, MockLink, MockSubscriptionLink
 from rxlink.testing.virtual_time import VirtualTime, virtual
@@ -275,6 +276,28 @@ class TestEndings:
 
         left = "ended when its subscriber left, after 2.00 s, before it was answered; MockLink had it."
         assert f"Operation 1 (Viewer) {left}" == explain(trace)
+
+    async def test_errors_with_which_a_client_ends_a_query_are_told(self):
+        trace = Trace()
+        link = traced(MockLink([MockedResponse(result=FAILED, delay=0)]), trace)
+
+        with pytest.raises(CombinedGraphQLErrors):
+            await Client(link).query("query Viewer { viewer { name } }")
+
+        told = "was answered with errors UNAUTHENTICATED, with which its subscriber left."
+        assert f"Operation 1 (Viewer) {told}" == explain(trace)
+
+    def test_errors_that_are_no_list_are_errors(self):
+        trace = traced_run(sending({"errors": {"message": "no"}}))
+
+        assert "Operation 1 (Viewer) was answered with errors." == explain(trace)
+
+    @virtual
+    async def test_a_refresh_whose_events_had_to_go_does_not_go_on_for_ever(self):
+        trace, _ = await refused_storm(5, trace=Trace(max_events=27))
+
+        told = explain(trace).splitlines()
+        assert "Refresh 1 (its beginning is not known) was over after 0.40 s of the trace." == told[1]
 
     def test_a_callback_that_raised_is_told(self):
         trace = Trace()

@@ -119,3 +119,18 @@ def test_what_is_no_result_does_not_break_the_chain(result):
 
     assert [result] == seen
     assert ["started", "result", "completed"] == [event.kind.value for event in trace.events]
+
+
+@virtual
+async def test_names_and_titles_cannot_harm_whoever_looks():
+    name = "a\x00\x1b[31mb\u202e\ud800"
+    trace = Trace()
+    session = AuthSession(refresh=lambda *_: TokenSet("new"), tokens=TokenSet("old"))
+    trace.watch(session, name=name)
+    await session.refresh(force=True)
+    await session.aclose()
+
+    views = explain(trace), to_text(trace), to_svg(trace, title=name), to_html(trace, title=name)
+    harmful = [sign for view in views for sign in view if sign != "\n" and not sign.isprintable()]
+    assert ([], True) == (harmful, all("a??[31mb??" in view for view in views))
+    assert all(view.encode() for view in views)

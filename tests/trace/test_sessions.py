@@ -169,6 +169,12 @@ class TestOthers:
 
         assert () == trace.events
 
+    def test_the_name_of_a_session_is_text(self):
+        session = AuthSession(refresh=lambda *_: TokenSet("new"), tokens=TokenSet("old"))
+
+        with pytest.raises(InvariantTypeError, match="`name` of `watch` is an int; give text, or None"):
+            Trace().watch(session, name=5)
+
     def test_only_a_session_can_be_watched(self):
         with pytest.raises(InvariantTypeError, match="`watch` got a str; give it an AuthSession"):
             Trace().watch("session")
