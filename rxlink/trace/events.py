@@ -137,7 +137,7 @@ def codes_of(result: Any) -> tuple[str, ...] | None:
     said = cast("dict[str, Any]", result)
     errors = graphql_errors(said)
     if errors is None:
-        return () if said.get("errors") and not isinstance(said["errors"], list) else None
+        return () if "errors" in said and said["errors"] and not isinstance(said["errors"], list) else None
     return tuple(dict.fromkeys(filter(None, map(_code, errors[:MOST_CODES]))))
 
 

@@ -138,7 +138,7 @@ class _Passage:
         """Pass a result on."""
         if not self._is_over:
             self._note(TraceKind.RESULT, None, has_any_data(result), codes_of(result))
-            self.run.holder_depth = max(self._depth - 1, 0)
+            self.run.holder_depth = self._depth - 1
         runs = self.trace.runs_here
         runs.append(self.run)
         try:
@@ -184,9 +184,9 @@ class _Passage:
             return
         self._is_over = True
         self._note(kind, None, None, None, error, text)
-        if self._depth <= self.run.holder_depth:  # else it is what a link has turned away from that waits now
+        if self._depth <= self.run.holder_depth or not self._depth:  # else a link waits that has turned away from it
             self.run.waits_for = None
-            self.run.holder_depth = max(self._depth - 1, 0)
+            self.run.holder_depth = self._depth - 1
         if self._depth == 0:
             self.run.is_over = True
             if kind is not TraceKind.ERROR:  # after which a link above, or an operator, may send it again

@@ -22,7 +22,8 @@ class Run:
         operation: The operation itself, so that no other one is taken for it.
         name: Its name as it was at the beginning.
         kind: Its type, likewise.
-        holder_depth: How deep the link stands that has it, as far as is known: the one that waits, while it waits.
+        holder_depth: How deep the link stands that has it, as far as is known: the one that waits, while it waits; -1
+            where it is none that is traced.
         home: The first place that it came to.
         is_over: Whether that place has ended.
         last: The name of the place that it came to last.
