@@ -15,7 +15,7 @@ from rxlink.auth.session import AuthSession
 from rxlink.commands.failures import Misuse, line_of
 from rxlink.commands.headers import LOOKS_SECRET, headers_of
 from rxlink.commands.protocols import LEGACY_WS, MULTIPART, OVER_WEBSOCKET, SPOKEN, SSE
-from rxlink.commands.sources import Sources
+from rxlink.commands.sources import Sources, valid_text
 from rxlink.core.chain import from_
 from rxlink.core.documents import MUTATION, SUBSCRIPTION
 from rxlink.core.link import ApolloLink
@@ -207,7 +207,7 @@ def _attempts(connection: Connection, tell: Callable[[str], None]) -> AttemptsOp
 
 
 def _protocol_of(url: str, wanted: str | None) -> str:
-    scheme, colon, rest = url.partition("://")
+    scheme, colon, rest = valid_text("URL", url).partition("://")
     spoken = SPOKEN.get(scheme.lower())
     if not colon or not rest or spoken is None:
         raise Misuse("argument URL: give an address that starts with http://, https://, ws:// or wss://")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from rxlink.commands.failures import Misuse
-from rxlink.commands.sources import Sources
+from rxlink.commands.sources import Sources, valid_text
 
 __all__ = ["LOOKS_SECRET", "headers_of"]
 
@@ -38,7 +38,7 @@ def headers_of(options: argparse.Namespace, sources: Sources, warn: Callable[[st
                 name, value = _split(f"--header-file: line {number}", line)
                 headers[name] = value
     for given in options.header:
-        name, value = _split("--header", given)
+        name, value = _split("--header", valid_text("--header", given))
         if LOOKS_SECRET.search(name) and value and not sources.is_elsewhere(value):
             warn(
                 f"warning: the value of the header {name!r} is on the command line, where other users of this machine "

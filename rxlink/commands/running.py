@@ -19,7 +19,7 @@ from rxlink.commands.connection import Connection, chain_of, connection_of
 from rxlink.commands.failures import READER_LEFT, CommandFailed, Misuse, code_of, line_of, one_line, result_of
 from rxlink.commands.output import Output, ReaderLeft, say
 from rxlink.commands.protocols import MULTIPART
-from rxlink.commands.sources import Sources
+from rxlink.commands.sources import Sources, valid_text
 from rxlink.commands.tokens import Login, login_of, signed_in
 from rxlink.commands.tracing import showing_trace
 from rxlink.commands.variables import variables_of
@@ -108,7 +108,7 @@ def operation_of(options: argparse.Namespace, sources: Sources, *, is_subscripti
     if options.file is not None:
         text = sources.content("--file", options.file)
     else:
-        text = sources.content("QUERY", "-") if options.query == "-" else options.query
+        text = sources.content("QUERY", "-") if options.query == "-" else valid_text("QUERY", options.query)
     kind: OperationType = parsed(text)[1].choose(options.operation_name)[1]
     if (kind == SUBSCRIPTION) != is_subscription:
         command = "query" if is_subscription else "subscribe"

@@ -9,7 +9,7 @@ from typing import Final
 
 from rxlink.commands.failures import Misuse
 
-__all__ = ["Sources"]
+__all__ = ["Sources", "valid_text"]
 
 STANDARD_INPUT: Final = "-"
 FROM_ENVIRONMENT: Final = "env:"
@@ -55,11 +55,11 @@ class Sources:
         A line break at the end of what is there is left out.
 
         Raises:
-            Misuse: It cannot be read.
+            Misuse: It cannot be read, or is no text.
         """
         if self.is_elsewhere(text):
             return self.content(option, text.removeprefix(FROM_FILE)).removesuffix("\n").removesuffix("\r")
-        return text
+        return valid_text(option, text)
 
     @staticmethod
     def is_elsewhere(text: str) -> bool:
@@ -75,6 +75,23 @@ class Sources:
         return _decoded(option, sys.stdin.buffer.read())
 
 
+def valid_text(option: str, text: str) -> str:
+    """Return a text that came as bytes, such as an argument.
+
+    Args:
+        option: Whose, for messages.
+        text: What Python made of the bytes: halves of surrogate pairs of those that are no UTF-8.
+
+    Raises:
+        Misuse: Some are none; they could not be sent, or would be left out.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise Misuse(f"argument {option}: what was given is no text in UTF-8") from None
+    return text
+
+
 def _named(source: str) -> str:
     return "standard input" if source == STANDARD_INPUT else repr(source)
 
@@ -83,7 +100,7 @@ def _variable(option: str, name: str) -> str:
     value = os.environ.get(name)
     if value is None:
         raise Misuse(f"argument {option}: the environment has no variable {name!r}")
-    return value
+    return valid_text(option, value)
 
 
 def _file(option: str, path: str) -> bytes:

@@ -36,7 +36,7 @@ def storage_of(given: str, sources: Sources, warn: Callable[[str], None]) -> Sha
         Misuse: It is none of these.
         InvariantError: An extra is missing, or a part of it makes no sense.
     """
-    text = sources.value(OPTION, given)
+    text = sources.value(OPTION, given) if sources.is_elsewhere(given) else given  # a path need be no text
     if text == "memory":
         return MemoryTokenStorage()
     if text.startswith(KEYCHAIN):

@@ -16,7 +16,7 @@ from rxlink.auth.session import AuthSession
 from rxlink.auth.storage import MemoryTokenStorage, SharedTokenStorage
 from rxlink.auth.tokens import TokenSet
 from rxlink.commands.failures import Misuse
-from rxlink.commands.sources import Sources
+from rxlink.commands.sources import Sources, valid_text
 from rxlink.commands.storages import storage_of
 from rxlink.errors import AuthError, SessionEnded
 from rxlink.transport.oauth2 import GrantType, OAuth2Refresh, oauth2_refresh
@@ -192,10 +192,10 @@ def _issuer_of(options: argparse.Namespace, sources: Sources) -> Issuer | None:
         raise Misuse("argument --token-url: it needs --client-id too")
     secret = options.client_secret_file
     return Issuer(
-        url=options.token_url,
+        url=valid_text("--token-url", options.token_url),
         client_id=options.client_id,
         client_secret=None if secret is None else sources.secret("--client-secret-file", secret),
-        scope=options.scope,
+        scope=None if options.scope is None else valid_text("--scope", options.scope),
         grant_type=options.grant_type,
     )
 

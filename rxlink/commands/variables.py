@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from typing import Any, NoReturn, cast
 
 from rxlink.commands.failures import Misuse
@@ -34,17 +35,18 @@ def variables_of(options: argparse.Namespace, sources: Sources) -> dict[str, Any
 
 def _value(text: str, sources: Sources) -> Any:
     """Return what a text stands for: JSON if it is some, else the text; what comes from elsewhere is text."""
+    value = sources.value("--variable", text)
     if sources.is_elsewhere(text):
-        return sources.value("--variable", text)
+        return value
     try:
-        return _json(text)
+        return _json("--variable", value)
     except ValueError:
-        return text
+        return value
 
 
 def _object(option: str, text: str) -> dict[str, Any]:
     try:
-        value = _json(text)
+        value = _json(option, text)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise Misuse(f"argument {option}: the variables are no JSON: {error.msg} at {where}") from None
@@ -55,9 +57,21 @@ def _object(option: str, text: str) -> dict[str, Any]:
     return cast("dict[str, Any]", value)
 
 
-def _json(text: str) -> Any:
+def _json(option: str, text: str) -> Any:
+    """Read JSON.
+
+    Raises:
+        ValueError: It is none.
+        Misuse: It is some, with a number that cannot be sent.
+    """
+
+    def finite(number: str) -> float:
+        if math.isinf(value := float(number)):
+            raise Misuse(f"argument {option}: a number is too large; give one that a float can hold, or text")
+        return value
+
     try:
-        return json.loads(text, parse_constant=_refuse)
+        return json.loads(text, parse_constant=_refuse, parse_float=finite)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 

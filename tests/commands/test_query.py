@@ -172,6 +172,8 @@ def test_variables_come_from_standard_input_beside_a_query(run, server, typed, h
         ([PUBLIC, "--variables", "{s3cret"], "the variables are no JSON: Expecting property name"),
         ([PUBLIC, "--variables", '["s3cret"]'], "the variables are no JSON object"),
         ([PUBLIC, "--variables", '{"s3cret": NaN}'], "the variables are no JSON: NaN is no number in JSON"),
+        ([PUBLIC, "--variables", '{"a": 1e999}'], "argument --variables: a number is too large"),
+        ([PUBLIC, "--variable", "a=-1e999"], "argument --variable: a number is too large"),
         ([PUBLIC, "--variables", "[" * 100_000], "the variables are no JSON: it is nested too deeply"),
         ([PUBLIC, "--variables-file", "latin"], "argument --variables-file: what was read is no text in UTF-8"),
         ([PUBLIC, "--variable", "s3cret"], "argument --variable: it has no '='"),
@@ -180,6 +182,10 @@ def test_variables_come_from_standard_input_beside_a_query(run, server, typed, h
         ([PUBLIC, "--variable", "a=env:NO_SUCH"], "argument --variable: the environment has no variable 'NO_SUCH'"),
         ([PUBLIC, "--header", "s3cret"], "argument --header: it has no name and colon"),
         ([PUBLIC, "--header", "two words: s3cret"], "'two words' of HttpLink cannot be the name of a header"),
+        ([PUBLIC, "--header", "x-key: caf\udce9s3cret"], "argument --header: what was given is no text in UTF-8"),
+        ([PUBLIC, "--variable", "a=\udcff"], "argument --variable: what was given is no text in UTF-8"),
+        ([PUBLIC, "--variables", '{"a": "\udcff"}'], "argument --variables: what was given is no text in UTF-8"),
+        (['{ f(a: "\udcff") }'], "argument QUERY: what was given is no text in UTF-8"),
         ([PUBLIC, "--header-file", "lines"], "argument --header-file: line 3: it has no name and colon"),
         ([PUBLIC, "--protocol", "graphql-ws"], "graphql-ws is not spoken at http://; choose from multipart, sse"),
         ([PUBLIC, "--protocol", "sse", "--get"], "argument --get: it does not go with sse"),
@@ -203,12 +209,27 @@ def test_what_cannot_work_is_told_in_one_line_and_nothing_is_sent(run, scripted,
     assert "s3cret" not in ran.err
 
 
+def test_a_variable_of_the_environment_has_to_be_text(run, scripted, monkeypatch):
+    monkeypatch.setenv("KEY", "s3cret\udcff")
+
+    ran = run("query", scripted.uri, PUBLIC, "--header", "x-key: env:KEY")
+
+    assert (2, []) == (ran.code, scripted.requests)
+    assert "argument --header: what was given is no text in UTF-8" == ran.line
+
+
 @pytest.mark.parametrize("url", ["localhost:4000/graphql", "ftp://host/", "http://", "/graphql", ""])
 def test_an_address_of_no_use_is_refused(run, url):
     ran = run("query", url, PUBLIC)
 
     assert 2 == ran.code
     assert "argument URL: give an address that starts with http://, https://, ws:// or wss://" == ran.line
+
+
+def test_an_address_that_came_as_bytes_that_are_no_text_is_refused(run):
+    ran = run("query", "http://localhost/\udcff", PUBLIC)
+
+    assert (2, "argument URL: what was given is no text in UTF-8") == (ran.code, ran.line)
 
 
 @pytest.mark.parametrize("url", ["http://h:x/?token=s3cret", "ws://h:x/?token=s3cret", "http://["])

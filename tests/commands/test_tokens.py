@@ -202,6 +202,8 @@ def test_what_is_no_storage_is_left_as_it_is(run, server, issuer, here):
             ["--token-url", "https://h/", "--client-id", "a", "--refresh-token-file", "refresh"],
             "many issuers take a refresh token once only; say with --storage where its successor is to be kept",
         ),
+        (["--token-url", "https://h/\udcff", "--client-id", "a"], "argument --token-url: what was given is no text"),
+        (["--token-url", "https://h/", "--client-id", "a", "--scope", "b\udcff"], "argument --scope: what was given"),
         (["--access-token-file", "nothing"], "argument --access-token-file: the file 'nothing' cannot be read"),
         (["--access-token-file", "empty"], "argument --access-token-file: there is nothing in 'empty'"),
         (["--access-token-file", "bearer"], "begins with the scheme 'Bearer'; give the bare token"),
@@ -220,6 +222,12 @@ def test_what_cannot_work_is_told_in_one_line(run, server, pair, here, arguments
     assert (2, "", 0) == (ran.code, ran.out, len(server.ledger.all_sends))
     assert told in ran.line
     assert "s3cret-token" not in ran.err
+
+
+def test_the_path_of_a_storage_need_be_no_text(run, server, pair, here):
+    ran = run("query", server.url, VIEWER, "--access-token-file", "access", "--storage", "st\udcff.json")
+
+    assert (0, True) == (ran.code, (here / "st\udcff.json").exists())
 
 
 @pytest.mark.parametrize("url", ["http://api.example.com/", "ws://api.example.com/"])
