@@ -7,9 +7,8 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
-from rxlink.commands.failures import FAILED, errors_line
-from rxlink.commands.output import Output, say
-from rxlink.commands.running import Setting, operation_of, run, setting_of, telling_result
+from rxlink.commands.output import Output
+from rxlink.commands.running import Setting, operation_of, run, setting_of, telling_result, written
 from rxlink.commands.sources import Sources
 from rxlink.commands.waiting import Waiting
 from rxlink.core.chain import execute
@@ -36,12 +35,7 @@ async def _run(setting: Setting, request: GraphQLRequest, output: Output) -> int
     with telling_result(output):
         async with Waiting("an answer") as waiting, setting.opened(waiting.tell) as link:
             result = await answer_to(request, link, setting)
-    output.write_json(result)
-    errors = result.get("errors")
-    if not errors:
-        return 0
-    say(errors_line(errors))
-    return FAILED
+    return written(result, output)
 
 
 async def answer_to(request: GraphQLRequest, link: ApolloLink, setting: Setting) -> FetchResult:

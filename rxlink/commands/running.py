@@ -16,7 +16,17 @@ import aiohttp
 
 from rxlink.auth.origins import is_loopback
 from rxlink.commands.connection import Connection, chain_of, connection_of
-from rxlink.commands.failures import READER_LEFT, CommandFailed, Misuse, code_of, line_of, one_line, result_of
+from rxlink.commands.failures import (
+    FAILED,
+    READER_LEFT,
+    CommandFailed,
+    Misuse,
+    code_of,
+    errors_line,
+    line_of,
+    one_line,
+    result_of,
+)
 from rxlink.commands.output import Output, ReaderLeft, say
 from rxlink.commands.protocols import MULTIPART
 from rxlink.commands.sources import Sources, valid_text
@@ -26,9 +36,10 @@ from rxlink.commands.variables import variables_of
 from rxlink.core.documents import SUBSCRIPTION, OperationType, parsed
 from rxlink.core.link import ApolloLink
 from rxlink.core.operation import GraphQLRequest
+from rxlink.core.result import FetchResult
 from rxlink.errors import RxlinkError
 
-__all__ = ["Setting", "operation_of", "run", "setting_of", "telling_result"]
+__all__ = ["Setting", "operation_of", "run", "setting_of", "telling_result", "written"]
 
 UNENCRYPTED: Final = ("http", "ws")
 NO_CERTIFICATE: Final = "none"
@@ -148,6 +159,21 @@ def telling_result(output: Output) -> Generator[None]:
         if result is not None:
             output.write_json(result)
         raise
+
+
+def written(result: FetchResult, output: Output) -> int:
+    """Write a result, and tell what is wrong with it; return the exit code that it stands for."""
+    output.write_json(result)
+    errors = result.get("errors")
+    if errors:
+        say(errors_line(errors))
+    elif "data" not in result:
+        say("the answer is none: it has neither data nor errors")
+    elif not isinstance(result["data"], dict | None):
+        say("the answer is none: its data is no object")
+    else:
+        return 0
+    return FAILED
 
 
 def _is_open_to_all(url: str) -> bool:

@@ -6,9 +6,8 @@ import argparse
 from collections.abc import Coroutine
 from typing import Any, Final
 
-from rxlink.commands.failures import FAILED, errors_line
-from rxlink.commands.output import Output, say
-from rxlink.commands.running import Setting, operation_of, run, setting_of, telling_result
+from rxlink.commands.output import Output
+from rxlink.commands.running import Setting, operation_of, run, setting_of, telling_result, written
 from rxlink.commands.sources import Sources
 from rxlink.commands.waiting import Waiting
 from rxlink.core.async_iteration import to_async_iterator
@@ -43,8 +42,5 @@ async def _run(setting: Setting, request: GraphQLRequest, output: Output) -> int
         ):
             async for result in results:
                 waiting.end()
-                output.write_json(result)
-                if errors := result.get("errors"):
-                    say(errors_line(errors))
-                    code = FAILED
+                code = max(code, written(result, output))
     return code

@@ -72,6 +72,31 @@ def test_no_errors_are_none(run, scripted, errors):
     assert 0 == run("query", scripted.uri, PUBLIC).code
 
 
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ({"errors": None}, "the answer is none: it has neither data nor errors"),
+        ({"errors": []}, "the answer is none: it has neither data nor errors"),
+        ({"data": [1]}, "the answer is none: its data is no object"),
+        ({"data": "", "errors": []}, "the answer is none: its data is no object"),
+    ],
+)
+def test_an_answer_without_a_result_in_it_fails_the_program(run, scripted, answer, told):
+    scripted.answer = answer_json(answer)
+
+    ran = run("query", scripted.uri, PUBLIC)
+
+    assert (1, answer, told) == (ran.code, json.loads(ran.out), ran.line)
+
+
+def test_null_is_data(run, scripted):
+    scripted.answer = answer_json({"data": None})
+
+    ran = run("query", scripted.uri, PUBLIC)
+
+    assert (0, '{"data":null}\n', "") == (ran.code, ran.out, ran.err)
+
+
 def test_a_socket_answers_queries_too(run, server, here):
     (here / "token").write_text(server.sign_in("ada").access_token + "\n")
 

@@ -78,6 +78,14 @@ def test_a_result_with_errors_is_printed_and_fails_the_program_in_the_end(run, s
     assert "the result has an error: bad" == ran.line
 
 
+def test_a_result_that_is_none_fails_the_program_in_the_end(run, scripted):
+    scripted.answer = answer_text(events(tick(1), {"data": [1]}, tick(3)), content_type="text/event-stream")
+
+    ran = run("subscribe", scripted.uri, TICKS, "--protocol", "sse")
+
+    assert (1, 3, "the answer is none: its data is no object") == (ran.code, ran.out.count("\n"), ran.line)
+
+
 def test_more_results_at_once_than_a_buffer_usually_holds_are_all_printed(run, scripted):
     scripted.answer = answer_text(events(*map(tick, range(5000))), content_type="text/event-stream")
 
