@@ -57,7 +57,8 @@ def _add_sending(group: argparse._ArgumentGroup) -> None:  # pyright: ignore[rep
         type=seconds,
         default=DEFAULT_TIMEOUT,
         metavar="S",
-        help="seconds for an answer, or for a subscription to be connected; 0 for no limit (default: %(default)g)",
+        help="seconds for an answer, sign-in and retries included, or for a subscription to be connected; 0 for no "
+        "limit (default: %(default)g)",
     )
     group.add_argument(
         "--retry",

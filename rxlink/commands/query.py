@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
+from rxlink.commands.failures import CommandFailed
 from rxlink.commands.output import Output
 from rxlink.commands.running import Setting, operation_of, run, setting_of, telling_result, written
 from rxlink.commands.sources import Sources
+from rxlink.commands.time_limit import TimeLimit, time_limit
 from rxlink.commands.waiting import Waiting
+from rxlink.core.async_iteration import to_async_iterator
 from rxlink.core.chain import execute
 from rxlink.core.link import ApolloLink
 from rxlink.core.operation import GraphQLRequest
-from rxlink.core.result import FetchResult
-from rxlink.errors import NetworkTimeout, RxlinkError
+from rxlink.core.result import FetchResult, IncrementalResult
 
 __all__ = ["answer_to", "query"]
 
@@ -33,22 +34,34 @@ def _prepared(options: argparse.Namespace) -> Coroutine[Any, Any, int]:
 
 async def _run(setting: Setting, request: GraphQLRequest, output: Output) -> int:
     with telling_result(output):
-        async with Waiting("an answer") as waiting, setting.opened(waiting.tell) as link:
-            result = await answer_to(request, link, setting)
+        async with (
+            time_limit(setting.connection.timeout) as limit,
+            Waiting("an answer") as waiting,
+            setting.opened(waiting.tell) as link,
+        ):
+            result = await answer_to(request, link, limit)
+            limit.lift()
     return written(result, output)
 
 
-async def answer_to(request: GraphQLRequest, link: ApolloLink, setting: Setting) -> FetchResult:
+async def answer_to(request: GraphQLRequest, link: ApolloLink, limit: TimeLimit) -> FetchResult:
     """Run a query or a mutation; return its last result.
+
+    Args:
+        request: What to run.
+        link: The chain.
+        limit: Of the time until an answer, or the first piece of one, has come.
 
     Raises:
         RxlinkError: There is none.
+        CommandFailed: There is none, nor an error.
     """
-    limit = setting.whole_limit
-    try:
-        async with asyncio.timeout(limit):
-            return await execute(link, request)
-    except TimeoutError as error:
-        if limit is None or isinstance(error, RxlinkError):
-            raise
-        raise NetworkTimeout(f"the operation over {link!r}", seconds=limit) from None
+    limit.what = "the operation"
+    answer: FetchResult | None = None
+    async with to_async_iterator(execute(link, request), max_buffer=1, overflow="drop_oldest") as results:
+        async for answer in results:
+            if isinstance(answer, IncrementalResult) and answer.has_next:
+                limit.lift()
+    if answer is None:
+        raise CommandFailed("the answer has no result in it")
+    return answer

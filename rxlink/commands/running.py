@@ -28,7 +28,6 @@ from rxlink.commands.failures import (
     result_of,
 )
 from rxlink.commands.output import Output, ReaderLeft, say
-from rxlink.commands.protocols import MULTIPART
 from rxlink.commands.sources import Sources, valid_text
 from rxlink.commands.tokens import Login, login_of, signed_in
 from rxlink.commands.tracing import showing_trace
@@ -61,11 +60,6 @@ class Setting:
     login: Login | None
     trust: ssl.SSLContext | None
     shows_trace: bool = False
-
-    @property
-    def whole_limit(self) -> float | None:
-        """For how many seconds a query may run as a whole; None where its link sees to it."""
-        return None if self.connection.protocol == MULTIPART else self.connection.timeout
 
     @asynccontextmanager
     async def opened(self, tell: Callable[[str], None]) -> AsyncGenerator[ApolloLink]:

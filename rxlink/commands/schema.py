@@ -13,7 +13,9 @@ from rxlink.commands.output import Output, say
 from rxlink.commands.query import answer_to
 from rxlink.commands.running import Setting, run, setting_of, telling_result
 from rxlink.commands.sources import Sources
+from rxlink.commands.time_limit import TimeLimit, time_limit
 from rxlink.commands.waiting import Waiting
+from rxlink.core.link import ApolloLink
 from rxlink.core.operation import GraphQLRequest
 from rxlink.core.result import FetchResult
 from rxlink.errors import CombinedGraphQLErrors, ServerError
@@ -46,17 +48,27 @@ async def _run(setting: Setting, output: Output, *, is_json: bool) -> int:
 
 
 async def _introspected(setting: Setting) -> FetchResult:
+    async with (
+        time_limit(setting.connection.timeout) as limit,
+        Waiting("the schema") as waiting,
+        setting.opened(waiting.tell) as link,
+    ):
+        result = await _asked(link, limit)
+        limit.lift()
+        return result
+
+
+async def _asked(link: ApolloLink, limit: TimeLimit) -> FetchResult:
     """Ask for all that there is to know; a server that does not know such questions, for what all know."""
-    async with Waiting("the schema") as waiting, setting.opened(waiting.tell) as link:
-        try:
-            result = await answer_to(GraphQLRequest(_introspection(is_full=True)), link, setting)
-        except (CombinedGraphQLErrors, ServerError) as error:
-            if result_of(error) is None:
-                raise
-        else:
-            if result.get("data") or not result.get("errors"):
-                return result
-        return await answer_to(GraphQLRequest(_introspection(is_full=False)), link, setting)
+    try:
+        result = await answer_to(GraphQLRequest(_introspection(is_full=True)), link, limit)
+    except (CombinedGraphQLErrors, ServerError) as error:
+        if result_of(error) is None:
+            raise
+    else:
+        if result.get("data") or not result.get("errors"):
+            return result
+    return await answer_to(GraphQLRequest(_introspection(is_full=False)), link, limit)
 
 
 def _introspection(*, is_full: bool) -> str:

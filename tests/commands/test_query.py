@@ -7,6 +7,7 @@ import pytest
 from rxlink.testing import Fault
 from tests.transport.pieces import INCREMENTAL, answer_in_pieces, body_of
 from tests.transport.scripted_server import answer_json, answer_never, answer_text, drop_connection
+from tests.transport.sse_server import event
 
 PUBLIC = "{ public }"
 ANSWER = {"data": {"public": "open to everybody"}}
@@ -87,6 +88,14 @@ def test_an_answer_without_a_result_in_it_fails_the_program(run, scripted, answe
     ran = run("query", scripted.uri, PUBLIC)
 
     assert (1, answer, told) == (ran.code, json.loads(ran.out), ran.line)
+
+
+def test_an_answer_that_ends_before_its_result_fails_the_program(run, scripted):
+    scripted.answer = answer_text(event(kind="complete"), content_type="text/event-stream")
+
+    ran = run("query", scripted.uri, PUBLIC, "--protocol", "sse")
+
+    assert (1, "", "the answer has no result in it") == (ran.code, ran.out, ran.line)
 
 
 def test_null_is_data(run, scripted):
@@ -444,4 +453,4 @@ def test_a_long_wait_is_told_on_a_terminal_only(run, scripted, terminal, monkeyp
     assert "waiting" not in quiet.err
     shown, _, last = stream.text.rpartition("\r\x1b[K")
     assert "rxlink: waiting for an answer" in shown
-    assert last.startswith("rxlink: operation (anonymous)")
+    assert last.startswith("rxlink: the operation: no answer within 0.1 s")
