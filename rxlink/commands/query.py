@@ -37,7 +37,7 @@ async def _run(setting: Setting, request: GraphQLRequest, output: Output) -> int
         async with (
             time_limit(setting.connection.timeout) as limit,
             Waiting("an answer") as waiting,
-            setting.opened(waiting.tell) as link,
+            setting.opened(waiting.tell, limit) as link,
         ):
             result = await answer_to(request, link, limit)
             limit.lift()

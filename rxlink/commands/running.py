@@ -29,6 +29,7 @@ from rxlink.commands.failures import (
 )
 from rxlink.commands.output import Output, ReaderLeft, say
 from rxlink.commands.sources import Sources, valid_text
+from rxlink.commands.time_limit import TimeLimit
 from rxlink.commands.tokens import Login, login_of, signed_in
 from rxlink.commands.tracing import showing_trace
 from rxlink.commands.variables import variables_of
@@ -62,18 +63,19 @@ class Setting:
     shows_trace: bool = False
 
     @asynccontextmanager
-    async def opened(self, tell: Callable[[str], None]) -> AsyncGenerator[ApolloLink]:
+    async def opened(self, tell: Callable[[str], None], limit: TimeLimit | None = None) -> AsyncGenerator[ApolloLink]:
         """Open the chain for a block.
 
         Args:
             tell: Is told of retries, and of results that may be missing.
+            limit: Of the time that the block may take; None where it has none.
 
         Raises:
             RxlinkError: The tokens to begin with could not be got, or an option makes no sense.
         """
         async with (
             _web_session(self.trust) as session,
-            signed_in(self.login, session) as auth,
+            signed_in(self.login, session, tell, limit) as auth,
             chain_of(self.connection, auth, session, tell) as link,
         ):
             with showing_trace(link, auth) if self.shows_trace else nullcontext(link) as chain:

@@ -51,7 +51,7 @@ async def _introspected(setting: Setting) -> FetchResult:
     async with (
         time_limit(setting.connection.timeout) as limit,
         Waiting("the schema") as waiting,
-        setting.opened(waiting.tell) as link,
+        setting.opened(waiting.tell, limit) as link,
     ):
         result = await _asked(link, limit)
         limit.lift()

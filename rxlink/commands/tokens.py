@@ -16,8 +16,10 @@ from rxlink.auth.session import AuthSession
 from rxlink.auth.storage import MemoryTokenStorage, SharedTokenStorage
 from rxlink.auth.tokens import TokenSet
 from rxlink.commands.failures import Misuse
+from rxlink.commands.leaving import Leaving
 from rxlink.commands.sources import Sources, valid_text
 from rxlink.commands.storages import storage_of
+from rxlink.commands.time_limit import TimeLimit
 from rxlink.errors import AuthError, SessionEnded
 from rxlink.transport.oauth2 import GrantType, OAuth2Refresh, oauth2_refresh
 
@@ -79,6 +81,11 @@ class Login:
         """Whether the client gets tokens for itself."""
         return self.issuer is not None and self.issuer.grant_type == "client_credentials"
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether a token that is lost would be missed by the next command."""
+        return not (self.needs_nobody or isinstance(self.storage, MemoryTokenStorage))
+
 
 def login_of(options: argparse.Namespace, sources: Sources, warn: Callable[[str], None]) -> Login | None:
     """Return as whom to run, None for nobody.
@@ -120,12 +127,16 @@ def login_of(options: argparse.Namespace, sources: Sources, warn: Callable[[str]
 
 
 @asynccontextmanager
-async def signed_in(login: Login | None, session: aiohttp.ClientSession | None) -> AsyncGenerator[AuthSession | None]:
+async def signed_in(
+    login: Login | None, session: aiohttp.ClientSession | None, tell: Callable[[str], None], limit: TimeLimit | None
+) -> AsyncGenerator[AuthSession | None]:
     """Open the session of a login for a block; None without one.
 
     Args:
         login: As whom to run.
         session: Over whose connections to ask for tokens; None for others.
+        tell: Is told what is waited for where the block is interrupted.
+        limit: Of the time that the block may take; None where it has none.
 
     Raises:
         AuthError: Nobody is signed in, and nobody could be.
@@ -146,7 +157,7 @@ async def signed_in(login: Login | None, session: aiohttp.ClientSession | None) 
             refresh_timeout=login.timeout,
             on_refresh_outage="wait" if login.is_patient else "fail",
         )
-        await stack.enter_async_context(auth)
+        await stack.enter_async_context(Leaving(auth, is_kept=login.is_kept, tell=tell, limit=limit))
         if not login.needs_nobody:
             await _begin(auth, login.first)
         yield auth
