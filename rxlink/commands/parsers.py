@@ -1,11 +1,12 @@
-"""The parsers of the commands. What the commands need to run is not imported for ``--help`` or a wrong option."""
+"""The parsers. What the commands need to run is not imported for ``--help`` or a wrong option."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NoReturn, TypeAlias
 
+from rxlink.commands.failures import MISUSED, one_line
 from rxlink.commands.options import AddParser, add_address, add_connection, add_operation, add_output, seconds
 
 __all__ = ["CommandParser", "add_commands"]
@@ -22,19 +23,28 @@ URL: Final = "https://api.example.com/graphql"
 
 
 class CommandParser(argparse.ArgumentParser):
-    """A parser that finds QUERY behind options too, as in ``URL --get QUERY``."""
+    """A parser that finds QUERY behind options too, as in ``URL --get QUERY``, and refuses in one line."""
 
     _is_inside = False
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride] - its overloads
         """Parse what argparse can parse; see there."""
-        if self._is_inside or not any(action.dest == "query" for action in self._actions):
+        if self._is_inside:
             return super().parse_known_args(args, namespace)
         self._is_inside = True  # what is called next calls this method
         try:
-            return self.parse_known_intermixed_args(args, namespace)
+            has_query = any(action.dest == "query" for action in self._actions)
+            parse = self.parse_known_intermixed_args if has_query else super().parse_known_args
+            known, unknown = parse(args, namespace)
         finally:
             self._is_inside = False
+        if unknown:  # a command tells of it under its own name; argparse leaves it to the program
+            self.error(_unknown_line(unknown))
+        return known, unknown
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong in one line, and exit."""
+        self.exit(MISUSED, f"{self.prog}: error: {one_line(message)}; see {self.prog} --help\n")
 
 
 def add_commands(add_parser: AddParser) -> None:
@@ -135,6 +145,12 @@ def _command(
     )
     parser.set_defaults(work=work)
     return parser
+
+
+def _unknown_line(arguments: Sequence[str]) -> str:
+    """Say what is not known; of options the names alone, since a value may be a secret."""
+    options = [argument.partition("=")[0] for argument in arguments if argument.startswith("-")]
+    return f"unrecognized arguments: {' '.join(options or arguments)}"
 
 
 def _query(options: argparse.Namespace) -> int:

@@ -47,18 +47,41 @@ def test_options_may_stand_anywhere(run, server):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["query"], "URL"),
-        (["schema"], "URL"),
+        (["query"], "the following arguments are required: URL"),
+        (["schema"], "the following arguments are required: URL"),
         (["query", "http://h/", "{ a }", "{ b }"], "unrecognized arguments: { b }"),
         (["query", "http://h/", "--nothing"], "unrecognized arguments: --nothing"),
-        (["query", "http://h/", "{ a }", "--varia", "a=1"], "unrecognized arguments: --varia a=1"),
+        (["query", "http://h/", "{ a }", "--varia", "a=1"], "unrecognized arguments: --varia"),
+        (["query", "http://h/", "--headr", "x: s3cret"], "unrecognized arguments: --headr"),
+        (["query", "http://h/", "--headr=s3cret", "-H", "x"], "unrecognized arguments: --headr -H"),
+        (
+            ["query", "http://h/", "--timeout", "a\nb"],
+            "argument --timeout: 'a\\nb' is no time; give seconds, or 0 for no limit",
+        ),
         (["schema", "http://h/", "{ a }"], "unrecognized arguments: { a }"),
         (["subscribe", "http://h/", "--get"], "unrecognized arguments: --get"),
-        (["query", "http://h/", "{ a }", "--output", "xml"], "argument --output: invalid choice: 'xml'"),
+        (["demo", "--waves", "7"], "unrecognized arguments: --waves"),
     ],
 )
-def test_a_wrong_command_line_is_refused(run, arguments, told):
+def test_a_wrong_command_line_is_refused_in_one_line_under_the_commands_name(run, arguments, told):
     ran = run(*arguments)
 
-    assert (2, "") == (ran.code, ran.out)
-    assert told in ran.err
+    command = arguments[0]
+    expected = f"rxlink {command}: error: {told}; see rxlink {command} --help\n"
+    assert (2, "", expected) == (ran.code, ran.out, ran.err)
+
+
+def test_a_choice_that_is_none_is_refused_in_one_line(run):
+    ran = run("query", "http://h/", "{ a }", "--output", "xml")
+
+    assert (2, "", 1) == (ran.code, ran.out, ran.err.count("\n"))
+    assert ran.err.startswith("rxlink query: error: argument --output: invalid choice: 'xml' (choose from ")
+
+
+@pytest.mark.parametrize("arguments", [[], ["dance"], ["--nothing", "query", "http://h/"]])
+def test_where_no_command_is_known_the_program_says_so_in_one_line(run, arguments):
+    ran = run(*arguments)
+
+    assert (2, "", 1) == (ran.code, ran.out, ran.err.count("\n"))
+    assert ran.err.startswith("rxlink: error: ")
+    assert ran.err.endswith("; see rxlink --help\n")
