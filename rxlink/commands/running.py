@@ -33,7 +33,7 @@ from rxlink.commands.time_limit import TimeLimit
 from rxlink.commands.tokens import Login, login_of, signed_in
 from rxlink.commands.tracing import showing_trace
 from rxlink.commands.variables import variables_of
-from rxlink.core.documents import SUBSCRIPTION, OperationType, parsed
+from rxlink.core.documents import SUBSCRIPTION, parsed
 from rxlink.core.link import ApolloLink
 from rxlink.core.operation import GraphQLRequest
 from rxlink.core.result import FetchResult
@@ -116,11 +116,13 @@ def operation_of(options: argparse.Namespace, sources: Sources, *, is_subscripti
         text = sources.content("--file", options.file)
     else:
         text = sources.content("QUERY", "-") if options.query == "-" else valid_text("QUERY", options.query)
-    kind: OperationType = parsed(text)[1].choose(options.operation_name)[1]
+    document = parsed(text)[1]
+    name, kind = document.choose(options.operation_name)
     if (kind == SUBSCRIPTION) != is_subscription:
         command = "query" if is_subscription else "subscribe"
         raise Misuse(f"argument QUERY: the operation is a {kind}; run it with `rxlink {command}`")
-    return GraphQLRequest(text, variables_of(options, sources), options.operation_name)
+    variables = variables_of(options, sources, document.variable_types[name], say)
+    return GraphQLRequest(text, variables, options.operation_name)
 
 
 def run(prepare: Callable[[], Coroutine[Any, Any, int]]) -> int:

@@ -5,16 +5,25 @@ from __future__ import annotations
 import argparse
 import json
 import math
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, NoReturn, cast
 
-from rxlink.commands.failures import Misuse
+from rxlink.commands.failures import Misuse, one_line
 from rxlink.commands.sources import Sources
 
 __all__ = ["variables_of"]
 
 
-def variables_of(options: argparse.Namespace, sources: Sources) -> dict[str, Any] | None:
+def variables_of(
+    options: argparse.Namespace, sources: Sources, declared: Collection[str], warn: Callable[[str], None]
+) -> dict[str, Any] | None:
     """Return the variables; ``--variable`` goes over ``--variables``, and that over ``--variables-file``.
+
+    Args:
+        options: What was given.
+        sources: Reads what they name.
+        declared: The names of the variables that the operation has.
+        warn: Is told of others, which are most likely misspelt.
 
     Raises:
         Misuse: They cannot be read; the message shows no value.
@@ -30,7 +39,13 @@ def variables_of(options: argparse.Namespace, sources: Sources) -> dict[str, Any
         if not name or not equals:
             raise Misuse("argument --variable: it has no '='; give it as name=value")
         variables[name] = _value(text, sources)
+    if unknown := [name for name in variables if name not in declared]:
+        warn(one_line(f"warning: the operation has no variable {_named(unknown)}; it has {_named(declared) or 'none'}"))
     return variables or None
+
+
+def _named(variables: Iterable[str]) -> str:
+    return ", ".join(f"${name}" for name in variables)
 
 
 def _value(text: str, sources: Sources) -> Any:

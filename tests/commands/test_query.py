@@ -191,6 +191,29 @@ def test_variables_come_from_standard_input_beside_a_query(run, server, typed, h
 
 
 @pytest.mark.parametrize(
+    "given",
+    [
+        ["--variable", "valeu=s3cret"],
+        ["--variables", '{"valeu": "s3cret"}'],
+        ["--variables-file", "all.json"],
+    ],
+)
+def test_a_variable_that_the_operation_does_not_have_is_told(run, scripted, here, given):
+    (here / "all.json").write_text('{"valeu": "s3cret"}')
+
+    ran = run("query", scripted.uri, f"{ECHO} query Other($valeu: ID) {{ echo(value: $valeu) }}", *given,
+              "--operation-name", "Echo")  # fmt: skip
+
+    assert (0, "warning: the operation has no variable $valeu; it has $value") == (ran.code, ran.line)
+
+
+def test_of_several_variables_that_are_not_there_one_line_tells(run, scripted):
+    ran = run("query", scripted.uri, PUBLIC, "--variable", "a=1", "--variable", "\x1bb=2")
+
+    assert "warning: the operation has no variable $a, $ b; it has none" == ran.line
+
+
+@pytest.mark.parametrize(
     ("arguments", "told"),
     [
         (["{ public"], "the query is no GraphQL: Syntax Error: Expected Name, found <EOF>. at line 1, column 9"),
