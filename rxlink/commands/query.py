@@ -8,10 +8,9 @@ from typing import Any
 
 from rxlink.commands.failures import CommandFailed
 from rxlink.commands.output import Output
-from rxlink.commands.running import Setting, operation_of, run, setting_of, telling_result, written
+from rxlink.commands.running import Setting, operation_of, run, setting_of, written
 from rxlink.commands.sources import Sources
 from rxlink.commands.time_limit import TimeLimit, time_limit
-from rxlink.commands.waiting import Waiting
 from rxlink.core.async_iteration import to_async_iterator
 from rxlink.core.chain import execute
 from rxlink.core.link import ApolloLink
@@ -33,15 +32,14 @@ def _prepared(options: argparse.Namespace) -> Coroutine[Any, Any, int]:
 
 
 async def _run(setting: Setting, request: GraphQLRequest, output: Output) -> int:
-    with telling_result(output):
-        async with (
-            time_limit(setting.connection.timeout) as limit,
-            Waiting("an answer") as waiting,
-            setting.opened(waiting.tell, limit) as link,
-        ):
-            result = await answer_to(request, link, limit)
-            limit.lift()
-    return written(result, output)
+    async with (
+        time_limit(setting.connection.timeout) as limit,
+        setting.opened("an answer", output, limit) as (link, waiting),
+    ):
+        result = await answer_to(request, link, limit)
+        limit.lift()
+        waiting.end()
+        return written(result, output)
 
 
 async def answer_to(request: GraphQLRequest, link: ApolloLink, limit: TimeLimit) -> FetchResult:

@@ -7,7 +7,7 @@ import asyncio
 import logging
 import ssl
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
-from contextlib import asynccontextmanager, contextmanager, nullcontext
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -31,15 +31,18 @@ from rxlink.commands.output import Output, ReaderLeft, say
 from rxlink.commands.sources import Sources, valid_text
 from rxlink.commands.time_limit import TimeLimit
 from rxlink.commands.tokens import Login, login_of, signed_in
-from rxlink.commands.tracing import showing_trace
+from rxlink.commands.tracing import showing
 from rxlink.commands.variables import variables_of
+from rxlink.commands.waiting import Waiting
 from rxlink.core.documents import SUBSCRIPTION, parsed
 from rxlink.core.link import ApolloLink
 from rxlink.core.operation import GraphQLRequest
 from rxlink.core.result import FetchResult
 from rxlink.errors import RxlinkError
+from rxlink.trace.link import traced
+from rxlink.trace.recorder import Trace
 
-__all__ = ["Setting", "operation_of", "run", "setting_of", "telling_result", "written"]
+__all__ = ["Setting", "operation_of", "run", "setting_of", "written"]
 
 UNENCRYPTED: Final = ("http", "ws")
 NO_CERTIFICATE: Final = "none"
@@ -63,23 +66,31 @@ class Setting:
     shows_trace: bool = False
 
     @asynccontextmanager
-    async def opened(self, tell: Callable[[str], None], limit: TimeLimit | None = None) -> AsyncGenerator[ApolloLink]:
-        """Open the chain for a block.
+    async def opened(
+        self, awaited: str, output: Output, limit: TimeLimit | None = None
+    ) -> AsyncGenerator[tuple[ApolloLink, Waiting]]:
+        """Open the chain for a block; results are written in the block, so that a trace stands below them.
 
         Args:
-            tell: Is told of retries, and of results that may be missing.
+            awaited: What the block waits for.
+            output: Gets the result of an operation that ends with an error, where the server has sent one.
             limit: Of the time that the block may take; None where it has none.
+
+        Returns:
+            The chain, and who tells that it takes long: it is to be ended before something is written.
 
         Raises:
             RxlinkError: The tokens to begin with could not be got, or an option makes no sense.
         """
-        async with (
-            _web_session(self.trust) as session,
-            signed_in(self.login, session, tell, limit) as auth,
-            chain_of(self.connection, auth, session, tell) as link,
-        ):
-            with showing_trace(link, auth) if self.shows_trace else nullcontext(link) as chain:
-                yield chain
+        trace = Trace() if self.shows_trace else None
+        with showing(trace), _telling_result(output):
+            async with (
+                Waiting(awaited) as waiting,
+                _web_session(self.trust) as session,
+                signed_in(self.login, session, waiting.tell, limit, trace) as auth,
+                chain_of(self.connection, auth, session, waiting.tell) as link,
+            ):
+                yield (link if trace is None else traced(link, trace)), waiting
 
 
 def setting_of(options: argparse.Namespace, sources: Sources) -> Setting:
@@ -148,7 +159,7 @@ def run(prepare: Callable[[], Coroutine[Any, Any, int]]) -> int:
 
 
 @contextmanager
-def telling_result(output: Output) -> Generator[None]:
+def _telling_result(output: Output) -> Generator[None]:
     """Write the result of an operation that ends with an error, where the server has sent one."""
     try:
         yield

@@ -11,10 +11,9 @@ from graphql import build_client_schema, get_introspection_query, print_schema
 from rxlink.commands.failures import FAILED, CommandFailed, errors_line, result_of
 from rxlink.commands.output import Output, say
 from rxlink.commands.query import answer_to
-from rxlink.commands.running import Setting, run, setting_of, telling_result
+from rxlink.commands.running import Setting, run, setting_of
 from rxlink.commands.sources import Sources
 from rxlink.commands.time_limit import TimeLimit, time_limit
-from rxlink.commands.waiting import Waiting
 from rxlink.core.link import ApolloLink
 from rxlink.core.operation import GraphQLRequest
 from rxlink.core.result import FetchResult
@@ -33,32 +32,27 @@ def _prepared(options: argparse.Namespace) -> Coroutine[Any, Any, int]:
 
 
 async def _run(setting: Setting, output: Output, *, is_json: bool) -> int:
-    with telling_result(output):
-        result = await _introspected(setting)
-    errors, data = result.get("errors"), cast("dict[str, Any] | None", result.get("data"))
-    if errors or not isinstance(data, dict):
-        output.write_json(result)
-        say(errors_line(errors) if errors else "the answer has no schema in it")
-        return FAILED
-    if is_json:
-        output.write_json(data)
-    else:
-        output.write_text(_language_of(data))
-    return 0
-
-
-async def _introspected(setting: Setting) -> FetchResult:
     async with (
         time_limit(setting.connection.timeout) as limit,
-        Waiting("the schema") as waiting,
-        setting.opened(waiting.tell, limit) as link,
+        setting.opened("the schema", output, limit) as (link, waiting),
     ):
-        result = await _asked(link, limit)
+        result = await _introspected(link, limit)
         limit.lift()
-        return result
+        waiting.end()
+        errors, data = result.get("errors"), result.get("data")
+        if errors or not isinstance(data, dict):
+            output.write_json(result)
+            say(errors_line(errors) if errors else "the answer has no schema in it")
+            return FAILED
+        found = cast("dict[str, Any]", data)
+        if is_json:
+            output.write_json(found)
+        else:
+            output.write_text(_language_of(found))
+        return 0
 
 
-async def _asked(link: ApolloLink, limit: TimeLimit) -> FetchResult:
+async def _introspected(link: ApolloLink, limit: TimeLimit) -> FetchResult:
     """Ask for all that there is to know; a server that does not know such questions, for what all know."""
     try:
         result = await answer_to(GraphQLRequest(_introspection(is_full=True)), link, limit)

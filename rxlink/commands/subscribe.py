@@ -7,9 +7,8 @@ from collections.abc import Coroutine
 from typing import Any, Final
 
 from rxlink.commands.output import Output
-from rxlink.commands.running import Setting, operation_of, run, setting_of, telling_result, written
+from rxlink.commands.running import Setting, operation_of, run, setting_of, written
 from rxlink.commands.sources import Sources
-from rxlink.commands.waiting import Waiting
 from rxlink.core.async_iteration import to_async_iterator
 from rxlink.core.chain import execute
 from rxlink.core.operation import GraphQLRequest
@@ -34,13 +33,11 @@ def _prepared(options: argparse.Namespace) -> Coroutine[Any, Any, int]:
 
 async def _run(setting: Setting, request: GraphQLRequest, output: Output) -> int:
     code = 0
-    with telling_result(output):
-        async with (
-            Waiting("a result") as waiting,
-            setting.opened(waiting.tell) as link,
-            to_async_iterator(execute(link, request), max_buffer=MOST_AT_ONCE) as results,
-        ):
-            async for result in results:
-                waiting.end()
-                code = max(code, written(result, output))
+    async with (
+        setting.opened("a result", output) as (link, waiting),
+        to_async_iterator(execute(link, request), max_buffer=MOST_AT_ONCE) as results,
+    ):
+        async for result in results:
+            waiting.end()
+            code = max(code, written(result, output))
     return code

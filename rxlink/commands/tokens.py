@@ -21,6 +21,7 @@ from rxlink.commands.sources import Sources, valid_text
 from rxlink.commands.storages import storage_of
 from rxlink.commands.time_limit import TimeLimit
 from rxlink.errors import AuthError, SessionEnded
+from rxlink.trace.recorder import Trace
 from rxlink.transport.oauth2 import GrantType, OAuth2Refresh, oauth2_refresh
 
 __all__ = ["Login", "login_of", "signed_in"]
@@ -128,7 +129,11 @@ def login_of(options: argparse.Namespace, sources: Sources, warn: Callable[[str]
 
 @asynccontextmanager
 async def signed_in(
-    login: Login | None, session: aiohttp.ClientSession | None, tell: Callable[[str], None], limit: TimeLimit | None
+    login: Login | None,
+    session: aiohttp.ClientSession | None,
+    tell: Callable[[str], None],
+    limit: TimeLimit | None,
+    trace: Trace | None,
 ) -> AsyncGenerator[AuthSession | None]:
     """Open the session of a login for a block; None without one.
 
@@ -137,6 +142,7 @@ async def signed_in(
         session: Over whose connections to ask for tokens; None for others.
         tell: Is told what is waited for where the block is interrupted.
         limit: Of the time that the block may take; None where it has none.
+        trace: Records its refreshes, also the one that it begins with; None where nobody wants to know.
 
     Raises:
         AuthError: Nobody is signed in, and nobody could be.
@@ -158,6 +164,8 @@ async def signed_in(
             on_refresh_outage="wait" if login.is_patient else "fail",
         )
         await stack.enter_async_context(Leaving(auth, is_kept=login.is_kept, tell=tell, limit=limit))
+        if trace is not None:
+            trace.watch(auth)
         if not login.needs_nobody:
             await _begin(auth, login.first)
         yield auth

@@ -7,15 +7,12 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Final
 
-from rxlink.auth.session import AuthSession
 from rxlink.commands.output import say
-from rxlink.core.link import ApolloLink
 from rxlink.trace.explain import explain
-from rxlink.trace.link import traced
 from rxlink.trace.recorder import Trace
 from rxlink.trace.text import to_text
 
-__all__ = ["showing_trace"]
+__all__ = ["showing"]
 
 NARROWEST: Final = 60
 WIDEST: Final = 160
@@ -23,20 +20,13 @@ WIDEST: Final = 160
 
 
 @contextmanager
-def showing_trace(link: ApolloLink, auth: AuthSession | None) -> Generator[ApolloLink]:
-    """Record what goes through a chain in a block, and write it to standard error at the end, however that comes.
-
-    Args:
-        link: The chain; what is to be recorded goes through the one that is yielded.
-        auth: The session whose refreshes are recorded too; None where there is none.
-    """
-    trace = Trace()
-    if auth is not None:
-        trace.watch(auth)
+def showing(trace: Trace | None) -> Generator[None]:
+    """Write a trace to standard error at the end of a block, however that comes; nothing where there is none."""
     try:
-        yield traced(link, trace)
+        yield
     finally:
-        _show(trace)
+        if trace is not None:
+            _show(trace)
 
 
 def _show(trace: Trace) -> None:

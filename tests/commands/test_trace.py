@@ -1,5 +1,6 @@
 """`--trace`: what happened is shown on standard error in the end, whatever the end was."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.transport.scripted_server import answer_text
+from tests.transport.scripted_server import answer_json, answer_text
 
 ROOT = Path(__file__).parents[2]
 PUBLIC = "query Public { public }"
@@ -24,6 +25,12 @@ def tokens(server, here):
     options = ["--token-url", server.token_url, "--client-id", "app", "--client-secret-file", "secret"]
     options += ["--access-token-file", "access", "--refresh-token-file", "refresh", "--storage", "memory"]
     return options, (pair.access_token, pair.refresh_token, "s3cret")
+
+
+def without_access_token(options):
+    """The same login without its access token, which is got when a run begins."""
+    at = options.index("--access-token-file")
+    return options[:at] + options[at + 2 :]
 
 
 def test_nothing_is_shown_without_it(run, server):
@@ -48,6 +55,45 @@ def test_a_refresh_is_seen_and_no_secret(run, server, tokens, scheme):
     assert "Refresh 1" in ran.err
     assert "Viewer" in ran.err
     assert not [secret for secret in secrets if secret in ran.err]
+
+
+def test_the_refresh_that_a_run_begins_with_is_seen_too(run, server, tokens):
+    options, _ = tokens
+
+    ran = run("query", server.url, VIEWER, "--trace", *without_access_token(options))
+
+    assert 0 == ran.code
+    lines = ran.err.splitlines()
+    assert re.match(r"refresh 1 +\[", lines[3])
+    assert re.fullmatch(r"Refresh 1 \(it was asked for\) took \d\.\d+ s\.", lines[-1])
+
+
+def test_a_refresh_that_keeps_it_from_beginning_is_seen(run, server, tokens):
+    options, _ = tokens
+    server.revoke_refresh("ada")
+
+    ran = run("query", server.url, VIEWER, "--trace", *without_access_token(options))
+
+    assert (1, "") == (ran.code, ran.out)
+    assert "Refresh 1 (it was asked for) failed with SessionEnded" in ran.err
+    assert "the session has ended" in ran.err.splitlines()[-1]
+
+
+def test_the_data_stands_above_it_where_both_go_to_one_place(run, server, scripted, terminal, monkeypatch):
+    refused = answer_json({"errors": [{"message": "too deep"}]}, 400)
+    for command, uri, query, shown in (
+        ("query", server.url, [PUBLIC], "{"),
+        ("schema", server.url, [], "type Query"),
+        ("query", scripted.uri, [PUBLIC], '{\n  "errors"'),
+    ):
+        scripted.answer = refused
+        stream = terminal("stdout")
+        monkeypatch.setattr(sys, "stderr", stream)
+
+        run(command, uri, *query, "--trace")
+
+        assert stream.text.startswith(shown)
+        assert "\nrxlink: what happened\n" in stream.text
 
 
 def test_of_a_failure_the_reason_stands_below(run, scripted):
