@@ -7,12 +7,13 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
+from urllib.parse import parse_qsl
 
 import aiohttp
 
 from rxlink.auth.link import AuthLink
 from rxlink.auth.session import AuthSession
-from rxlink.commands.failures import Misuse, line_of
+from rxlink.commands.failures import Misuse, line_of, one_line
 from rxlink.commands.headers import LOOKS_SECRET, headers_of
 from rxlink.commands.protocols import LEGACY_WS, MULTIPART, OVER_WEBSOCKET, SPOKEN, SSE
 from rxlink.commands.sources import Sources, valid_text
@@ -78,12 +79,7 @@ def connection_of(options: argparse.Namespace, sources: Sources, warn: Callable[
         raise Misuse(f"argument --get: it does not go with {protocol}")
     if options.connection_params is not None and protocol not in OVER_WEBSOCKET:
         raise Misuse("argument --connection-params: it is for ws:// and wss:// only; give --header")
-    if "@" in options.url.partition("://")[2].partition("/")[0]:
-        warn(
-            "warning: the user name and the password in the URL are on the command line, where other users of this "
-            "machine and the shell's history have them; give 'authorization: @FILE' or 'authorization: env:NAME' as "
-            "--header"
-        )
+    _warn_of_secrets(options.url, warn)
     return Connection(
         url=options.url,
         protocol=protocol,
@@ -214,6 +210,24 @@ def _protocol_of(url: str, wanted: str | None) -> str:
     if wanted is not None and wanted not in spoken:
         raise Misuse(f"argument --protocol: {wanted} is not spoken at {scheme}://; choose from {', '.join(spoken)}")
     return wanted or spoken[0]
+
+
+def _warn_of_secrets(url: str, warn: Callable[[str], None]) -> None:
+    if "@" in url.partition("://")[2].partition("/")[0]:
+        warn(
+            "warning: the user name and the password in the URL are on the command line, where other users of this "
+            "machine and the shell's history have them; give 'authorization: @FILE' or 'authorization: env:NAME' as "
+            "--header"
+        )
+    for name, _ in parse_qsl(url.partition("#")[0].partition("?")[2]):
+        if LOOKS_SECRET.search(name):
+            warn(
+                one_line(
+                    f"warning: the value of {name!r} in the URL is on the command line, where other users of this "
+                    "machine and the shell's history have it; if the server takes it as a header too, give 'NAME: "
+                    "@FILE' or 'NAME: env:NAME' as --header"
+                )
+            )
 
 
 def _params_of(given: str | None, sources: Sources, warn: Callable[[str], None]) -> Mapping[str, Any] | None:

@@ -16,7 +16,7 @@ LOOKS_SECRET: Final = re.compile(
     r"authorization|cookie|token|secret|passw|credential|session|signature|(^|[-_])(auth|key|sid|jwt)([-_]|$)|api-?key",
     re.IGNORECASE,
 )
-"""Names of headers whose value is mostly a secret."""
+"""Names of headers, and of other parameters, whose value is mostly a secret."""
 
 
 def headers_of(options: argparse.Namespace, sources: Sources, warn: Callable[[str], None]) -> dict[str, str]:

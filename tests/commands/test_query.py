@@ -1,6 +1,7 @@
 """`rxlink query`: what is sent, what is printed where, and the exit code."""
 
 import json
+from urllib.parse import unquote
 
 import pytest
 
@@ -294,7 +295,7 @@ def test_an_address_that_is_none_is_shown_without_its_secrets(run, url):
     ran = run("query", url, PUBLIC)
 
     assert 2 == ran.code
-    assert ran.line.startswith("the URL is ")
+    assert ran.err.splitlines()[-1].startswith("rxlink: the URL is ")
     assert "s3cret" not in ran.err
 
 
@@ -352,6 +353,21 @@ def test_a_password_in_the_address_is_sent_with_a_warning(run, scripted):
     assert "s3cret" not in ran.err
 
 
+@pytest.mark.parametrize("name", ["access_token", "apiKey", "key", "X-Amz-Signature", "%70assword"])
+def test_a_secret_in_the_query_of_the_address_is_sent_with_a_warning(run, scripted, name):
+    ran = run("query", f"{scripted.uri}?page=2&{name}=s3cret", PUBLIC)
+
+    (request,) = scripted.requests
+    assert (0, "s3cret") == (ran.code, request.query[unquote(name)])
+    assert f"the value of {unquote(name)!r} in the URL is on the command line" in ran.line
+    assert "s3cret" not in ran.err
+
+
+@pytest.mark.parametrize("query", ["page=2", "token=", "monkey=1", "keyword=a", "#token=1"])
+def test_other_addresses_need_no_warning(run, scripted, query):
+    assert "" == run("query", f"{scripted.uri}?{query}", PUBLIC).err
+
+
 # -- failures -----------------------------------------------------------------------------------------------------
 
 
@@ -361,7 +377,7 @@ def test_a_refused_connection_is_one_line(run):
 
     for ran in (http, socket):
         assert (1, "") == (ran.code, ran.out)
-        assert "got no answer (ClientConnectorError: Connect call failed" in ran.line
+        assert "got no answer (ClientConnectorError: Connect call failed" in ran.err.splitlines()[-1]
         assert "s3cret" not in ran.err
 
 
