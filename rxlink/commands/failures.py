@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Mapping
 from typing import Any, Final, cast
@@ -18,8 +19,15 @@ READER_LEFT: Final = 141
 """What a shell reports of a program that SIGPIPE has ended."""
 
 NAMES: Final = {
+    "`client_authentication` and `extra`": "--client-id, --client-secret-file and --scope",
+    "`client_id`, `client_secret` and `client_authentication`": "--client-id and --client-secret-file",
+    "`client_id` and `client_secret`": "--client-id and --client-secret-file",
+    "`connection_params`, or `auth`": "--connection-params, or --access-token-file",
     "`connection_params`": "--connection-params",
     "`idle_timeout`": "--idle-timeout",
+    "`operation_name` to choose": "--operation-name to choose",
+    "`refresh_timeout`": "--timeout",
+    "check `scope`": "check --scope",
     "`timeout`": "--timeout",
     "`token_url` of oauth2_refresh": "--token-url",
     "`uri` of HttpLink": "the URL",
@@ -27,7 +35,11 @@ NAMES: Final = {
     "`url` of GraphQLWsLink": "the URL",
     "`url` of WebSocketLink": "the URL",
 }
-"""What options of the library are called on the command line."""
+"""What options of the library are called on the command line, the longer ones first. A word that a server may say, such
+as `scope`, is one of these only with what the library says beside it."""
+
+NEXT_TRY: Final = re.compile(r"and the next try is in [0-9.]+ s")
+"""Is true of a session that lives on, which that of a command does not."""
 
 UNKNOWN_AUTHORITY: Final = frozenset({18, 19, 20, 21})
 """OpenSSL's codes (x509_vfy.h) for certificates that are self-signed, or whose issuer is not known."""
@@ -54,11 +66,12 @@ def line_of(error: Exception) -> str:
     text = str(error) or type(error).__name__
     for option, name in NAMES.items():
         text = text.replace(option, name)
+    text = NEXT_TRY.sub("and without --retry it is not tried again", text)
     if isinstance(error, ServerError) and (result := result_of(error)) is not None:
         text += f": {errors_line(result['errors'])}"
     if _is_unknown_authority(error):
         text += "; if you trust it, give the certificate of the authority that signed it as --ca-file"
-    return one_line(text)
+    return one_line("; ".join([text, *getattr(error, "__notes__", ())]))
 
 
 def errors_line(errors: Any) -> str:

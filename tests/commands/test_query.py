@@ -218,7 +218,7 @@ def test_of_several_variables_that_are_not_there_one_line_tells(run, scripted):
     ("arguments", "told"),
     [
         (["{ public"], "the query is no GraphQL: Syntax Error: Expected Name, found <EOF>. at line 1, column 9"),
-        (["query A { a } query B { b }"], "2 operations (A, B)"),
+        (["query A { a } query B { b }"], "exactly one is needed, or --operation-name to choose among them"),
         (["query A { a }", "--operation-name", "C"], "no operation named 'C'"),
         (["subscription { s }"], "the operation is a subscription; run it with `rxlink subscribe`"),
         ([], "no query was given"),

@@ -107,6 +107,13 @@ def test_silence_has_an_end(run, scripted):
     assert "raise --idle-timeout" in ran.line
 
 
+def test_a_server_that_has_done_with_it_is_told_without_a_hint_at_tries(run, server):
+    ran = run("subscribe", server.ws_url, COUNTDOWN)
+
+    expected = "the server does not accept what it was told: see --connection-params, or --access-token-file"
+    assert (1, f"Socket closed with event 4403 Forbidden ({expected})") == (ran.code, ran.line)
+
+
 def test_a_query_is_refused(run, server):
     ran = run("subscribe", server.ws_url, "{ public }")
 
@@ -121,7 +128,7 @@ def test_a_socket_that_cannot_be_had_ends_it_unless_it_may_be_opened_again(run, 
     kept = run("subscribe", server.ws_url, COUNTDOWN, "--retry", "1", *token)
 
     assert (1, "") == (lost.code, lost.out)
-    assert "Socket closed with event 1006" in lost.line
+    assert "Socket closed with event 1006; with --retry N it is tried again" == lost.line
     assert (0, [3, 2, 1]) == (kept.code, [json.loads(line)["data"]["countdown"] for line in kept.out.splitlines()])
     assert "the connection is lost, or could not be made; trying again" == kept.line
 

@@ -144,6 +144,25 @@ def test_an_issuer_that_is_down_is_told_at_once(run, server, issuer, pair):
 
     assert (1, "", 1) == (ran.code, ran.out, len(server.ledger.refresh_tries))
     assert "the token endpoint answered with status 503" in ran.line
+    assert ran.line.endswith(", and without --retry it is not tried again")
+
+
+def test_a_client_that_the_issuer_does_not_know_has_its_options_named(run, server, issuer, pair, here):
+    (here / "secret").write_text("another")
+
+    ran = run("query", server.url, VIEWER, *issuer, "--refresh-token-file", "refresh", "--storage", "memory")
+
+    assert 1 == ran.code
+    assert ran.line.endswith("answered with invalid_client; check --client-id and --client-secret-file")
+
+
+def test_an_issuer_that_wants_a_longer_pause_than_there_is_time_has_that_option_named(run, server, issuer, pair):
+    server.faults.add(Fault.too_many_requests(100))
+    options = ["--refresh-token-file", "refresh", "--storage", "memory", "--retry", "1"]
+
+    ran = run("query", server.url, VIEWER, *issuer, *options)
+
+    assert ran.line.endswith("leaves no time for one within --timeout, 30 s")
 
 
 def test_an_issuer_that_is_down_is_asked_again_if_wanted(run, server, issuer, pair):
