@@ -38,7 +38,7 @@ class Portal:
         self._at_end = at_end
         self._lock = threading.RLock()  # a client may be found to be garbage anywhere, here too
         self._is_closing = False
-        self._process = os.getpid()
+        self._process: int | None = None
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
@@ -55,6 +55,7 @@ class Portal:
             InvariantError: An event loop runs in this thread, or the portal's was left behind in another process.
             Exception: What it raises.
         """
+        self._refuse_elsewhere()
         # Not asyncio's run_coroutine_threadsafe: what interrupts that has nothing in its hand to cancel.
         answer: Future[T] = Future()
         try:
@@ -69,19 +70,23 @@ class Portal:
             del answer  # its exception knows this frame: no cycles
 
     def ask_to_close(self) -> None:
-        """Let the thread end, without waiting for it."""
+        """Let the thread end, without waiting for it; in a forked child there is none."""
+        if not self.is_here():
+            return
         with self._lock:
             is_first, self._is_closing = not self._is_closing, True
-            if is_first and self._is_here() and self._loop is not None and self._stopping is not None:
+            if is_first and self._loop is not None and self._stopping is not None:
                 self._loop.call_soon_threadsafe(self._stopping.set)
 
     def close(self) -> None:
-        """Close; closing twice is fine.
+        """Close; closing twice is fine, and in a forked child nothing happens: the portal is the parent's.
 
         Raises:
             InvariantError: This is the portal's own thread, which cannot wait for itself.
             Exception: What ``at_end`` has raised.
         """
+        if not self.is_here():
+            return
         if threading.current_thread() is self._thread:
             raise InvariantError("a SyncClient was closed in a function that it has called itself; close it outside")
         self.ask_to_close()
@@ -91,23 +96,29 @@ class Portal:
         if failure is not None:
             raise failure
 
-    def _is_here(self) -> bool:
-        """Tell whether the thread is one of this process, not of the one that has forked it."""
+    def is_here(self) -> bool:
+        """Tell whether this process is the first that has used the portal, not one that it has forked since.
+
+        Asked before each use of the lock: in a forked child that may be held for ever, by a thread that is not there.
+        """
+        if self._process is None:
+            self._process = os.getpid()
         return self._process == os.getpid()
 
-    def _started_loop(self) -> asyncio.AbstractEventLoop:
+    def _refuse_elsewhere(self) -> None:
         _refuse_in_a_loop()
+        if not self.is_here():
+            raise InvariantError(
+                "this SyncClient was used before the process was forked, and its thread has stayed in the other one; "
+                "make a client in each process"
+            )
+
+    def _started_loop(self) -> asyncio.AbstractEventLoop:
         if self._is_closing:
             raise ClientClosed("the client")
         if self._loop is not None:
-            if not self._is_here():
-                raise InvariantError(
-                    "this SyncClient was used before the process was forked, and its thread has stayed in the other "
-                    "one; make a client in each process"
-                )
             return self._loop
         if self._thread is None:
-            self._process = os.getpid()
             self._thread = threading.Thread(target=self._serve_in_thread, name="rxlink", daemon=True)
             atexit.register(self.close)
             self._thread.start()

@@ -41,7 +41,9 @@ class ResultIterator(Iterator[T], Generic[T]):
         return result
 
     def close(self) -> None:
-        """End the subscription; whoever waits for a result gets the end."""
+        """End the subscription; whoever waits for a result gets the end. In a forked child nothing happens."""
+        if not self._portal.is_here():
+            return
         try:
             self._portal.run(self._results.aclose)
         except ClientClosed:  # and the subscription with it

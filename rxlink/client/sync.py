@@ -228,6 +228,7 @@ class SyncClient:
         """Close the client, its chain and its thread; closing twice is fine.
 
         What still runs in other threads, and what is called afterwards, ends with :class:`~rxlink.errors.ClientClosed`.
+        In a forked child nothing happens where the parent has used the client: it is the parent's.
 
         Raises:
             InvariantError: It is called by a link of its own chain, in the client's thread.

@@ -12,7 +12,7 @@ STORM = Path(__file__).parent / "sync_storm.py"
 
 SILENT = """
 import atexit, os, signal, sys, threading, warnings
-from rxlink import ApolloLink, ClientClosed, SyncClient
+from rxlink import ApolloLink, ClientClosed, InvariantError, SyncClient
 from rxlink.testing import MockedResponse, MockLink
 
 class Silent(ApolloLink):
@@ -86,6 +86,44 @@ if child == 0:
 print(os.waitpid(child, 0)[1], answer, used.query("{ a }").data["a"])
 """
 
+FORKED_AMID_A_CALL = """
+import asyncio, contextlib
+
+class SlowRunner(asyncio.Runner):  # the first call holds what others wait for, until there is a loop
+    def __enter__(self):
+        forking.set()
+        forked.wait()
+        return super().__enter__()
+
+warnings.simplefilter("ignore", DeprecationWarning)
+forking, forked = threading.Event(), threading.Event()
+asyncio.Runner = SlowRunner
+client = SyncClient(MockLink([MockedResponse(result={"data": {"a": 1}})]))
+ticks = client.subscribe("subscription { a }")
+first = threading.Thread(target=client.query, args=("{ a }",))
+first.start()
+forking.wait()
+
+def query():
+    with contextlib.suppress(InvariantError):
+        client.query("{ a }")
+        os._exit(1)
+
+def forget():
+    global client, ticks
+    del client, ticks
+
+for way in (query, client.close, ticks.close, forget, lambda: None):
+    child = os.fork()
+    if child == 0:
+        signal.alarm(5)
+        way()
+        sys.exit()
+    print(os.waitpid(child, 0)[1])
+forked.set()
+first.join()
+"""
+
 
 def run(*arguments):
     """Run a program with every warning as an error, and return what it printed; it has to end well, and quietly."""
@@ -123,3 +161,8 @@ def test_a_forked_child_needs_a_client_of_its_own():
 
     assert ("2", "0 2 1") == (in_child, in_parent)
     assert refusal.startswith("InvariantError this SyncClient was used before the process was forked")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system cannot fork")
+def test_a_child_that_was_forked_amid_a_call_of_another_thread_never_hangs():
+    assert ["0"] * 5 == run("-c", SILENT + FORKED_AMID_A_CALL).split()
