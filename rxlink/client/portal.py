@@ -16,7 +16,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
-from rxlink.errors import ClientClosed, InvariantError
+from rxlink.errors import ClientClosed, InvariantError, OperationCancelled
 
 __all__ = ["Portal"]
 
@@ -52,6 +52,7 @@ class Portal:
 
         Raises:
             ClientClosed: The portal was closed, before or meanwhile.
+            OperationCancelled: Something else has cancelled it.
             InvariantError: An event loop runs in this thread, or the portal's was left behind in another process.
             Exception: What it raises.
         """
@@ -63,8 +64,9 @@ class Portal:
                 loop = self._started_loop()
                 loop.call_soon_threadsafe(_begin, loop, answer, work, args)
             return answer.result()
-        except CancelledError:  # with its loop
-            raise ClientClosed("the client") from None
+        except CancelledError:
+            # With its loop, or by a function that it has called.
+            raise ClientClosed("the client") if self._is_closing else OperationCancelled("a call") from None
         finally:
             answer.cancel()  # if something has interrupted this
             del answer  # its exception knows this frame: no cycles

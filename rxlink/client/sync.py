@@ -115,6 +115,7 @@ class SyncClient:
 
         Raises:
             ClientClosed: The client was closed, before or meanwhile.
+            OperationCancelled: A link has raised a ``CancelledError``.
             InvariantError: As :meth:`Client.query <rxlink.client.client.Client.query>`; or an event loop runs in this
                 thread.
             InvariantTypeError: As :meth:`Client.query <rxlink.client.client.Client.query>`.
@@ -164,6 +165,7 @@ class SyncClient:
 
         Raises:
             ClientClosed: As :meth:`query`.
+            OperationCancelled: As :meth:`query`.
             InvariantError: As :meth:`query`.
             InvariantTypeError: As :meth:`query`.
             Exception: As :meth:`query`.

@@ -18,6 +18,7 @@ from rxlink import (
     InvariantTypeError,
     NetworkError,
     NetworkTimeout,
+    OperationCancelled,
     OperationResult,
     SyncClient,
     from_,
@@ -138,6 +139,16 @@ class TestCalls:
     def test_give_up_in_time(self):
         with SyncClient(Silent()) as client, pytest.raises(NetworkTimeout, match="no answer within"):
             client.query("{ answer }", timeout=0.01)
+
+    def test_that_a_link_cancels_end_alone(self):
+        def cancel(operation, forward):
+            raise asyncio.CancelledError
+
+        with SyncClient(split(lambda operation: operation.operation_name, ApolloLink(cancel), mock())) as client:
+            with pytest.raises(OperationCancelled):
+                client.query("query Cancelled { answer }")
+
+            assert RESULT == client.query("{ answer }")
 
     def test_are_seen_in_the_context_of_their_thread(self):
         tenant, seen = ContextVar("tenant", default="nobody"), []
