@@ -41,8 +41,6 @@ def gql(text: str, *fragments: DocumentNode) -> DocumentNode:
     if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may not be typed
         raise InvariantTypeError(f"gql got {kind_of(text)}; give GraphQL text, and documents of fragments behind it")
     document = parse_with_places(text)
-    if not fragments:
-        return document
     definitions: list[DefinitionNode] = []
     known: dict[str, DefinitionNode] = {}
     for definition in document.definitions:
@@ -50,6 +48,8 @@ def gql(text: str, *fragments: DocumentNode) -> DocumentNode:
     for fragment in fragments:
         for definition in _fragments_of(fragment):
             _add(definition, definitions, known)
+    if not fragments and len(definitions) == len(document.definitions):
+        return document
     return DocumentNode(definitions=tuple(definitions))
 
 

@@ -35,6 +35,14 @@ def test_a_fragment_that_stands_in_the_text_is_not_added_again():
 def test_two_fragments_of_one_name_are_refused():
     with pytest.raises(InvariantError, match="two different fragments named 'First'; rename one"):
         gql("query Q { a }", FIRST, gql("fragment First on Name { last }"))
+    with pytest.raises(InvariantError, match="two different fragments named 'First'; rename one"):
+        gql("query Q { a } fragment First on Name { first } fragment First on Name { last }")
+
+
+def test_equal_fragments_of_one_text_are_one():
+    twice = "query Q { a } fragment First on Name { first } fragment First on Name { first }"
+
+    assert [["Q", "First"], ["Q", "First", "Name"]] == [names(gql(twice)), names(gql(twice, NAME))]
 
 
 def test_two_operations_of_one_name_are_left_to_whoever_runs_them():
