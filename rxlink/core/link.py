@@ -8,13 +8,14 @@ completes without a result); links can be closed.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeAlias, cast
 
 from reactivex import Observable
 
 from rxlink.core.chain_observable import ChainObservable, subscribe_foreign
+from rxlink.core.closing import close_all, enter_or_close, links_below
 from rxlink.core.operation import GraphQLRequest, Operation
 from rxlink.core.options import checked_function, kind_of, name_of
 from rxlink.core.result import FetchResult
@@ -141,32 +142,22 @@ class ApolloLink:
     async def aclose(self) -> None:
         """Close what the link owns, such as its HTTP session; for a chain, each of its links once.
 
-        Closing twice is fine. A link that owns something overrides this.
+        Closing twice is fine. A link that owns something overrides this. A cancellation interrupts the link that is
+        being closed; those behind it are closed all the same, before the cancellation goes on.
 
         Raises:
             ExceptionGroup: Closing several links failed; the others were closed all the same.
         """
-        failures: list[Exception] = []
-        for link in _single_links(self):
-            if link is not self:
-                try:
-                    await link.aclose()
-                except Exception as error:  # noqa: BLE001 - the remaining links are closed first
-                    failures.append(error)
-        if len(failures) == 1:
-            raise failures[0]
-        if failures:
-            raise ExceptionGroup("closing a chain failed", failures)
+        await close_all(links_below(self))
 
     async def __aenter__(self) -> Self:
         """Enter each link of a chain once, as some connect there; if one raises, all of them are closed."""
-        try:
-            for link in _single_links(self):
-                if link is not self:
-                    await link.__aenter__()
-        except BaseException:
-            await self.aclose()
-            raise
+
+        async def enter() -> None:
+            for link in links_below(self):
+                await link.__aenter__()
+
+        await enter_or_close(enter, self.aclose)
         return self
 
     async def __aexit__(
@@ -295,19 +286,6 @@ def is_connected(link: ApolloLink) -> bool:
         if "request" in owner.__dict__:
             return False
     return False
-
-
-def _single_links(link: ApolloLink, seen: set[int] | None = None) -> Iterator[ApolloLink]:
-    """Walk the single links below a link, each once however often it stands there."""
-    seen = set() if seen is None else seen
-    if id(link) in seen:
-        return
-    seen.add(id(link))
-    children = link.children()
-    if not children:
-        yield link
-    for child in children:
-        yield from _single_links(child, seen)
 
 
 def _checked(source: Any, culprit: object, operation: Operation) -> Observable[FetchResult]:

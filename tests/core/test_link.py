@@ -1,5 +1,6 @@
 """Links and how they are put together: `ApolloLink`, `from_`, `concat`, `split`, `empty`, `execute`, closing."""
 
+import asyncio
 import functools
 
 import pytest
@@ -574,6 +575,14 @@ class TestEntering:
 
         assert (error, ["enter a", "enter b", "close a", "close b", "close c"]) == (failure.value, log)
 
+    async def test_raises_its_own_failure_where_closing_fails_too(self):
+        entering, closing = OSError("enter"), ValueError("close")
+
+        with pytest.raises(OSError, match="enter") as failure:
+            await from_([Entering("a", [], entering), Closing([], closing)]).__aenter__()
+
+        assert (entering, closing) == (failure.value, failure.value.__context__)
+
 
 class Closing(ApolloLink):
     def __init__(self, log, error=None):
@@ -619,6 +628,48 @@ class TestClosing:
             await from_([first, second]).aclose()
 
         assert ([first, second], error) == (log, failure.value)
+
+    async def test_that_is_cancelled_goes_on_with_the_others_and_ends_then(self):
+        log = []
+        reached = asyncio.Event()
+
+        class Slow(Closing):
+            async def aclose(self):
+                reached.set()
+                await asyncio.Event().wait()
+
+        last = Closing(log)
+        closing = asyncio.ensure_future(from_([Closing(log), Slow(log), Slow(log), last]).aclose())
+        await reached.wait()
+        reached.clear()
+
+        closing.cancel()
+        await reached.wait()
+        closing.cancel()
+
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        assert last is log[-1]
+
+    async def test_in_the_midst_of_which_one_asks_to_leave_tells_the_failures_as_the_cause(self):
+        log = []
+        failure, leaving = OSError("close"), SystemExit(3)
+        links = Closing(log, failure), Closing(log, leaving), Closing(log)
+
+        with pytest.raises(SystemExit) as raised:
+            await from_(links).aclose()
+
+        assert (list(links), leaving, failure) == (log, raised.value, raised.value.__cause__)
+
+    async def test_that_nobody_waits_for_any_more_awaits_nothing_more(self):
+        class Slow(Closing):
+            def aclose(self):
+                return asyncio.sleep(0)
+
+        closing = from_([Slow([]), Slow([])]).aclose()
+        closing.send(None)
+
+        assert closing.close() is None
 
     async def test_raises_several_failures_together(self):
         errors = [OSError("one"), ValueError("two")]
