@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 from weakref import WeakKeyDictionary
 
 from graphql import (
@@ -112,12 +112,17 @@ class IntrospectedSchema:
         """
         if self._known is not None:  # somebody who waited for the same answer has
             return
+        if result is not None and not isinstance(result, dict):  # pyright: ignore[reportUnnecessaryIsInstance] - untyped
+            raise InvariantTypeError(
+                f"the chain brought {kind_of(result)} for the schema; a result is a dict with `data` or `errors`: look "
+                "at the links that change results"
+            )
         if result is None or result.get("errors"):
             errors = CombinedGraphQLErrors(result or {})
             raise InvariantError(
                 f"the server does not tell its schema ({errors or 'no answer'}); give `schema` a file"
             ) from errors
-        self._known = KnownSchema(_valid(lambda: build_client_schema(result["data"]), "the introspection"))
+        self._known = KnownSchema(_valid(lambda: _built(result.get("data")), "the introspection"))
 
 
 class _SchemaAwaited:
@@ -166,7 +171,7 @@ def known_schema(schema: Schema) -> KnownSchema:
         return KnownSchema(_valid(lambda: schema, "`schema`"))
     if isinstance(schema, (str, os.PathLike)):  # pyright: ignore[reportUnnecessaryIsInstance] - callers may not be typed
         path = Path(schema)
-        return KnownSchema(_valid(lambda: _parsed(path.read_text(encoding="utf-8")), f"the schema in {path}"))
+        return KnownSchema(_valid(lambda: _parsed(path.read_text(encoding="utf-8-sig")), f"the schema in {path}"))
     raise InvariantTypeError(
         f"`schema` is {kind_of(schema)}; give a GraphQLSchema, the path of a file with SDL or the JSON of an "
         "introspection, or INTROSPECT"
@@ -177,7 +182,13 @@ def _parsed(text: str) -> GraphQLSchema:
     if not text.lstrip().startswith("{"):
         return build_schema(text)
     introspection = json.loads(text)
-    return build_client_schema(introspection.get("data") or introspection)
+    return _built(introspection.get("data") or introspection)
+
+
+def _built(introspection: Any) -> GraphQLSchema:
+    if not isinstance(introspection, dict):  # which graphql-core would quote
+        raise TypeError(f"its data are {kind_of(introspection)}")
+    return build_client_schema(cast("Any", introspection))
 
 
 def _valid(make: Callable[[], GraphQLSchema], where: str) -> GraphQLSchema:
@@ -188,8 +199,9 @@ def _valid(make: Callable[[], GraphQLSchema], where: str) -> GraphQLSchema:
         raise InvariantError(f"{where} is no GraphQL: {_with_place(error)}") from error
     except OSError as error:
         raise InvariantError(f"{where} cannot be read: {error.strerror or type(error).__name__}") from error
-    except Exception as error:  # graphql-core has an exception of its own for each way in which this is no schema
-        raise InvariantError(f"{where} is no schema: {error}") from error
+    except Exception as error:  # noqa: BLE001 - graphql-core has many for what is no schema
+        reason, quotes, _ = str(error).partition(": {")  # behind it stands what came, which may hold anything
+        raise InvariantError(f"{where} is no schema: {reason}") from (TypeError(reason) if quotes else error)
     if reasons:
         raise InvariantError(f"{where} is not valid: {reasons}")
     return schema

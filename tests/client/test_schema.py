@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import traceback
 
 import pytest
 import reactivex
@@ -95,6 +96,13 @@ class TestFile:
             with pytest.raises(InvariantError, match=IS_WRONG):
                 Client(server(), schema=given).query(WRONG)
 
+    @pytest.mark.parametrize("text", [SDL, json.dumps(INTROSPECTION)])
+    def test_may_begin_with_a_byte_order_mark(self, tmp_path, text):
+        path = tmp_path / "schema"
+        path.write_text(text, encoding="utf-8-sig")
+
+        assert 42 == seen_of(Client(server(), schema=path).query("{ answer }"))[0].data["answer"]
+
     @pytest.mark.parametrize(
         ("text", "reason"),
         [
@@ -162,7 +170,8 @@ class TestIntrospected:
         [
             ({"errors": [{"message": "not allowed"}]}, "does not tell its schema .not allowed.; give `schema` a file"),
             ({"data": {"__schema": {}}}, "the introspection is no schema"),
-            ({"data": None}, "the introspection is no schema"),
+            ({"data": None}, "the introspection is no schema: its data are None"),
+            ({}, "the introspection is no schema: its data are None"),
         ],
     )
     async def test_that_is_none_is_an_error(self, answer, reason):
@@ -174,6 +183,20 @@ class TestIntrospected:
 
         assert caught.value.__cause__ is not None
         assert isinstance(caught.value.__cause__, CombinedGraphQLErrors) == ("errors" in answer)
+
+    @pytest.mark.parametrize("data", [{"__schema": {"s3cret": 1}}, {"s3cret": 1}, ["s3cret"], "s3cret"])
+    async def test_that_is_none_is_quoted_nowhere(self, data):
+        with pytest.raises(InvariantError, match="the introspection is no schema") as caught:
+            await Client(server({"result": {"data": data}}), schema=INTROSPECT).query("{ answer }")
+
+        assert "s3cret" not in "".join(traceback.format_exception(caught.value))
+
+    @pytest.mark.parametrize("answer", [[1], "text", 5])
+    async def test_that_is_no_result_is_an_error(self, answer):
+        chain = ApolloLink(lambda operation, forward: reactivex.of(answer))
+
+        with pytest.raises(InvariantTypeError, match=r"the chain brought an? \w+ for the schema; a result is a dict"):
+            await Client(chain, schema=INTROSPECT).query("{ answer }")
 
     async def test_without_an_answer_is_an_error(self):
         silent = ApolloLink(lambda operation, forward: reactivex.empty())
