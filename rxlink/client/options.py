@@ -30,6 +30,8 @@ __all__ = [
     "StrictCallOptions",
     "TolerantCallOptions",
     "Variables",
+    "check_mapping",
+    "merged",
     "settings_of",
 ]
 
@@ -141,7 +143,7 @@ class Settings:
             if name == "timeout":
                 changes[name] = to_seconds_or_none(name, value)
             elif name in _MERGED:
-                changes[name] = _merged(getattr(self, name), value, name)
+                changes[name] = merged(getattr(self, name), value, name)
             elif name in _CHECKS:
                 _CHECKS[name](name, value)
                 if name != "fetch_policy" and value is not None:
@@ -158,9 +160,9 @@ class Settings:
         """
         context = self.default_context if self.context is None else {**self.default_context, **self.context}
         if self.headers:
-            context = {**context, "headers": _merged(context.get("headers"), self.headers, "headers")}
+            context = {**context, "headers": merged(context.get("headers"), self.headers, "headers")}
         if self.variables:
-            variables = _merged(self.variables, variables, "variables")
+            variables = merged(self.variables, variables, "variables")
         return GraphQLRequest(document, variables, self.operation_name, self.extensions, context)
 
 
@@ -171,21 +173,26 @@ def settings_of(defaults: object, default_context: Context | None) -> dict[str, 
         InvariantError: As :meth:`Settings.with_options`.
         InvariantTypeError: As there; or the defaults are no mapping of such options by kind.
     """
-    _check_mapping("default_context", default_context)
-    _check_mapping("default_options", defaults)
+    check_mapping("default_context", default_context)
+    check_mapping("default_options", defaults)
     by_kind = cast("Mapping[str, Any]", defaults or {})
     kinds = DefaultOptions.__annotations__
     for kind, options in by_kind.items():
         if kind not in kinds:
             raise InvariantTypeError(f"`default_options` has {kind!r} in it; its keys are {', '.join(kinds)}")
-        _check_mapping(f"default_options[{kind!r}]", options)
+        check_mapping(f"default_options[{kind!r}]", options)
         if "operation_name" in (options or {}):
             raise InvariantTypeError(f"`default_options[{kind!r}]` has an operation_name; only a call can choose one")
     settings = Settings(default_context={**(default_context or {})})
     return {kind: settings.with_options(by_kind.get(kind) or {}, f"default_options[{kind!r}]") for kind in kinds}
 
 
-def _check_mapping(name: str, value: object) -> None:
+def check_mapping(name: str, value: object) -> None:
+    """Refuse what is neither a mapping nor None.
+
+    Raises:
+        InvariantTypeError: It is neither.
+    """
     if value is not None and not isinstance(value, Mapping):
         raise InvariantTypeError(f"`{name}` is {kind_of(value)}; give a mapping, or None")
 
@@ -214,17 +221,21 @@ _MERGED: Final = ("variables", "headers")
 _CHECKS: Final = {
     "error_policy": _check_error_policy,
     "fetch_policy": _check_fetch_policy,
-    "context": _check_mapping,
-    "extensions": _check_mapping,
+    "context": check_mapping,
+    "extensions": check_mapping,
     "operation_name": _check_name,
 }
 OPTIONS: Final = (*_MERGED, *_CHECKS, "timeout")
 
 
-def _merged(under: object, over: object, name: str) -> Mapping[str, Any] | None:
-    """Return what is given by name over what was there; of headers in any case."""
-    _check_mapping(name, under)
-    _check_mapping(name, over)
+def merged(under: object, over: object, name: str) -> Mapping[str, Any] | None:
+    """Return what is given by name over what was there; of headers in any case.
+
+    Raises:
+        InvariantTypeError: One of both is no mapping.
+    """
+    check_mapping(name, under)
+    check_mapping(name, over)
     if not under or not over:
         return cast("Mapping[str, Any] | None", over or under)
     below, above = cast("Mapping[Any, Any]", under), cast("Mapping[Any, Any]", over)

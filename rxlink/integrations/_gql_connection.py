@@ -19,13 +19,23 @@ class Connection:
 
     Args:
         chain: What operations go through.
-        owned: The link to be closed, None for none.
+        owned: The link to be entered and closed, None for none.
+
+    Attributes:
+        is_open: Whether the chain has been entered, so that operations may be sent.
     """
 
     def __init__(self, chain: ApolloLink, *, owned: ApolloLink | None) -> None:
         self.chain = chain
         self._owned = owned
         self._loops: set[ObservableIterator[FetchResult]] = set()
+        self.is_open = False
+
+    async def enter(self) -> None:
+        """Enter what is to be entered."""
+        if self._owned is not None:
+            await self._owned.__aenter__()
+        self.is_open = True
 
     @contextmanager
     def holding(self, results: ObservableIterator[FetchResult]) -> Generator[None]:

@@ -11,6 +11,7 @@ from typing import Any, cast
 import gql
 from gql import FileVar
 
+from rxlink.client.options import check_mapping, merged
 from rxlink.core.documents import SUBSCRIPTION, document_of
 from rxlink.core.operation import GraphQLRequest
 from rxlink.core.options import kind_of
@@ -59,6 +60,8 @@ def is_subscription(request: gql.GraphQLRequest) -> bool:
 
 
 def _context_of(extra_args: Mapping[str, Any] | None, context: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    check_mapping("context", context)
+    check_mapping("extra_args", extra_args)
     if not extra_args:
         return context
     others = sorted(extra_args.keys() - {"headers"})
@@ -67,9 +70,18 @@ def _context_of(extra_args: Mapping[str, Any] | None, context: Mapping[str, Any]
             f"`extra_args` holds {', '.join(others)}; of what gql hands to aiohttp's `post`, a chain takes `headers` "
             "alone: give the link of the chain the option that does it, or this call a `context`"
         )
-    said: dict[str, Any] = {**(context or {})}
-    headers: dict[str, Any] = {**(said.get("headers") or {}), **dict(extra_args["headers"] or {})}
-    return {**said, "headers": headers}
+    said = context or {}
+    return {**said, "headers": merged(said.get("headers"), _headers_of(extra_args), "headers")}
+
+
+def _headers_of(extra_args: Mapping[str, Any]) -> Mapping[str, Any]:
+    given = extra_args["headers"]
+    try:
+        return dict(given or {})  # aiohttp takes pairs too
+    except (TypeError, ValueError) as error:
+        raise InvariantTypeError(
+            f"`headers` of `extra_args` is {kind_of(given)}; give a mapping of names to text, or pairs of both"
+        ) from error
 
 
 class _Files:

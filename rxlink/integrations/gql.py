@@ -17,9 +17,11 @@ from typing import Any, Final, TypeAlias, cast
 from graphql import ExecutionResult
 from reactivex import operators as ops
 
+from rxlink.client.options import check_mapping
 from rxlink.core.async_iteration import to_async_iterator
 from rxlink.core.chain import execute, from_
 from rxlink.core.chain_observable import ChainObservable, subscribe_foreign
+from rxlink.core.closing import enter_or_close
 from rxlink.core.link import ApolloLink
 from rxlink.core.options import checked_flag, checked_function, kind_of, name_of
 from rxlink.core.result import FetchResult
@@ -114,16 +116,11 @@ class LinkTransport(AsyncTransport):
                 "or leave `owns_link` False"
             )
         link = self._new_link()
-        self._connection = Connection(
+        connection = self._connection = Connection(
             from_([HeaderNote(self._note_headers), link]), owned=link if self._owns_link else None
         )
-        if self._owns_link:
-            try:
-                with as_gql_errors():
-                    await link.__aenter__()
-            except BaseException:
-                await self.close()
-                raise
+        with as_gql_errors():
+            await enter_or_close(connection.enter, self.close)
 
     async def close(self) -> None:
         """End: loops over subscriptions end, and a chain that the transport owns is closed.
@@ -187,6 +184,7 @@ class LinkTransport(AsyncTransport):
             InvariantError: As of ``execute``.
         """
         self._running()  # also for none at all
+        check_mapping("context", context)
         marked = {**(context or {}), BATCH: len(reqs)}
         observables = [self._observable(request, extra_args, marked) for request in reqs]
         with as_gql_errors():
@@ -234,7 +232,7 @@ class LinkTransport(AsyncTransport):
         self.response_headers = headers
 
     def _running(self) -> Connection:
-        if self._connection is None:
+        if self._connection is None or not self._connection.is_open:
             raise TransportClosed(f"{self!r} is not connected; use `async with Client(transport=...) as session`")
         return self._connection
 
@@ -268,12 +266,16 @@ async def _answer_to(observable: ChainObservable[FetchResult]) -> FetchResult:
         return await observable
     except ServerError as error:
         # gql reads a GraphQL response whatever its status and its media type.
-        if error.result is not None and ("data" in error.result or "errors" in error.result):
+        if error.result is not None and _is_result(error.result):
             return error.result
         raise
 
 
+def _is_result(value: Any) -> bool:
+    return isinstance(value, Mapping) and ("data" in value or "errors" in value)
+
+
 def _execution_result(result: FetchResult) -> ExecutionResult:
-    if "data" not in result and "errors" not in result:  # which gql takes for a mistake of the transport
+    if not _is_result(result):  # which gql takes for a mistake of the transport
         raise TransportProtocolError("Server did not return a valid GraphQL result: neither data nor errors are in it")
     return ExecutionResult(data=result.get("data"), errors=result.get("errors"), extensions=result.get("extensions"))

@@ -354,6 +354,37 @@ class TestClosing:
         assert {"echo": "1"} == result
         assert [True, True] == [link.is_closed for link in made]
 
+    async def test_a_chain_that_can_be_neither_entered_nor_closed_tells_the_first(self) -> None:
+        class Refusing(MockLink):
+            async def __aenter__(self) -> Self:
+                raise ClientClosed("the socket")
+
+            async def aclose(self) -> None:
+                raise ValueError("close")
+
+        with pytest.raises(TransportClosed, match="the socket is closed"):
+            await LinkTransport(Refusing).connect()
+
+    async def test_nothing_is_sent_before_the_chain_is_entered(self) -> None:
+        class Entering(MockLink):
+            async def __aenter__(self) -> Self:
+                began.set()
+                await entered.wait()
+                return self
+
+        began, entered = asyncio.Event(), asyncio.Event()
+        transport = LinkTransport(lambda: Entering([MockedResponse(result={"data": {"echo": "1"}})]))
+        connecting = asyncio.create_task(transport.connect())
+        await began.wait()
+
+        with pytest.raises(TransportClosed, match="is not connected"):
+            await transport.execute(echo(1))
+        entered.set()
+        await connecting
+
+        assert {"echo": "1"} == (await transport.execute(echo(1))).data
+        await transport.close()
+
     async def test_a_loop_that_has_ended_is_held_no_longer(self) -> None:
         link = MockLink([MockedResponse(result={"data": {"echo": "1"}})])
         async with gql.Client(transport=LinkTransport(link)) as session:
@@ -413,7 +444,7 @@ class TestBatches:
 
 class TestArguments:
     async def test_headers_and_context_are_for_one_call(self) -> None:
-        link = MockLink([MockedResponse(result={"data": {"echo": "1"}}, max_usage=3)])
+        link = MockLink([MockedResponse(result={"data": {"echo": "1"}}, max_usage=4)])
         async with gql.Client(transport=LinkTransport(link)) as session:
             await session.execute(echo(1), extra_args={"headers": {"x-request": "7"}})
             await session.execute(
@@ -424,11 +455,16 @@ class TestArguments:
             async for _ in session.subscribe(echo(1)):
                 pass
 
+            await session.execute(
+                echo(1), context={"headers": {"X-Other": "8", "x-kept": "0"}}, extra_args={"headers": {"x-other": "9"}}
+            )
+
         contexts = [dict(operation.get_context()) for operation in link.operations]
         assert [
             {"headers": {"x-request": "7"}},
             {"headers": {"x-other": "8", "x-request": "9"}, "auth": "none"},
             {},
+            {"headers": {"x-kept": "0", "x-other": "9"}},
         ] == contexts
 
     async def test_what_a_chain_would_not_do_is_refused(self) -> None:
@@ -441,6 +477,23 @@ class TestArguments:
         await transport.connect()
         with pytest.raises(InvariantTypeError, match="the request is a str; give a GraphQLRequest of gql"):
             await transport.execute(ECHO)
+
+    @pytest.mark.parametrize(
+        ("arguments", "reason"),
+        [
+            ({"extra_args": 5}, "`extra_args` is an int; give a mapping"),
+            ({"extra_args": {"headers": "x"}}, "`headers` of `extra_args` is a str; give a mapping"),
+            ({"extra_args": {"headers": 5}}, "`headers` of `extra_args` is an int; give a mapping"),
+            ({"context": 5}, "`context` is an int; give a mapping"),
+            ({"context": 5, "extra_args": {"headers": {"a": "1"}}}, "`context` is an int; give a mapping"),
+            ({"context": {"headers": 5}, "extra_args": {"headers": {"a": "1"}}}, "`headers` is an int; give a mapping"),
+        ],
+    )
+    async def test_those_of_a_wrong_type_are_refused(self, arguments: dict[str, Any], reason: str) -> None:
+        async with gql.Client(transport=LinkTransport(MockLink())) as session:
+            for call in (session.execute, lambda request, **given: session.execute_batch([request], **given)):
+                with pytest.raises(InvariantTypeError, match=reason):
+                    await call(echo(1), **arguments)
 
     async def test_an_operation_is_chosen_by_its_name_and_has_its_extensions(self) -> None:
         link = MockLink([MockedResponse(result={"data": {"b": 1}})])
@@ -545,6 +598,14 @@ class TestAnswers:
     async def test_a_result_without_data_and_errors_is_against_the_protocol(self) -> None:
         link = MockLink([MockedResponse(result={"extensions": {}}, max_usage=2)])
         async with gql.Client(transport=LinkTransport(link)) as session:
+            with pytest.raises(TransportProtocolError, match="neither data nor errors"):
+                await session.execute(echo(1))
+            with pytest.raises(TransportProtocolError, match="neither data nor errors"):
+                await anext(session.subscribe(echo(1)))
+
+    @pytest.mark.parametrize("result", [None, ["data"], "data", 5])
+    async def test_what_is_no_result_is_against_the_protocol(self, result: Any) -> None:
+        async with gql.Client(transport=LinkTransport(ApolloLink(lambda *_: from_iterable([result])))) as session:
             with pytest.raises(TransportProtocolError, match="neither data nor errors"):
                 await session.execute(echo(1))
             with pytest.raises(TransportProtocolError, match="neither data nor errors"):
