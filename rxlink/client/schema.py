@@ -120,7 +120,7 @@ class IntrospectedSchema:
         if result is None or result.get("errors"):
             errors = CombinedGraphQLErrors(result or {})
             raise InvariantError(
-                f"the server does not tell its schema ({errors or 'no answer'}); give `schema` a file"
+                f"the server does not tell its schema ({str(errors) or 'no answer'}); give `schema` a file"
             ) from errors
         self._known = KnownSchema(_valid(lambda: _built(result.get("data")), "the introspection"))
 

@@ -201,7 +201,7 @@ class TestIntrospected:
     async def test_without_an_answer_is_an_error(self):
         silent = ApolloLink(lambda operation, forward: reactivex.empty())
 
-        with pytest.raises(InvariantError, match="does not tell its schema"):
+        with pytest.raises(InvariantError, match=r"does not tell its schema \(no answer\); give `schema` a file"):
             await Client(silent, schema=INTROSPECT).query("{ answer }")
 
     @virtual
