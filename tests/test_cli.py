@@ -19,6 +19,7 @@ from rxlink.demo import performance
 from rxlink.errors import NetworkError
 from rxlink.testing._token_mint import TokenMint
 from rxlink.testing.auth_server import AuthServer, Fault
+from tests.children import unmeasured
 
 ONE = ("demo", "--token-life", "0.2", "--operations", "8", "--expiries", "1")
 THREE = ("demo", "--token-life", "0.5", "--operations", "24")
@@ -272,7 +273,8 @@ def test_it_runs_as_a_module():
 def test_an_interrupted_demo_ends_at_once_and_cleanly():
     # given
     arguments = [sys.executable, "-W", "error", "-m", "rxlink", "demo", "--token-life", "600"]
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as program:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(arguments, env=unmeasured(), **pipes) as program:
         assert "signed in" in program.stdout.readline()
 
         # when

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.children import unmeasured
+
 STORM = Path(__file__).parent / "sync_storm.py"
 
 SILENT = """
@@ -127,9 +129,8 @@ first.join()
 
 def run(*arguments):
     """Run a program with every warning as an error, and return what it printed; it has to end well, and quietly."""
-    finished = subprocess.run(
-        [sys.executable, "-W", "error", *arguments], capture_output=True, text=True, timeout=30, check=False
-    )
+    command = [sys.executable, "-W", "error", *arguments]
+    finished = subprocess.run(command, env=unmeasured(), capture_output=True, text=True, timeout=30, check=False)
     assert (0, "") == (finished.returncode, finished.stderr)
     return finished.stdout
 

@@ -9,6 +9,7 @@ from threading import Event
 
 import pytest
 
+from tests.children import unmeasured
 from tests.commands.hosting import PATIENCE
 from tests.transport.scripted_server import answer_json
 
@@ -57,7 +58,8 @@ def start(scripted, issuer, here):
         words = [sys.executable, "-W", "error", "-m", "rxlink", command[0], scripted.uri, command[1]]
         words += ["--token-url", f"{scripted.origin}/token", "--client-id", "app"]
         words += ["--refresh-token-file", str(here / "refresh"), "--storage", storage, *options]
-        started.append(subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        started.append(subprocess.Popen(words, cwd=ROOT, env=unmeasured(), **pipes))
         assert issuer.is_asked.wait(PATIENCE)
         return started[-1]
 

@@ -11,6 +11,7 @@ import pytest
 
 from rxlink.commands.output import Output
 from rxlink.testing import Fault
+from tests.children import unmeasured
 from tests.transport.pieces import SUBSCRIPTION, answer_in_pieces, body_of, tick
 from tests.transport.scripted_server import answer_text
 from tests.transport.sse_server import event
@@ -199,7 +200,7 @@ def program(server, token):
     command = [sys.executable, "-W", "error", "-m", "rxlink", "subscribe", server.ws_url]
     ticks = "subscription { ticks(every: 0.01) }"
     with subprocess.Popen(
-        [*command, ticks, *token], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*command, ticks, *token], cwd=ROOT, env=unmeasured(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         assert b'{"data":{"ticks":' in process.stdout.readline()
         yield process

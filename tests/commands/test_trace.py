@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.children import unmeasured
 from tests.transport.scripted_server import answer_json, answer_text
 
 ROOT = Path(__file__).parents[2]
@@ -126,7 +127,8 @@ def test_ctrl_c_shows_where_the_operation_was(server, here):
     (here / "token").write_text(server.sign_in("ada").access_token)
     command = [sys.executable, "-W", "error", "-m", "rxlink", "subscribe", server.ws_url, "--trace"]
     query = ["subscription Ticks { ticks(every: 0.01) }", "--access-token-file", str(here / "token")]
-    with subprocess.Popen([*command, *query], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([*command, *query], cwd=ROOT, env=unmeasured(), **pipes) as program:
         assert b'{"data":{"ticks":' in program.stdout.readline()
         program.send_signal(signal.SIGINT)
         _, err = program.communicate(timeout=10)
