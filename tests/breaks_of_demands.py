@@ -675,8 +675,8 @@ DEMANDS = (
         "E94",
         "operations of two users go in one request",
         "transport/_batch_sharing.py",
-        "headers.items()), request.guarded, rest",
-        "headers.items()), rest",
+        "request.no_redirects, request.guarded",
+        "request.no_redirects",
         "transport/test_batched_tokens.py::TestABatch::test_does_not_lump_a_protected_header_with_one_that_is_not",
     ),
     Break(
@@ -723,8 +723,8 @@ DEMANDS = (
         "E99",
         "a redirect takes a refresh token along",
         "transport/_request.py",
-        "            request.is_of_refresh = is_inside_a_refresh()",
-        "            request.is_of_refresh = False",
+        "            request.no_redirects = OF_REFRESH",
+        "            pass",
         "transport/test_redirected_tokens.py::TestOfARefresh::test_no_redirect_is_followed",
     ),
     Break(

@@ -52,7 +52,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "ErrorMeta": {"persisted_query_not_found": False, "persisted_query_not_supported": False},
     "FileTokenStorage": {"lease": 3},
     "GraphQLWsLink": OF_SOCKETS,
-    "HttpLink": {**OF_REQUESTS, "use_get_for_queries": False, "idle_timeout": 60},
+    "HttpLink": {**OF_REQUESTS, "use_get_for_queries": False, "idle_timeout": 60, "damaged_parts": "error"},
     "KeyringTokenStorage": {"lease": 3},
     "MemoryTokenStorage": {"lease": 3},
     "NetworkTimeout": {"option": "timeout"},

@@ -7,10 +7,11 @@ compares by content, which walks the whole tree, so it must never be the key of 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from functools import cached_property, lru_cache
-from typing import Final
+from typing import Any, Final
 from weakref import ref
 
 from graphql import (
@@ -19,6 +20,7 @@ from graphql import (
     GraphQLSyntaxError,
     ListTypeNode,
     NamedTypeNode,
+    NameNode,
     NonNullTypeNode,
     OperationDefinitionNode,
     TypeNode,
@@ -50,6 +52,7 @@ __all__ = [
 PARSED_TEXTS = 1000
 """How many query texts are remembered as parsed; a service has far fewer."""
 INCREMENTAL_DIRECTIVES = frozenset({"defer", "stream"})
+NAME: Final = re.compile("[_A-Za-z][_0-9A-Za-z]*")
 
 
 class OperationType(StrEnum):
@@ -130,6 +133,11 @@ class Document:
             if isinstance(definition, OperationDefinitionNode)
         }
 
+    def with_name(self, name: str) -> DocumentNode:
+        """Return the document with a name for its only operation, if that has none; else the document as it is."""
+        is_nameless = self.only is not None and self.only[0] is None
+        return visit(self._held_node(), _Naming(name)) if is_nameless and NAME.fullmatch(name) else self._held_node()
+
     def _held_node(self) -> DocumentNode:
         node = self._node()
         assert node is not None, "a document is asked while somebody holds it"
@@ -186,6 +194,19 @@ class _IncrementalDirectives(Visitor):
 
     def enter_directive(self, node: DirectiveNode, *_: object) -> None:
         self.has_found = self.has_found or node.name.value in INCREMENTAL_DIRECTIVES
+
+
+class _Naming(Visitor):
+    """Gives operations a name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = NameNode(value=name)
+
+    def enter_operation_definition(self, node: OperationDefinitionNode, *_: object) -> OperationDefinitionNode:
+        parts: dict[str, Any] = {key: getattr(node, key) for key in node.keys}
+        parts["name"] = self._name
+        return OperationDefinitionNode(**parts)
 
 
 def json_head(operation_name: str | None) -> str:

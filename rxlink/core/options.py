@@ -10,7 +10,7 @@ import inspect
 import re
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar, cast, get_args
 
 from reactivex import abc
 
@@ -20,6 +20,7 @@ __all__ = [
     "checked_flag",
     "checked_function",
     "checked_scheduler",
+    "checked_word",
     "is_coroutine_function",
     "kind_of",
     "name_of",
@@ -42,6 +43,23 @@ def checked_flag(name: str, value: object) -> bool:
     """
     if not isinstance(value, bool):
         raise InvariantTypeError(f"`{name}` is {value!r}; give True or False")
+    return value
+
+
+def checked_word(name: str, value: object, choices: Any) -> Any:
+    """Return an option that is one of a few words.
+
+    Args:
+        name: The option.
+        value: What was given.
+        choices: The type of the option, a ``Literal``.
+
+    Raises:
+        InvariantError: It is none of them; the message names option, value and choices.
+    """
+    words = get_args(choices)
+    if value not in words:
+        raise InvariantError(f"`{name}` is {value!r}; give one of {', '.join(map(repr, words))}")
     return value
 
 

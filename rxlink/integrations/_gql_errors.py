@@ -50,6 +50,7 @@ REFUSALS: Final = (4401, 4403)
 """Close codes of a server that does not let somebody in."""
 EXPECTED: Final = ("json", "multipart/mixed", "text/event-stream")
 """What stands in the content-type of an answer that is JSON, or has JSON in its pieces."""
+INVALID: Final = "Server did not return a valid GraphQL result"
 NOT_ACKNOWLEDGED: Final = 4504
 """The close code of a link whose server did not acknowledge the connection in time."""
 
@@ -61,7 +62,7 @@ class TransportTimeout(TransportConnectionFailed, TimeoutError):
 def _of_answer(error: Any) -> TransportError:
     status: int = error.status_code
     if status < FIRST_ERROR_STATUS:
-        return TransportProtocolError(f"Server did not return a valid GraphQL result: {_instead_of_json(error)}{error}")
+        return TransportProtocolError(f"{INVALID}: {_instead_of_json(error)}{error}")
     # As aiohttp words it in gql's own transport, which logs are searched for.
     return TransportServerError(f"{status}, message={_phrase(status)!r}: {error}", status)
 
@@ -70,6 +71,13 @@ def _instead_of_json(error: ServerError | ServerParseError) -> str:
     content_type = error.headers.get("content-type", "")
     is_usual = not content_type or any(expected in content_type for expected in EXPECTED)
     return "" if is_usual or isinstance(error, ServerError) else f"Unexpected content-type: {content_type}: "
+
+
+def _why(error: ServerError | ServerParseError) -> str:
+    """Say it in gql's words, where it has some."""
+    if isinstance(error, ServerParseError):
+        return f"{_instead_of_json(error)}Not a JSON answer"
+    return str(error) if error.result is None else 'No "data" or "errors" keys in answer'
 
 
 def _of_socket(error: Any) -> TransportError:
@@ -117,16 +125,28 @@ MAPPING: Final[Mapping[type[RxlinkError], Callable[[Exception], TransportError] 
 """What makes gql's exception of an error of this class, or of one below it that is not named; None lets it pass."""
 
 
-def gql_error(error: RxlinkError) -> TransportError | None:
-    """Return gql's exception for an error, without its cause; None for misuse, which stays what it is."""
+def gql_error(error: RxlinkError, *, quotes_answers: bool = False) -> TransportError | None:
+    """Return gql's exception for an error, without its cause; None for misuse, which stays what it is.
+
+    Args:
+        error: The error.
+        quotes_answers: Whether the message quotes an answer that is no GraphQL response, as gql's own do.
+    """
     nearest = next(kind for kind in type(error).__mro__ if kind in MAPPING)
     make = MAPPING[nearest]
-    return None if make is None else make(error)
+    made = None if make is None else make(error)
+    is_quoted = quotes_answers and isinstance(made, TransportProtocolError)
+    if not is_quoted or not isinstance(error, ServerError | ServerParseError):
+        return made
+    return TransportProtocolError(f"{INVALID}: {_why(error)}: {error.body_text}")
 
 
 @contextmanager
-def as_gql_errors() -> Generator[None]:
+def as_gql_errors(*, quotes_answers: bool = False) -> Generator[None]:
     """Raise gql's exceptions for rxlink's errors, which become their causes.
+
+    Args:
+        quotes_answers: As of :func:`gql_error`.
 
     Raises:
         TransportError: As :data:`MAPPING` says; ``TransportQueryError`` for an operation that ends without a result.
@@ -135,7 +155,7 @@ def as_gql_errors() -> Generator[None]:
     try:
         yield
     except RxlinkError as error:
-        made = gql_error(error)
+        made = gql_error(error, quotes_answers=quotes_answers)
         if made is None:
             raise
         raise made from error

@@ -6,19 +6,21 @@ import io
 import warnings
 from collections.abc import AsyncIterable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import gql
 from gql import FileVar
 
 from rxlink.client.options import check_mapping, merged
-from rxlink.core.documents import SUBSCRIPTION, document_of
+from rxlink.core.documents import SUBSCRIPTION, document_of, parsed
 from rxlink.core.operation import GraphQLRequest
-from rxlink.core.options import kind_of
+from rxlink.core.options import checked_flag, kind_of
 from rxlink.errors import InvariantError, InvariantTypeError
 from rxlink.transport.upload import Upload
 
 __all__ = ["is_subscription", "request_of"]
+
+KNOWN_ARGUMENTS: Final = frozenset({"headers", "allow_redirects"})
 
 
 def request_of(
@@ -32,7 +34,7 @@ def request_of(
 
     Args:
         request: The operation.
-        extra_args: Of gql's ``execute``: ``headers`` for this operation.
+        extra_args: Of gql's ``execute``: ``headers`` and ``allow_redirects`` for this operation.
         context: The operation's first context.
         has_files: Whether files are looked for in the variables.
 
@@ -45,18 +47,15 @@ def request_of(
     variables = request.variable_values
     if has_files and variables is not None:
         variables = _Files().uploads_in(variables)
-    return GraphQLRequest(
-        request.document,
-        variables,
-        request.operation_name or None,
-        request.extensions,
-        _context_of(extra_args, context),
-    )
+    name = request.operation_name or None
+    # gql sends the name beside a document that has none, where servers refuse it.
+    document = request.document if name is None else document_of(request.document).with_name(name)
+    return GraphQLRequest(document, variables, name, request.extensions, _context_of(extra_args, context))
 
 
-def is_subscription(request: gql.GraphQLRequest) -> bool:
+def is_subscription(request: GraphQLRequest) -> bool:
     """Tell whether an operation, which a chain has accepted, may have any number of results."""
-    return document_of(request.document).choose(request.operation_name or None)[1] is SUBSCRIPTION
+    return parsed(request.query)[1].choose(request.operation_name)[1] is SUBSCRIPTION
 
 
 def _context_of(extra_args: Mapping[str, Any] | None, context: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
@@ -64,14 +63,20 @@ def _context_of(extra_args: Mapping[str, Any] | None, context: Mapping[str, Any]
     check_mapping("extra_args", extra_args)
     if not extra_args:
         return context
-    others = sorted(extra_args.keys() - {"headers"})
+    others = sorted(extra_args.keys() - KNOWN_ARGUMENTS)
     if others:
         raise InvariantError(
             f"`extra_args` holds {', '.join(others)}; of what gql hands to aiohttp's `post`, a chain takes `headers` "
-            "alone: give the link of the chain the option that does it, or this call a `context`"
+            "and `allow_redirects`: give the link of the chain the option that does it, or this call a `context`"
         )
-    said = context or {}
-    return {**said, "headers": merged(said.get("headers"), _headers_of(extra_args), "headers")}
+    said = dict(context or {})
+    if "headers" in extra_args:
+        said["headers"] = merged(said.get("headers"), _headers_of(extra_args), "headers")
+    if "allow_redirects" in extra_args:
+        follows = checked_flag("allow_redirects", extra_args["allow_redirects"])
+        redirect = {"redirect": "follow" if follows else "error"}
+        said["fetch_options"] = merged(said.get("fetch_options"), redirect, "fetch_options")
+    return said
 
 
 def _headers_of(extra_args: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -4,14 +4,16 @@ Implements: ``AsyncTransport`` of gql 4.4 (``gql/transport/async_transport.py``)
 that gql's own ``AIOHTTPTransport`` takes.
 Differs: a chain connects when its first operation needs it, so that ``connect`` waits for a server only where entering
 a chain of its own does. A batch is one request where the chain ends with a ``BatchHttpLink``; else its operations are
-sent side by side. Of ``extra_args`` the headers are taken; what else of an operation can be said stands in its
-``context``.
+sent side by side. Of ``extra_args`` headers and ``allow_redirects`` are taken; what else of an operation can be said
+stands in its ``context``. An operation without a name takes the one that is given with it, which gql sends beside it,
+where servers refuse it. Messages quote no answer unless they are asked to.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, TypeAlias, cast
 
 from graphql import ExecutionResult
@@ -78,7 +80,9 @@ class LinkTransport(AsyncTransport):
         True
     """
 
-    def __init__(self, link: ApolloLink | LinkFactory, *, owns_link: bool = False) -> None:
+    def __init__(
+        self, link: ApolloLink | LinkFactory, *, owns_link: bool = False, quotes_answers: bool = False
+    ) -> None:
         """Make the transport; it connects to nothing yet.
 
         Args:
@@ -86,6 +90,9 @@ class LinkTransport(AsyncTransport):
                 closes.
             owns_link: Whether ``close`` closes a given chain too, after which the transport cannot be connected again.
                 False leaves it to whoever made it: one chain may then serve several transports, and other code.
+            quotes_answers: Whether the message of a ``TransportProtocolError`` quotes the whole answer that is no
+                GraphQL response, as with gql's own transports. It may hold anything, also what no log should show:
+                False leaves it to ``error.__cause__.body_text``.
 
         Raises:
             InvariantTypeError: The link is neither, or the function takes arguments or is a coroutine function.
@@ -96,6 +103,7 @@ class LinkTransport(AsyncTransport):
             checked_function(WHERE, link, instead="give a plain function", or_else=", or a chain")
         self._given = link
         self._owns_link = checked_flag("owns_link", owns_link) or self._is_made_here
+        self._gql_errors = partial(as_gql_errors, quotes_answers=checked_flag("quotes_answers", quotes_answers))
         self._connection: Connection | None = None
         self._is_over = False
 
@@ -119,7 +127,7 @@ class LinkTransport(AsyncTransport):
         connection = self._connection = Connection(
             from_([HeaderNote(self._note_headers), link]), owned=link if self._owns_link else None
         )
-        with as_gql_errors():
+        with self._gql_errors():
             await enter_or_close(connection.enter, self.close)
 
     async def close(self) -> None:
@@ -149,7 +157,8 @@ class LinkTransport(AsyncTransport):
 
         Args:
             request: The operation.
-            extra_args: ``headers`` for this operation alone. gql's own transport hands all others to aiohttp.
+            extra_args: ``headers`` for this operation alone, and ``allow_redirects``. gql's own transport hands
+                all others to aiohttp.
             upload_files: Whether the variables hold files: ``FileVar``, open files or asynchronous streams.
             context: The first context of the operation, for the links of the chain.
 
@@ -157,9 +166,11 @@ class LinkTransport(AsyncTransport):
             TransportError: See the class; ``TransportClosed`` where it is not connected.
             InvariantError: The arguments cannot be used.
         """
-        observable = self._observable(request, extra_args, context, has_files=upload_files)
-        with as_gql_errors():
-            wanted = _first_of(observable) if is_subscription(request) else observable
+        chain = self._running().chain
+        operation = request_of(request, extra_args, context, has_files=upload_files)
+        observable = execute(chain, operation)
+        with self._gql_errors():
+            wanted = _first_of(observable) if is_subscription(operation) else observable
             return _execution_result(await _answer_to(wanted))
 
     async def execute_batch(  # pyright: ignore[reportIncompatibleMethodOverride] - takes no others, as gql's own
@@ -187,7 +198,7 @@ class LinkTransport(AsyncTransport):
         check_mapping("context", context)
         marked = {**(context or {}), BATCH: len(reqs)}
         observables = [self._observable(request, extra_args, marked) for request in reqs]
-        with as_gql_errors():
+        with self._gql_errors():
             return [_execution_result(result) for result in await _all_of(observables)]
 
     async def subscribe(
@@ -210,7 +221,7 @@ class LinkTransport(AsyncTransport):
         """
         observable = self._observable(request, extra_args, context)
         connection = self._running()
-        with as_gql_errors():
+        with self._gql_errors():
             async with to_async_iterator(observable) as results:
                 with connection.holding(results):
                     async for result in results:
@@ -241,11 +252,9 @@ class LinkTransport(AsyncTransport):
         request: GraphQLRequest,
         extra_args: Mapping[str, Any] | None,
         context: Mapping[str, Any] | None,
-        *,
-        has_files: bool = False,
     ) -> ChainObservable[FetchResult]:
         chain = self._running().chain
-        return execute(chain, request_of(request, extra_args, context, has_files=has_files))
+        return execute(chain, request_of(request, extra_args, context, has_files=False))
 
 
 async def _all_of(observables: Sequence[ChainObservable[FetchResult]]) -> list[FetchResult]:

@@ -133,5 +133,6 @@ def _shape(operation: Operation) -> tuple[object, ...]:
 
 def _digest(request: HttpRequest, headers: Mapping[str, str], rest: object) -> str:
     # As JSON and not with `repr`, behind which a class of text may hide its secrets: they would all look the same.
-    compared = [str(request.target.url), request.credentials, sorted(headers.items()), request.guarded, rest]
+    how = request.credentials, request.no_redirects, request.guarded
+    compared = [str(request.target.url), how, sorted(headers.items()), rest]
     return hashlib.sha256(json.dumps(compared).encode()).hexdigest()

@@ -72,16 +72,10 @@ class BatchedRequest(HttpRequest):
 
     def __init__(self, members: Sequence[BatchedOperation]) -> None:
         first = members[0].request
-        bodies: list[bytes] = []
-        is_of_refresh = False
-        for member in members:
-            bodies.append(member.body)
-            if member.request.is_of_refresh:
-                is_of_refresh = True
-        body = b"[" + b",".join(bodies) + b"]"
+        body = b"[" + b",".join([member.body for member in members]) + b"]"
         super().__init__(None, first.target, first.headers, body, first.credentials, "POST")
         self.guarded = first.guarded
-        self.is_of_refresh = is_of_refresh
+        self.no_redirects = first.no_redirects
         self.together = Together(members)
 
     def __str__(self) -> str:

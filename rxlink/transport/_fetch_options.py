@@ -1,4 +1,4 @@
-"""What there is of fetch's options over aiohttp: the method, and a signal that aborts.
+"""What there is of fetch's options over aiohttp: the method, redirects, and a signal that aborts.
 
 Ports: the part of ``RequestInit`` that makes sense outside a browser.
 """
@@ -14,9 +14,12 @@ from reactivex import Observable
 from rxlink.core.options import kind_of
 from rxlink.errors import InvariantError, InvariantTypeError
 
-__all__ = ["FetchOptions", "Method", "fetch_options_over"]
+__all__ = ["FetchOptions", "Method", "Redirect", "fetch_options_over"]
 
 Method: TypeAlias = Literal["GET", "POST"]
+Redirect: TypeAlias = Literal["follow", "error"]
+
+CHOICES: Mapping[str, Any] = {"method": Method, "redirect": Redirect}
 
 ELSEWHERE = {"credentials": "`credentials`", "headers": "`headers`", "body": "`encode`"}
 """Where else the link or the context says what fetch has among its options."""
@@ -28,10 +31,12 @@ class FetchOptions:
 
     Attributes:
         method: In capitals.
+        redirect: Whether a redirect is followed, or is an error.
         signal: Its first value aborts; None where nothing does.
     """
 
     method: Method = "POST"
+    redirect: Redirect = "follow"
     signal: Observable[Any] | None = None
 
 
@@ -45,7 +50,7 @@ def fetch_options_over(options: FetchOptions, changes: object, where: str) -> Fe
 
     Raises:
         InvariantTypeError: They are no mapping, or the signal is no Observable.
-        InvariantError: An option is not there, or the method is neither GET nor POST.
+        InvariantError: An option is not there, or its value is no choice.
     """
     if not changes:
         return options
@@ -55,11 +60,14 @@ def fetch_options_over(options: FetchOptions, changes: object, where: str) -> Fe
     known = [option.name for option in fields(FetchOptions)]
     for name in said:
         if name not in known:
-            cure = f"use {ELSEWHERE[name]}" if name in ELSEWHERE else f"there are {' and '.join(known)}"
+            cure = f"use {ELSEWHERE[name]}" if name in ELSEWHERE else f"there are {', '.join(known)}"
             raise InvariantError(f"`fetch_options` of {where} has no option {name!r}; {cure}")
-    method, signal = said.get("method", "POST"), said.get("signal")
-    if method not in get_args(Method):
-        raise InvariantError(f"`method` in `fetch_options` of {where} is {method!r}; give 'GET' or 'POST'")
+    for name in CHOICES.keys() & said.keys():
+        words = get_args(CHOICES[name])
+        if said[name] not in words:
+            cure = " or ".join(map(repr, words))
+            raise InvariantError(f"`{name}` in `fetch_options` of {where} is {said[name]!r}; give {cure}")
+    signal = said.get("signal")
     if signal is not None and not isinstance(signal, Observable):
         raise InvariantTypeError(
             f"`signal` in `fetch_options` of {where} is {kind_of(signal)}; give an Observable whose first "

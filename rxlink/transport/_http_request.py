@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from reactivex import Observable
 
@@ -13,10 +13,14 @@ from rxlink.transport._multipart import MultipartBody
 from rxlink.transport._sessions import Credentials
 from rxlink.transport._uri import Target
 
-__all__ = ["IDENTITY", "HttpRequest"]
+__all__ = ["IDENTITY", "OF_REFRESH", "UNWANTED", "HttpRequest"]
 
 IDENTITY = frozenset({"authorization", "cookie", "proxy-authorization"})
 """Headers that say whose request it is, beside those of AuthLink."""
+OF_REFRESH: Final = (
+    "the body of what a token refresh sends may hold a refresh token. Give the link the address it leads to"
+)
+UNWANTED: Final = "`redirect` in `fetch_options` is 'error'"
 
 
 @dataclass(slots=True)
@@ -34,8 +38,8 @@ class HttpRequest:
         guarded: Names of headers that a redirect to another origin must not take along, beside those that aiohttp
             leaves behind by itself.
         is_endless: Whether its answer may go on without end.
+        no_redirects: Why it follows no redirect, for the error; empty where it does.
         files: Its body where it has files.
-        is_of_refresh: Whether a token refresh sends it: its body may hold a refresh token, and follows no redirect.
     """
 
     operation_name: str | None
@@ -47,8 +51,8 @@ class HttpRequest:
     signal: Observable[Any] | None = None
     guarded: tuple[str, ...] = ()
     is_endless: bool = False
+    no_redirects: str = ""
     files: MultipartBody | None = None
-    is_of_refresh: bool = False
 
     @property
     def identity(self) -> Mapping[str, str]:

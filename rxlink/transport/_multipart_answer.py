@@ -11,18 +11,22 @@ errors), and ``body_text`` begins with the JSON (there with an empty line).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
-from typing import Any, cast
+from typing import Any, Literal, TypeAlias, cast
 
 from rxlink.core.result import FetchResult
-from rxlink.errors import CombinedProtocolErrors, ResponseTooLarge
+from rxlink.errors import CombinedProtocolErrors, ResponseTooLarge, ServerError, ServerParseError
 from rxlink.transport._multipart_parts import BadMultipart, MultipartParser, Part, PartTooLarge, boundary_of
 from rxlink.transport._pieces import Answer, Payloads, cut_off
 from rxlink.transport._response import FIRST_UNSUCCESSFUL_STATUS, server_error
 
-__all__ = ["MULTIPART", "MultipartPieces"]
+__all__ = ["MULTIPART", "DamagedParts", "MultipartPieces"]
 
 MULTIPART = "multipart/mixed"
+DamagedParts: TypeAlias = Literal["error", "skip"]
+
+logger = logging.getLogger("rxlink.transport.http")  # the public module that this is a part of
 
 
 class MultipartPieces:
@@ -30,12 +34,14 @@ class MultipartPieces:
 
     Args:
         answer: Its head.
+        damaged: What becomes of a part of a subscription that is no result.
     """
 
-    __slots__ = ("_answer", "_errors", "_has_ended", "_parser", "_payloads", "_size")
+    __slots__ = ("_answer", "_errors", "_has_ended", "_parser", "_payloads", "_size", "_skips_damaged")
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, damaged: DamagedParts = "error") -> None:
         self._answer = answer
+        self._skips_damaged = damaged == "skip" and answer.has_no_end
         boundary = boundary_of(answer.response.headers.get("content-type", ""))
         self._parser = MultipartParser(boundary, limit=answer.limit)
         self._payloads = Payloads(answer)
@@ -95,12 +101,19 @@ class MultipartPieces:
         answer, body = self._answer, part.body
         media_type = part.headers.get("content-type", "application/json").lower()
         if "json" not in media_type:
-            raise answer.wrong("a part is no JSON by its content-type", body)
+            shown = media_type.partition(";")[0].strip()
+            raise answer.wrong(f"a part is no JSON by its content-type. Unexpected part content-type: {shown!r}", body)
         self._check_status(body)
-        value = answer.decoded(body)
-        if "payload" in value:
-            return self._unpacked(value, body)
-        return self._payloads.take(value, body) if value else None  # an empty object is a heartbeat
+        try:
+            value = answer.decoded(body)
+            if "payload" in value:
+                return self._unpacked(value, body)
+            return self._payloads.take(value, body) if value else None  # an empty object is a heartbeat
+        except (ServerError, ServerParseError) as error:
+            if not self._skips_damaged or self._payloads.is_under_way:
+                raise
+            logger.warning("a part was left out, which may have been a result: %s", error)
+            return None
 
     def _check_status(self, body: bytes = b"") -> None:
         answer = self._answer
@@ -113,9 +126,11 @@ class MultipartPieces:
     def _unpacked(self, envelope: dict[str, Any], body: bytes) -> FetchResult | None:
         """Return the result in an envelope; the errors beside it are fatal, and come after it."""
         payload, errors = envelope["payload"], envelope.get("errors")
-        if payload is not None and not isinstance(payload, dict):
-            raise self._answer.malformed(body, envelope)
         if errors:
             self._errors = cast("list[Any]", errors) if isinstance(errors, list) else [errors]
         self._has_ended = payload is None or self._errors is not None
-        return None if payload is None else self._payloads.take(cast("dict[str, Any]", payload), body)
+        if payload is None:
+            return None
+        if not isinstance(payload, dict):
+            raise self._answer.malformed(body, envelope)
+        return self._payloads.take(cast("dict[str, Any]", payload), body)

@@ -120,6 +120,11 @@ class Payloads:
         return self._is_complete and not self._answer.has_no_end
 
     @property
+    def is_under_way(self) -> bool:
+        """Whether a result has come in part."""
+        return self._request is not None and self._request.has_next
+
+    @property
     def _is_complete(self) -> bool:
         return self._request is not None and not self._request.has_next
 

@@ -30,7 +30,7 @@ from rxlink.transport._headers import (
     unique_headers,
     with_headers,
 )
-from rxlink.transport._http_request import HttpRequest
+from rxlink.transport._http_request import OF_REFRESH, UNWANTED, HttpRequest
 from rxlink.transport._multipart import MultipartBody
 from rxlink.transport._sessions import Credentials
 from rxlink.transport._uri import Target, parse_uri, with_parameters
@@ -182,10 +182,10 @@ class RequestBuilder:
         ) if method == "POST" else None  # fmt: skip
         request = HttpRequest(
             operation.operation_name, target, headers, body or b"", credentials, method, fetch.signal, guarded,
-            operation.operation_type is SUBSCRIPTION,
+            operation.operation_type is SUBSCRIPTION, "" if fetch.redirect == "follow" else UNWANTED,
         )  # fmt: skip
-        if refreshes_here.get():
-            request.is_of_refresh = is_inside_a_refresh()
+        if refreshes_here.get() and is_inside_a_refresh():
+            request.no_redirects = OF_REFRESH
         if body is None:
             self._look_closely(request, operation, http, fetch)
         return request

@@ -116,7 +116,7 @@ class Sender:
                 request.target.url,
                 data=body if body and len(body) <= LARGE_BODY else _unusual_body(request),
                 headers=request.headers,
-                **(self._guarding(request) if request.guarded or request.is_of_refresh else AS_USUAL),
+                **(self._guarding(request) if request.no_redirects or request.guarded else AS_USUAL),
             )
             status, headers, content = response.status, response.headers, response.content
             operation.set_context({"response": HttpResponse(status, headers)})
@@ -180,7 +180,7 @@ class Sender:
             if closed is not None:
                 closed.__cause__ = error  # in case it was not that
                 return closed
-            return _not_followed(error, request) if request.guarded or request.is_of_refresh else error
+            return _not_followed(error, request) if request.no_redirects or request.guarded else error
         if not isinstance(error, asyncio.CancelledError):
             raise error
         ended = running.why_cancelled(task)
@@ -191,8 +191,8 @@ class Sender:
         raise error
 
     def _guarding(self, request: HttpRequest) -> Mapping[str, Any]:
-        """Return with which arguments a redirect takes along no header that is guarded, and no refresh token."""
-        if request.is_of_refresh:
+        """Return with which arguments a redirect takes along no header that is guarded, or is not followed."""
+        if request.no_redirects:
             return {**AS_USUAL, **NOT_FOLLOWED}
         return {**AS_USUAL, **self.sessions.guarding(HeaderKeeper(request.target.url, request.guarded))}
 
@@ -226,13 +226,10 @@ def _not_followed(error: Exception, request: HttpRequest) -> Exception:
     """Say of an answer that is a redirect why it was not followed."""
     if not isinstance(error, ServerError) or error.status_code not in REDIRECTS or "location" not in error.headers:
         return error
-    if request.is_of_refresh:
-        why = "the body of what a token refresh sends may hold a refresh token. Give the link the address it leads to"
-    else:
-        why = (
-            f"the session given to the link would take the header {request.guarded[0]!r} along to any other origin. "
-            "Give the link the address that it leads to, or let it open its own session"
-        )
+    why = request.no_redirects or (
+        f"the session given to the link would take the header {request.guarded[0]!r} along to any other origin. "
+        "Give the link the address that it leads to, or let it open its own session"
+    )
     return ServerError(
         f"{request} was answered with a redirect (status {error.status_code}), which was not followed: {why}",
         status_code=error.status_code,

@@ -5,14 +5,14 @@ from __future__ import annotations
 from asyncio import CancelledError
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias, TypeVar, cast, get_args
+from typing import Any, Final, Literal, TypeAlias, TypeVar, cast
 
 from reactivex import Observable
 from reactivex.internal.exceptions import SequenceContainsNoElementsError
 
 from rxlink.core.observables import resolve
 from rxlink.core.operation import Operation
-from rxlink.core.options import checked_flag, checked_function, kind_of, name_of
+from rxlink.core.options import checked_flag, checked_function, checked_word, kind_of, name_of
 from rxlink.core.result import FetchResult
 from rxlink.core.timing import Duration, sleep, to_seconds, to_seconds_or_none
 from rxlink.core.work import close_unawaited, report_callback_error
@@ -213,13 +213,13 @@ def checked_options(
         is_fatal=_checked(link, "is_fatal_connection_problem", is_fatal_connection_problem, "error"),
         retries_mutations=checked_flag("retry_mutations", retry_mutations),
         generate_id=_checked(link, "generate_id", generate_id, "payload"),
-        accepts_missing_subprotocol=_checked_word("missing_subprotocol", missing_subprotocol, MissingSubprotocol)
+        accepts_missing_subprotocol=checked_word("missing_subprotocol", missing_subprotocol, MissingSubprotocol)
         == "accept",
         max_msg_size=whole_number("max_msg_size", max_msg_size),
         body=BodyWriter(print, encode, includes_unused_variables=False, link=link),
         decode=decode or decode_strictly,
         overlap=to_seconds("overlap", overlap if overlap is not None else dialect.usual_overlap),
-        on_new_token=_checked_word("on_new_token", on_new_token, OnNewToken),
+        on_new_token=checked_word("on_new_token", on_new_token, OnNewToken),
         dedup_key=_checked(link, "dedup_key", dedup_key, "result"),
     )
 
@@ -264,10 +264,3 @@ def _params(params: object, where: str, or_else: str = "") -> Params | None:
         close_unawaited(cast("Any", params))
         raise InvariantTypeError(f"{where} is {kind_of(params)}; give a mapping that JSON can carry, or None{or_else}")
     return cast("Params | None", params)
-
-
-def _checked_word(name: str, value: object, choices: Any) -> Any:
-    words = get_args(choices)
-    if value not in words:
-        raise InvariantError(f"`{name}` is {value!r}; give one of {', '.join(map(repr, words))}")
-    return value

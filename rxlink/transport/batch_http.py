@@ -132,7 +132,8 @@ class BatchHttpLink(ApolloLink):
                 beside ``batch_key``.
             headers: Sent with every request.
             credentials: What happens to cookies.
-            fetch_options: ``signal``: an Observable whose first value ends an operation; ``method``: ``"POST"``.
+            fetch_options: ``signal``: an Observable whose first value ends an operation; ``method``: ``"POST"``;
+                ``redirect``: as of HttpLink.
             timeout: Seconds, or a timedelta, for a request, from the moment that it is sent; default 30.
             include_extensions: Whether extensions are sent.
             include_unused_variables: Whether variables are sent that the document does not use.

@@ -12,7 +12,8 @@ kept only where ``credentials`` asks for them: many users of a service share one
 browser has one user (fetch in Node keeps none either). Each subscription is a request of its own
 and aborts no other (in Apollo one operation has one controller: leaving one subscription aborts
 another, and each later one gets an ``AbortError``; with GET it has each parameter twice). Of
-``fetch_options`` there are ``method``, in capitals, and ``signal``, an Observable; others are an
+``fetch_options`` there are ``method``, in capitals, ``signal``, an Observable, and ``redirect``,
+which knows ``"follow"`` and ``"error"`` (a ``ServerError`` with the status of the redirect); others are an
 error, not ignored. A signal that has come before the request is obeyed (Apollo sends all the same).
 A token of AuthLink goes to no other origin, whatever its header, and not over plain http (fetch
 keeps back ``authorization`` alone, and only in redirects).
@@ -27,13 +28,14 @@ the stream completes).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 import aiohttp
 
 from rxlink.core.link import ApolloLink, Forward
 from rxlink.core.operation import Operation
-from rxlink.core.options import checked_flag
+from rxlink.core.options import checked_flag, checked_word
 from rxlink.core.subscription import Connect, ResultObserver, Subscription
 from rxlink.core.timing import Duration, to_seconds_or_none
 from rxlink.errors import ClientClosed
@@ -46,7 +48,7 @@ from rxlink.links.client_awareness import (
 from rxlink.transport._abort import Abortable
 from rxlink.transport._body import BodyWriter, JsonEncoder, Printer, checked_functions
 from rxlink.transport._fetch_options import FetchOptions, fetch_options_over
-from rxlink.transport._multipart_answer import MULTIPART, MultipartPieces
+from rxlink.transport._multipart_answer import MULTIPART, DamagedParts, MultipartPieces
 from rxlink.transport._request import Accepts, HttpOptions, RequestBuilder, UriFunction
 from rxlink.transport._response import JsonDecoder, checked_size
 from rxlink.transport._sending import HttpResponse, Sender
@@ -55,6 +57,7 @@ from rxlink.transport._streaming import MediaTypeStreaming, checked_handler
 
 __all__ = [
     "Credentials",
+    "DamagedParts",
     "HttpLink",
     "HttpResponse",
     "JsonDecoder",
@@ -153,6 +156,7 @@ class HttpLink(ApolloLink):
         session: aiohttp.ClientSession | None = None,
         max_response_size: int | None = DEFAULT_MAX_RESPONSE_SIZE,
         idle_timeout: Duration | None = DEFAULT_IDLE_TIMEOUT,
+        damaged_parts: DamagedParts = "error",
         incremental_handler: IncrementalHandler | None = None,
     ) -> None:
         """Make the link; it connects to nothing yet.
@@ -169,7 +173,8 @@ class HttpLink(ApolloLink):
                 text and variables are then part of the address, which caches can use and logs show.
             fetch_options: ``method``: ``"POST"`` or ``"GET"``. ``signal``: an Observable whose
                 first value ends the operation with an ``AbortError``, or with that value if it is
-                an exception.
+                an exception. ``redirect``: ``"follow"``, or ``"error"`` to end an operation that is
+                answered with a redirect with a ``ServerError``.
             timeout: Seconds, or a timedelta, until the whole answer has arrived (of one in pieces: its
                 head), with redirects and the wait for a free connection; default 30. None waits for
                 ever.
@@ -192,6 +197,9 @@ class HttpLink(ApolloLink):
             idle_timeout: Seconds, or a timedelta, that may pass in the midst of an answer in pieces
                 without anything arriving; a heartbeat counts. Default 60. None waits for ever, for
                 servers that send no heartbeats.
+            damaged_parts: What becomes of a part of a subscription that is no JSON, or no result: it ends the
+                subscription with an ``"error"``, since a result may be lost, or is left out (``"skip"``) with a
+                warning in the log. Default ``"error"``.
             incremental_handler: Which format of ``@defer`` and ``@stream`` to ask for and to take. None:
                 both, and each piece shows which it is in.
 
@@ -229,7 +237,7 @@ class HttpLink(ApolloLink):
         )
         self._streaming = MediaTypeStreaming(
             media_type=MULTIPART,
-            make=MultipartPieces,
+            make=partial(MultipartPieces, damaged=checked_word("damaged_parts", damaged_parts, DamagedParts)),
             handler=handler,
             idle_timeout=to_seconds_or_none("idle_timeout", idle_timeout),
         )

@@ -20,6 +20,7 @@ from gql.transport.exceptions import (
     TransportQueryError,
     TransportServerError,
 )
+from graphql import parse, print_ast
 from reactivex import Observable, from_iterable, never
 from reactivex import operators as ops
 from reactivex.disposable import Disposable
@@ -469,8 +470,8 @@ class TestArguments:
 
     async def test_what_a_chain_would_not_do_is_refused(self) -> None:
         async with gql.Client(transport=LinkTransport(MockLink())) as session:
-            with pytest.raises(InvariantError, match="`extra_args` holds allow_redirects, timeout; "):
-                await session.execute(echo(1), extra_args={"timeout": 3, "headers": {}, "allow_redirects": False})
+            with pytest.raises(InvariantError, match="`extra_args` holds ssl, timeout; "):
+                await session.execute(echo(1), extra_args={"timeout": 3, "headers": {}, "ssl": False})
             with pytest.raises(TypeError):
                 await session.execute(echo(1), retries=3)
         transport = LinkTransport(MockLink())
@@ -484,6 +485,7 @@ class TestArguments:
             ({"extra_args": 5}, "`extra_args` is an int; give a mapping"),
             ({"extra_args": {"headers": "x"}}, "`headers` of `extra_args` is a str; give a mapping"),
             ({"extra_args": {"headers": 5}}, "`headers` of `extra_args` is an int; give a mapping"),
+            ({"extra_args": {"allow_redirects": 0}}, "`allow_redirects` is 0; give True or False"),
             ({"context": 5}, "`context` is an int; give a mapping"),
             ({"context": 5, "extra_args": {"headers": {"a": "1"}}}, "`context` is an int; give a mapping"),
             ({"context": {"headers": 5}, "extra_args": {"headers": {"a": "1"}}}, "`headers` is an int; give a mapping"),
@@ -502,6 +504,55 @@ class TestArguments:
             assert {"b": 1} == await session.execute(request)
 
         assert [("B", {"key": 1})] == [(one.operation_name, one.extensions) for one in link.operations]
+
+    async def test_an_operation_without_a_name_takes_the_one_beside_it(self) -> None:
+        link = MockLink([MockedResponse(result={"data": {"a": 1}}, max_usage=2)])
+        for name in ("Ask", "no name", None):
+            request = gql.GraphQLRequest("query ($b: Int) { a(b: $b) }", operation_name=name)
+            async with gql.Client(transport=LinkTransport(link)) as session:
+                if name == "no name":
+                    with pytest.raises(InvariantError, match="has no operation named 'no name'"):
+                        await session.execute(request)
+                else:
+                    assert {"a": 1} == await session.execute(request)
+
+        asked, unasked = link.operations
+        assert ("Ask", None) == (asked.operation_name, unasked.operation_name)
+        assert print_ast(parse("query Ask($b: Int) { a(b: $b) }")) == print_ast(asked.query)
+
+    async def test_a_name_that_is_not_the_documents_is_refused(self) -> None:
+        for document in ("query Own { a }", "{ a } query B { b }"):
+            async with gql.Client(transport=LinkTransport(MockLink())) as session:
+                with pytest.raises(InvariantError, match="the document has no operation named 'Other'"):
+                    await session.execute(gql.GraphQLRequest(document, operation_name="Other"))
+
+    @pytest.mark.parametrize("make", [HttpLink, BatchHttpLink])
+    async def test_a_redirect_is_followed_or_is_an_error(self, make: Callable[[str], ApolloLink]) -> None:
+        asked: list[str] = []
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            asked.append(request.path_qs)
+            if request.path_qs == "/":
+                raise web.HTTPTemporaryRedirect("/?there")
+            results = {"data": {"echo": "1"}}
+            return web.json_response([results] if make is BatchHttpLink else results)
+
+        async with answering(answer) as url, make(url) as link, gql.Client(transport=LinkTransport(link)) as session:
+            for arguments in (None, {"allow_redirects": True}):
+                assert {"echo": "1"} == await session.execute(echo(1), extra_args=arguments)
+            with pytest.raises(TransportProtocolError, match=r"status 307., which was not followed: `redirect` in"):
+                await session.execute(echo(1), extra_args={"allow_redirects": False})
+
+        assert ["/", "/?there", "/", "/?there", "/"] == asked
+
+    async def test_other_options_for_fetch_stay_beside_redirects(self) -> None:
+        link = MockLink([MockedResponse(result={"data": {"echo": "1"}})])
+        options = {"fetch_options": {"method": "GET"}}
+        async with gql.Client(transport=LinkTransport(link)) as session:
+            await session.execute(echo(1), context=options, extra_args={"allow_redirects": False})
+
+        (operation,) = link.operations
+        assert {"fetch_options": {"method": "GET", "redirect": "error"}} == dict(operation.get_context())
 
     @pytest.mark.parametrize("link", ["http://localhost", None, HttpLink, 7])
     def test_what_is_no_chain_is_refused(self, link: Any) -> None:
@@ -525,6 +576,48 @@ class TestArguments:
 
 
 class TestAnswers:
+    @pytest.mark.parametrize(
+        ("answer", "kind", "words"),
+        [
+            ("{}", "application/json", 'No "data" or "errors" keys in answer: {}'),
+            ('{"planted": 1}', "application/json", 'No "data" or "errors" keys in answer: {"planted": 1}'),
+            ("planted", "application/json", "Not a JSON answer: planted"),
+            ("planted", "text/html", "Unexpected content-type: text/html; charset=utf-8: Not a JSON answer: planted"),
+            ("[1]", "application/json", "Server response was malformed for query 'Echo'.: [1]"),
+        ],
+    )
+    async def test_that_are_no_graphql_are_quoted_where_asked(self, answer: str, kind: str, words: str) -> None:
+        async def respond(_: web.Request) -> web.StreamResponse:
+            return web.Response(text=answer, content_type=kind)
+
+        async with answering(respond) as url, HttpLink(url) as link:
+            async with gql.Client(transport=LinkTransport(link, quotes_answers=True)) as session:
+                with pytest.raises(TransportProtocolError) as quoted:
+                    await session.execute(echo(1))
+            async with gql.Client(transport=LinkTransport(link)) as session:
+                with pytest.raises(TransportProtocolError) as plain:
+                    await session.execute(echo(1))
+
+        assert f"Server did not return a valid GraphQL result: {words}" == str(quoted.value)
+        assert quoted.value.__cause__ is not None
+        assert answer == plain.value.__cause__.body_text
+        assert "planted" not in str(plain.value)
+
+    async def test_that_fail_otherwise_are_quoted_nowhere(self) -> None:
+        async def respond(_: web.Request) -> web.StreamResponse:
+            return web.Response(text="planted", status=500)
+
+        async with answering(respond) as url, HttpLink(url) as link:
+            async with gql.Client(transport=LinkTransport(link, quotes_answers=True)) as session:
+                with pytest.raises(TransportServerError) as caught:
+                    await session.execute(echo(1))
+
+        assert "planted" not in str(caught.value)
+
+    def test_are_quoted_by_a_switch(self) -> None:
+        with pytest.raises(InvariantTypeError, match="`quotes_answers` is 'no'; give True or False"):
+            LinkTransport(MockLink(), quotes_answers="no")  # pyright: ignore[reportArgumentType]
+
     async def test_errors_and_extensions_are_where_gql_looks_for_them(self) -> None:
         answer = {"data": {"echo": None}, "errors": [{"message": "no", "path": ["echo"]}], "extensions": {"cost": 1}}
         link = MockLink([MockedResponse(result=answer, max_usage=2)])

@@ -1,18 +1,23 @@
 """The options of fetch: what is refused, and GET, by which what is sent moves into the address."""
 
+import asyncio
 import json
+from collections.abc import Awaitable
+from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 import pytest
 import reactivex
+from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
 from rxlink.core.chain import execute
 from rxlink.core.operation import GraphQLRequest
-from rxlink.errors import InvariantError, InvariantTypeError, SerializationError
+from rxlink.errors import InvariantError, InvariantTypeError, SerializationError, ServerError
 from rxlink.transport._uri import Target, with_parameters
+from rxlink.transport.batch_http import BatchHttpLink
 from rxlink.transport.http import HttpLink
 from tests.transport.scripted_server import VIEWER, ScriptedServer
 
@@ -31,6 +36,10 @@ def error_of(link: HttpLink, request: GraphQLRequest) -> Exception:
     return errors[0]
 
 
+async def as_task(result: Awaitable[Any]) -> Any:
+    return await result
+
+
 class TestOptions:
     @pytest.mark.parametrize(
         ("options", "kind", "message"),
@@ -38,7 +47,8 @@ class TestOptions:
             ({"method": "get"}, InvariantError, r"`method` in `fetch_options` of .* is 'get'; give 'GET' or 'POST'"),
             ({"method": "PUT"}, InvariantError, "'PUT'"),
             ({"method": 1}, InvariantError, "is 1;"),
-            ({"mode": "cors"}, InvariantError, "has no option 'mode'; there are method and signal"),
+            ({"redirect": "manual"}, InvariantError, "`redirect` .* is 'manual'; give 'follow' or 'error'"),
+            ({"mode": "cors"}, InvariantError, "has no option 'mode'; there are method, redirect, signal"),
             ({"credentials": "omit"}, InvariantError, "no option 'credentials'; use `credentials`"),
             ({"headers": {}}, InvariantError, "no option 'headers'; use `headers`"),
             ({"signal": True}, InvariantTypeError, "`signal` .* is a bool; give an Observable"),
@@ -82,6 +92,62 @@ class TestOptions:
             assert VIEWER == await execute(link, GraphQLRequest(query, context=context))
 
         assert [expected] == [request.method for request in server.requests]
+
+
+class TestRedirect:
+    @staticmethod
+    async def to_another_path(request: web.Request) -> web.StreamResponse:
+        if request.path == "/graphql":
+            raise web.HTTPTemporaryRedirect("/there")
+        return web.json_response(VIEWER)
+
+    @pytest.mark.parametrize("options", [{}, {"redirect": None}, {"redirect": "follow"}])
+    async def test_is_followed(self, server: ScriptedServer, options: dict):
+        server.answer = self.to_another_path
+
+        async with HttpLink(server.uri, fetch_options=options) as link:
+            assert VIEWER == await execute(link, GraphQLRequest(QUERY))
+
+        assert ["/graphql", "/there"] == [request.path for request in server.requests]
+
+    @pytest.mark.parametrize("is_the_links", [True, False])
+    async def test_is_an_error_where_asked(self, server: ScriptedServer, is_the_links: bool):
+        server.answer = self.to_another_path
+        options = {"redirect": "error"}
+
+        async with HttpLink(server.uri, fetch_options=options if is_the_links else None) as link:
+            with pytest.raises(ServerError, match="not followed: `redirect` in `fetch_options` is 'error'") as caught:
+                await execute(link, GraphQLRequest(QUERY, context={} if is_the_links else {"fetch_options": options}))
+
+        assert (307, "Q") == (caught.value.status_code, caught.value.operation_name)
+        assert 1 == len(server.requests)
+
+    async def test_of_the_context_goes_over_the_links(self, server: ScriptedServer):
+        server.answer = self.to_another_path
+
+        async with HttpLink(server.uri, fetch_options={"redirect": "error"}) as link:
+            assert VIEWER == await execute(
+                link, GraphQLRequest(QUERY, context={"fetch_options": {"redirect": "follow"}})
+            )
+
+    async def test_parts_a_batch(self, server: ScriptedServer):
+        async def answer(request: web.Request) -> web.StreamResponse:
+            if request.path == "/graphql":
+                raise web.HTTPTemporaryRedirect("/there")
+            return web.json_response([VIEWER])
+
+        server.answer = answer
+        strict = GraphQLRequest(QUERY, context={"fetch_options": {"redirect": "error"}})
+
+        async with BatchHttpLink(server.uri) as link:
+            followed, refused = await asyncio.gather(
+                *(as_task(execute(link, request)) for request in (GraphQLRequest(QUERY), strict)),
+                return_exceptions=True,
+            )
+
+        assert VIEWER == followed
+        assert ServerError is type(refused)
+        assert ["/graphql", "/graphql", "/there"] == sorted(request.path for request in server.requests)
 
 
 class TestGet:

@@ -150,7 +150,7 @@ class TestWrong:
         async with HttpLink(server.uri) as link:
             (error,) = await outcome_of(link)
 
-        assert "a part is no JSON by its content-type" in str(error)
+        assert "a part is no JSON by its content-type. Unexpected part content-type: 'text/html'" in str(error)
 
     async def test_statuses_are_an_error(self, server: ScriptedServer):
         server.answer = answer_in_pieces(body_of({"errors": [{"message": "no"}]}), status=503)
@@ -173,6 +173,63 @@ class TestWrong:
     def test_spans_of_time_are_refused(self, name: str):
         with pytest.raises(InvariantError, match=f"`{name}` is 0; give more than 0 seconds, or None for ever"):
             HttpLink("http://localhost/", **{name: 0})
+
+
+class TestDamagedParts:
+    @pytest.mark.parametrize(
+        "damaged",
+        [b"{", b"", b"  ", b"\xff\xfe", b"[]", b"null", b'{"a": 1}', b'{"payload": 1}', b'{"payload": {"a": 1}}'],
+    )
+    async def test_are_left_out_of_a_subscription_with_a_warning(
+        self, server: ScriptedServer, damaged: bytes, caplog: pytest.LogCaptureFixture
+    ):
+        server.answer = answer_in_pieces(body_of({"payload": tick(1)}, damaged, {"payload": tick(2)}))
+
+        async with HttpLink(server.uri, damaged_parts="skip") as link:
+            assert [tick(1), tick(2), COMPLETED] == await outcome_of(link)
+
+        (record,) = [record for record in caplog.records if record.name == "rxlink.transport.http"]
+        assert record.getMessage().startswith("a part was left out, which may have been a result: ")
+        assert "Ticks" in record.getMessage()
+
+    async def test_are_quoted_in_no_log(self, server: ScriptedServer, caplog: pytest.LogCaptureFixture):
+        server.answer = answer_in_pieces(body_of(b"planted", {"planted": 1}))
+
+        async with HttpLink(server.uri, damaged_parts="skip") as link:
+            assert [COMPLETED] == await outcome_of(link)
+
+        assert "a part was left out" in caplog.text
+        assert "planted" not in caplog.text
+
+    @pytest.mark.parametrize("payload", [1, {"a": 1}, None])
+    async def test_with_fatal_errors_end_it(self, server: ScriptedServer, payload: Any):
+        server.answer = answer_in_pieces(body_of({"payload": payload, "errors": [{"message": "gone"}]}))
+
+        async with HttpLink(server.uri, damaged_parts="skip") as link:
+            (end,) = await outcome_of(link)
+
+        assert (CombinedProtocolErrors, "gone") == (type(end), str(end))
+
+    async def test_of_another_type_are_an_error(self, server: ScriptedServer):
+        server.answer = answer_in_pieces(DELIMITER, part(b"<p>", content_type="text/html"), END)
+
+        async with HttpLink(server.uri, damaged_parts="skip") as link:
+            (error,) = await outcome_of(link)
+
+        assert ServerError is type(error)
+
+    async def test_of_a_result_in_pieces_are_an_error(self, server: ScriptedServer):
+        server.answer = answer_in_pieces(body_of(PIECES[0], b"{", PIECES[1]))
+
+        async with HttpLink(server.uri, damaged_parts="skip") as link:
+            _, of_a_query = await outcome_of(link, HERO)
+            _, of_a_subscription = await outcome_of(link)
+
+        assert [ServerParseError] * 2 == [type(of_a_query), type(of_a_subscription)]
+
+    def test_are_handled_in_one_of_two_ways(self):
+        with pytest.raises(InvariantError, match="`damaged_parts` is 'keep'; give one of 'error', 'skip'"):
+            HttpLink("http://localhost/", damaged_parts="keep")  # pyright: ignore[reportArgumentType]
 
 
 class TestSize:

@@ -53,7 +53,7 @@ class Transport(LinkTransport):
     is_newer_protocol = False
 
     def __init__(self, make: Callable[[], ApolloLink]) -> None:
-        super().__init__(make)
+        super().__init__(make, quotes_answers=True)
         Transport.made += 1
 
 
@@ -134,7 +134,11 @@ def http_transport(  # noqa: PLR0917 - as gql's
             "enhanced_client_awareness": {"transport": False},
             "session": session,
         }
-        link = split(is_in_batch, BatchHttpLink(str(url), batch_max=0, **options), HttpLink(str(url), **options))
+        link = split(
+            is_in_batch,
+            BatchHttpLink(str(url), batch_max=0, **options),
+            HttpLink(str(url), damaged_parts="skip", **options),
+        )
         return link if session is None else WithSession(link, session, closes=session.connector_owner)
 
     return Transport(make)
