@@ -57,7 +57,7 @@ LINKS: Mapping[str, Bounds] = {
 TRANSPORTS: Mapping[str, Bounds] = {
     "four links over HttpLink": Bounds(85, 26, 3150),
     "HttpLink": Bounds(60, 20, 2550),
-    "BatchHttpLink, 10 together": Bounds(56, 16, 1750),
+    "BatchHttpLink, 10 together": Bounds(55, 16, 1750),
     "SseLink": Bounds(186, 31, 3400),
     "GraphQLWsLink": Bounds(130, 14, 1500),
     "SchemaLink": Bounds(41, 18, 1500),

@@ -231,6 +231,7 @@ def run_fleet(plan: Plan) -> Run:
 def _run(plan: Plan) -> Run:
     run = Run(plan)
     gc.collect()
+    is_frozen = gc.get_freeze_count() > 0
     with VirtualTime() as time:
         issuer, chance = Issuer(run, time.monotonic), random.Random(plan.seed)  # noqa: S311 - to be repeated
         for login in range(plan.logins):
@@ -240,7 +241,8 @@ def _run(plan: Plan) -> Run:
                 Client(_session(plan, issuer, storage, time), run, time, chance).operate_after(at)
         gc.freeze()  # the fleet is not walked again by each collection
         time.advance(plan.lives * plan.life)
-    gc.unfreeze()
+    if not is_frozen:  # by somebody else, who would get back what was dropped since
+        gc.unfreeze()
     return run
 
 

@@ -27,7 +27,7 @@
             └── TokenRefreshTimeout  a refresh did not end in time (also a TimeoutError)
 
 What is misuse is raised where it happens; everything else travels as ``on_error``. No message, ``repr`` or
-``args`` of these classes holds a token, a header value, a body or the query part of a URL.
+``args`` of these classes holds a token, a header value (but for a media type), a body or the query part of a URL.
 """
 
 from __future__ import annotations

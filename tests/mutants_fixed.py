@@ -226,8 +226,8 @@ MUTANTS: tuple[Fixed, ...] = (
     ),
     Fixed(
         "links/error",
-        "if not isinstance(answer, Observable) and inspect.isawaitable(answer):",
-        "if not isinstance(answer, Observable) or inspect.isawaitable(answer):",
+        "thinks = not isinstance(answer, Observable) and inspect.isawaitable(answer)",
+        "thinks = not isinstance(answer, Observable) or inspect.isawaitable(answer)",
         "links/test_error.py::TestWhatTheHandlerSees::test_of_a_result_with_errors_in_both_vocabularies",
     ),
     Fixed(

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import gc
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -214,6 +215,14 @@ def test_a_plot_shows_each_rate_and_tells_what_it_cuts_off():
     assert 2 == texts.count("a <title> (up to 8)")
     assert 2 == svg.count('class="out"')
     assert "H0.0V67.5H100.0 H100.0V0.0H200.0 H200.0V78.8H300.0" in svg
+
+
+def test_what_others_have_frozen_stays_so():
+    gc.freeze()
+
+    run_fleet(Plan(name="", logins=1, lives=1.5))
+
+    assert gc.get_freeze_count() > 0
 
 
 def test_the_random_numbers_of_others_are_left_alone():

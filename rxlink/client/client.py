@@ -258,7 +258,7 @@ class Client:
         AuthSession is closed by whoever has made it.
 
         Raises:
-            ExceptionGroup: Closing several links failed; the others were closed all the same.
+            Exception: Closing a link failed; the others were closed all the same. An ExceptionGroup for several.
         """
         self._operations.close()
         await self.link.aclose()

@@ -234,7 +234,7 @@ class SyncClient:
 
         Raises:
             InvariantError: It is called by a link of its own chain, in the client's thread.
-            ExceptionGroup: Closing several links failed; the others were closed all the same.
+            Exception: Closing a link failed; the others were closed all the same. An ExceptionGroup for several.
         """
         self._portal.close()
 

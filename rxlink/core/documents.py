@@ -15,6 +15,7 @@ from typing import Any, Final
 from weakref import ref
 
 from graphql import (
+    DefinitionNode,
     DirectiveNode,
     DocumentNode,
     GraphQLSyntaxError,
@@ -86,6 +87,7 @@ class Document:
         self.operations: Mapping[str | None, OperationType] = dict(found)
         self._names = [name for name, _ in found]
         self.only = found[0] if len(found) == 1 else None
+        self._named: tuple[str, DocumentNode] | None = None  # the last one asked for
 
     @cached_property
     def text(self) -> str:
@@ -134,9 +136,13 @@ class Document:
         }
 
     def with_name(self, name: str) -> DocumentNode:
-        """Return the document with a name for its only operation, if that has none; else the document as it is."""
-        is_nameless = self.only is not None and self.only[0] is None
-        return visit(self._held_node(), _Naming(name)) if is_nameless and NAME.fullmatch(name) else self._held_node()
+        """Return the document with a name for its only operation; as it is, if that has one or the name is none."""
+        node = self._held_node()
+        if self.only is None or self.only[0] is not None or not NAME.fullmatch(name):
+            return node
+        if self._named is None or self._named[0] != name:
+            self._named = name, DocumentNode(definitions=tuple(_named(part, name) for part in node.definitions))
+        return self._named[1]
 
     def _held_node(self) -> DocumentNode:
         node = self._node()
@@ -196,17 +202,12 @@ class _IncrementalDirectives(Visitor):
         self.has_found = self.has_found or node.name.value in INCREMENTAL_DIRECTIVES
 
 
-class _Naming(Visitor):
-    """Gives operations a name."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__()
-        self._name = NameNode(value=name)
-
-    def enter_operation_definition(self, node: OperationDefinitionNode, *_: object) -> OperationDefinitionNode:
-        parts: dict[str, Any] = {key: getattr(node, key) for key in node.keys}
-        parts["name"] = self._name
-        return OperationDefinitionNode(**parts)
+def _named(definition: DefinitionNode, name: str) -> DefinitionNode:
+    if not isinstance(definition, OperationDefinitionNode):
+        return definition
+    parts: dict[str, Any] = {key: getattr(definition, key) for key in definition.keys}
+    parts["name"] = NameNode(value=name)
+    return OperationDefinitionNode(**parts)
 
 
 def json_head(operation_name: str | None) -> str:

@@ -146,7 +146,7 @@ class ApolloLink:
         being closed; those behind it are closed all the same, before the cancellation goes on.
 
         Raises:
-            ExceptionGroup: Closing several links failed; the others were closed all the same.
+            Exception: Closing a link failed; the others were closed all the same. An ExceptionGroup for several.
         """
         await close_all(links_below(self))
 

@@ -77,7 +77,7 @@ def _why(error: ServerError | ServerParseError) -> str:
     """Say it in gql's words, where it has some."""
     if isinstance(error, ServerParseError):
         return f"{_instead_of_json(error)}Not a JSON answer"
-    return str(error) if error.result is None else 'No "data" or "errors" keys in answer'
+    return str(error).rstrip(".") if error.result is None else 'No "data" or "errors" keys in answer'
 
 
 def _of_socket(error: Any) -> TransportError:

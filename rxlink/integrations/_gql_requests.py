@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import AsyncIterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -46,10 +47,12 @@ def request_of(
         raise InvariantTypeError(f"the request is {kind_of(request)}; give a GraphQLRequest of gql, or use gql(...)")
     variables = request.variable_values
     if has_files and variables is not None:
-        variables = _Files().uploads_in(variables)
+        with suppress(RecursionError):  # the link says it of what is nested so deeply
+            variables = _Files().uploads_in(variables)
     name = request.operation_name or None
-    # gql sends the name beside a document that has none, where servers refuse it.
-    document = request.document if name is None else document_of(request.document).with_name(name)
+    document = request.document
+    if isinstance(name, str):
+        document = document_of(document).with_name(name)  # gql sends it beside a document that has none
     return GraphQLRequest(document, variables, name, request.extensions, _context_of(extra_args, context))
 
 
@@ -63,15 +66,15 @@ def _context_of(extra_args: Mapping[str, Any] | None, context: Mapping[str, Any]
     check_mapping("extra_args", extra_args)
     if not extra_args:
         return context
-    others = sorted(extra_args.keys() - KNOWN_ARGUMENTS)
+    others = sorted(map(str, extra_args.keys() - KNOWN_ARGUMENTS))
     if others:
         raise InvariantError(
             f"`extra_args` holds {', '.join(others)}; of what gql hands to aiohttp's `post`, a chain takes `headers` "
             "and `allow_redirects`: give the link of the chain the option that does it, or this call a `context`"
         )
     said = dict(context or {})
-    if "headers" in extra_args:
-        said["headers"] = merged(said.get("headers"), _headers_of(extra_args), "headers")
+    if extra_args.get("headers") is not None:
+        said["headers"] = merged(said.get("headers"), _headers_of(extra_args), "headers") or {}
     if "allow_redirects" in extra_args:
         follows = checked_flag("allow_redirects", extra_args["allow_redirects"])
         redirect = {"redirect": "follow" if follows else "error"}
@@ -82,7 +85,7 @@ def _context_of(extra_args: Mapping[str, Any] | None, context: Mapping[str, Any]
 def _headers_of(extra_args: Mapping[str, Any]) -> Mapping[str, Any]:
     given = extra_args["headers"]
     try:
-        return dict(given or {})  # aiohttp takes pairs too
+        return dict(given)  # aiohttp takes pairs too
     except (TypeError, ValueError) as error:
         raise InvariantTypeError(
             f"`headers` of `extra_args` is {kind_of(given)}; give a mapping of names to text, or pairs of both"

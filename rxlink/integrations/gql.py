@@ -95,7 +95,8 @@ class LinkTransport(AsyncTransport):
                 False leaves it to ``error.__cause__.body_text``.
 
         Raises:
-            InvariantTypeError: The link is neither, or the function takes arguments or is a coroutine function.
+            InvariantTypeError: The link is neither, or the function takes arguments or is a coroutine function; a
+                switch is neither True nor False.
         """
         self.response_headers: Mapping[str, str] | None = None
         self._is_made_here = not isinstance(link, ApolloLink)

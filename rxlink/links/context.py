@@ -4,6 +4,7 @@ Ports: ``@apollo/client`` 4.3.8 ``src/link/context/index.ts`` (``SetContextLink`
 arguments of its setter the other way round).
 Differs: a setter that needs no waiting does not wait (a Promise always takes a turn of the loop); a setter may return
 an Observable; it gets the operation itself, not a copy without its context; leaving stops a setter that still waits.
+What it returns is a mapping or nothing (there a function is taken too, against Apollo's own types).
 """
 
 from __future__ import annotations

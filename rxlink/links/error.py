@@ -4,8 +4,9 @@ Ports: ``@apollo/client`` 4.3.8 ``src/link/error/index.ts``; the handler's argum
 Client 3, in which the token refresh recipes are written.
 Differs: a handler may be a coroutine function or return an awaitable; what it raises is the operation's error (there
 the operation completes empty, or hangs); what a later link raises at once can be answered like any other error;
-leaving or answering also stops the first stream, and an answer comes once (there each further result of the first
-stream subscribes to the answer once more).
+answering also stops the first stream, as leaving does, and an answer comes once (there each further result of the first
+stream subscribes to the answer once more). The fatal errors of a multipart subscription come to the handler without a
+result, and unanswered they end the stream (there they come beside a result, which is passed on).
 """
 
 from __future__ import annotations
@@ -216,14 +217,16 @@ class _ErrorWorker:
         try:
             answer = self._handler(ErrorResponse(error, self._operation, self._forward, result))
             # An Observable can be awaited too, so it is looked for first.
-            if not isinstance(answer, Observable) and inspect.isawaitable(answer):
-                self._think(answer, deliver)
-                return
-            decided = _checked(answer, self._handler)
+            thinks = not isinstance(answer, Observable) and inspect.isawaitable(answer)
+            decided = None if thinks else _checked(answer, self._handler)
         except Exception as failure:  # noqa: BLE001 - whatever the handler raises is the operation's error
             self.fail(failure)
             return
-        self._go_on(decided, deliver)
+        # Out here, so that what the subscriber raises is not taken for the handler's.
+        if thinks:
+            self._think(cast("Awaitable[Answer]", answer), deliver)
+        else:
+            self._go_on(decided, deliver)
 
     def _go_on(self, answer: Answer, deliver: Callable[[], None]) -> None:
         if answer is None:

@@ -2,11 +2,12 @@
 
 Ports: ``@apollo/client`` 4.3.8 ``src/link/retry/``: ``retryLink.ts``, ``delayFunction.ts`` and ``retryFunction.ts``.
 Differs: delays are seconds, may be awaited, and may come from a ``wait_*`` object of tenacity. By default auth errors
-are not retried, nor are errors of rxlink's own that Apollo does not have and that are not ``retryable``, such as misuse
-(there whatever fails is). A decision that need not be awaited takes no turn of the loop; leaving also stops one that
-is (there the retries go on), and what it raises is the operation's error (there it never ends). What a later link
-raises at once is retried like any other error. The fatal errors of a multipart subscription arrive as an error also
-where they are not retried (there as a result, and without an end).
+are not retried, nor is what rxlink knows not to be ``retryable``, such as misuse, an ``AbortError`` or a certificate
+that is not trusted (there whatever fails is), and what cannot be sent again, such as a stream that was uploaded, keeps
+its error, whatever the options say. A decision that need not be awaited takes no turn of the loop; leaving also stops
+one that is (there the retries go on), and what it raises is the operation's error (there it never ends). What a later
+link raises at once is retried like any other error. The fatal errors of a multipart subscription arrive as an error
+also where they are not retried (there as a result, and without an end).
 """
 
 from __future__ import annotations

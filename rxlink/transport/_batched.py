@@ -16,7 +16,7 @@ from rxlink.core.subscription import Observer, ResultObserver, Subscription
 from rxlink.errors import ServerError
 from rxlink.links._batching import LastResults, Member
 from rxlink.transport._http_request import HttpRequest
-from rxlink.transport._response import JsonDecoder, decode_strictly
+from rxlink.transport._response import JsonDecoder, decode_strictly, headers_of
 from rxlink.transport._sending import HttpResponse
 
 __all__ = ["AnswerReader", "AtTheEnd", "BatchedOperation", "BatchedRequest", "batch_decoder"]
@@ -166,11 +166,12 @@ class AnswerReader:
         together, value = self._batch.together, answer.value
         count = len(together.members)
         if not isinstance(value, list) and not _is_result(value):
-            raise self._error(answer, f"Server response was malformed for query '{together.operation_name}'.")
+            names = together.operation_name
+            raise self._error(answer, f"Server response was malformed for query '{names}'.", names)
         results = LastResults(cast("list[object]", value) if isinstance(value, list) else [value])
         if len(results) != count:
             message = f"server returned results with length {len(results)}, expected length of {count}"
-            raise self._error(answer, f"{self._batch}: {message}; does it take batches?")
+            raise self._error(answer, f"{self._batch}: {message}; does it take batches?", together.operation_name)
         for place, result in enumerate(results):
             # What `_is_result` says, without a call for each.
             if not (isinstance(result, dict) and ("data" in result or "errors" in result)):
@@ -181,21 +182,16 @@ class AnswerReader:
         name = operation.operation_name
         return self._error(answer, f"Server response was malformed for query '{name or '(anonymous)'}'.", name)
 
-    def _error(self, answer: _Answer, message: str, operation_name: str | None = None) -> ServerError:
-        together, value = self._batch.together, answer.value
-        response = together.response
+    def _error(self, answer: _Answer, message: str, operation_name: str | None) -> ServerError:
+        response, value = self._batch.together.response, answer.value
         assert response is not None, "an answer has a head"
-        headers: dict[str, str] = {}
-        for name, text in response.headers.items():
-            key = name.lower()
-            headers[key] = f"{headers[key]}, {text}" if key in headers else text
         return ServerError(
             message,
             status_code=response.status,
-            headers=headers,
+            headers=headers_of(response.headers),
             body_text=answer.body.decode(errors="replace"),
             result=cast("dict[str, Any]", value) if isinstance(value, dict) else None,
-            operation_name=operation_name or together.operation_name,
+            operation_name=operation_name,
         )
 
 

@@ -52,7 +52,7 @@ def fetch_options_over(options: FetchOptions, changes: object, where: str) -> Fe
         InvariantTypeError: They are no mapping, or the signal is no Observable.
         InvariantError: An option is not there, or its value is no choice.
     """
-    if not changes:
+    if changes is None:
         return options
     if not isinstance(changes, Mapping):
         raise InvariantTypeError(f"`fetch_options` of {where} is {kind_of(changes)}; give a mapping of options")

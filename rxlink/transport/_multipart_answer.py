@@ -2,7 +2,8 @@
 
 Ports: ``@apollo/client`` 4.3.8 ``src/link/http/parseAndCheckHttpResponse.ts``, ``readMultipartBody``.
 Differs: fatal errors end the operation with ``CombinedProtocolErrors``, after what came beside them (there they stand
-in the extensions of a result, and the stream completes); an empty list of them is none. An answer may end without its
+in the extensions of a result, and the stream completes); an empty list of them, or null, is none (there null is
+fatal). A null payload ends the stream, whatever stands beside it (there only by itself). An answer may end without its
 last delimiter where its last piece has said that it is the last. It is an error where the last delimiter comes although
 more was announced, and where a piece is no GraphQL response. A part may have any media type of JSON (there
 application/json alone). A part of another type is a ``ServerError`` and an early end a ``NetworkError`` (there plain
@@ -12,8 +13,9 @@ errors), and ``body_text`` begins with the JSON (there with an empty line).
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Final, Literal, TypeAlias, cast
 
 from rxlink.core.result import FetchResult
 from rxlink.errors import CombinedProtocolErrors, ResponseTooLarge, ServerError, ServerParseError
@@ -24,6 +26,8 @@ from rxlink.transport._response import FIRST_UNSUCCESSFUL_STATUS, server_error
 __all__ = ["MULTIPART", "DamagedParts", "MultipartPieces"]
 
 MULTIPART = "multipart/mixed"
+MEDIA_TYPE: Final = re.compile(r"[\w.+-]{1,40}/[\w.+-]{1,40}", re.ASCII)
+"""What is shown of a content-type: nothing that may be a secret."""
 DamagedParts: TypeAlias = Literal["error", "skip"]
 
 logger = logging.getLogger("rxlink.transport.http")  # the public module that this is a part of
@@ -101,8 +105,9 @@ class MultipartPieces:
         answer, body = self._answer, part.body
         media_type = part.headers.get("content-type", "application/json").lower()
         if "json" not in media_type:
-            shown = media_type.partition(";")[0].strip()
-            raise answer.wrong(f"a part is no JSON by its content-type. Unexpected part content-type: {shown!r}", body)
+            found = MEDIA_TYPE.match(media_type)
+            shown = "none" if found is None else found.group()
+            raise answer.wrong(f"a part is no JSON by its content-type. Unexpected part content-type: {shown}", body)
         self._check_status(body)
         try:
             value = answer.decoded(body)

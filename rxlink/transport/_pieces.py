@@ -137,12 +137,14 @@ class Payloads:
         handler = self._answer.handler
         if self._request is not None and self._is_complete and self._answer.has_no_end:
             self._request = None  # the next event is a result of its own
-        if self._request is None and handler.is_incremental_result(payload):
+        is_first = self._request is None and handler.is_incremental_result(payload)
+        if is_first:
             self._request = handler.start_request()
         if self._request is not None:
             try:
                 return self._request.handle(payload)
             except (BadIncrement, RecursionError) as error:
+                self._request = None if is_first else self._request
                 reason = str(error) if isinstance(error, BadIncrement) else "a piece is nested too deeply"
                 raise self._answer.wrong(f"a piece does not fit: {reason}", body) from None
         if "data" not in payload and "errors" not in payload:

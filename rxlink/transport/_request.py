@@ -296,7 +296,7 @@ def _merged(headers: dict[str, str], http: HttpOptions) -> dict[str, str]:
 def _http_of(context: Context, options: HttpOptions) -> HttpOptions:
     """Return the link's options with what the context's ``http`` says; None in it says nothing."""
     changes = context.get("http")
-    if not changes:
+    if changes is None:
         return options
     if not isinstance(changes, Mapping):
         raise InvariantTypeError(f"`http` of the context is {kind_of(changes)}; give a mapping of options")

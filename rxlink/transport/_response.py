@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from codecs import BOM_UTF8
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias, cast
 
 import aiohttp
@@ -28,6 +28,7 @@ __all__ = [
     "JsonDecoder",
     "checked_size",
     "decode_strictly",
+    "headers_of",
     "parse_error",
     "read_body",
     "result_of",
@@ -153,7 +154,7 @@ def server_error(
     response: aiohttp.ClientResponse, body: bytes, operation: Operation, message: str, result: object = None
 ) -> ServerError:
     """Return what an operation gets for an answer, or a part of one, that is no GraphQL response."""
-    headers = _headers(response)
+    headers = headers_of(response.headers)
     challenges = parse_challenges(headers.get("www-authenticate")) if response.status in REFUSALS else ()
     return ServerError(
         message,
@@ -175,7 +176,7 @@ def parse_error(
         f"{what} to operation {operation.operation_name or '(anonymous)'} (status {response.status}) "
         f"is no JSON: {reason}",
         status_code=response.status,
-        headers=_headers(response),
+        headers=headers_of(response.headers),
         body_text=_text(response, body),
         operation_name=operation.operation_name,
     )
@@ -200,9 +201,10 @@ def _text(response: aiohttp.ClientResponse, body: bytes) -> str:
     return _utf8(response, body).decode(errors="replace")
 
 
-def _headers(response: aiohttp.ClientResponse) -> dict[str, str]:
+def headers_of(answer: Mapping[str, str]) -> dict[str, str]:
+    """Return headers by name, in lower case; those that come twice are joined."""
     headers: dict[str, str] = {}
-    for name, value in response.headers.items():
+    for name, value in answer.items():
         key = name.lower()
         headers[key] = f"{headers[key]}, {value}" if key in headers else value
     return headers

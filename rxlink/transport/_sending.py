@@ -23,7 +23,7 @@ from rxlink.transport._headers import described
 from rxlink.transport._http_request import HttpRequest
 from rxlink.transport._multipart import MultipartBody
 from rxlink.transport._pieces import Answer
-from rxlink.transport._response import JsonDecoder, decode_strictly, read_body, result_of
+from rxlink.transport._response import JsonDecoder, decode_strictly, read_body, result_of, server_error
 from rxlink.transport._running import Ended, Running
 from rxlink.transport._sessions import NOT_FOLLOWED, Sessions
 from rxlink.transport._streaming import Streaming, StreamReader
@@ -122,6 +122,10 @@ class Sender:
             operation.set_context({"response": HttpResponse(status, headers)})
             content_type = headers.get("content-type", "")
             limit = self._max_response_size
+            if status in REDIRECTS and "location" in headers and (request.no_redirects or request.guarded):
+                answer = await read_body(response, operation, limit=limit, what=request)
+                _log_response(request, response, answer)
+                raise _refused_redirect(response, answer, operation, request)
             is_single = content_type[:12] == "application/" and status != ACCEPTED  # and not in pieces
             if is_single and content.is_eof() and (limit is None or content.total_bytes <= limit):
                 # It has come with its head, as most do: there is nothing to wait for, unless somebody else reads too.
@@ -180,7 +184,7 @@ class Sender:
             if closed is not None:
                 closed.__cause__ = error  # in case it was not that
                 return closed
-            return _not_followed(error, request) if request.no_redirects or request.guarded else error
+            return error
         if not isinstance(error, asyncio.CancelledError):
             raise error
         ended = running.why_cancelled(task)
@@ -222,22 +226,14 @@ def _unusual_body(request: HttpRequest) -> MultipartBody | io.BytesIO | None:
     return request.files or (io.BytesIO(request.body) if request.body else None)
 
 
-def _not_followed(error: Exception, request: HttpRequest) -> Exception:
-    """Say of an answer that is a redirect why it was not followed."""
-    if not isinstance(error, ServerError) or error.status_code not in REDIRECTS or "location" not in error.headers:
-        return error
+def _refused_redirect(response: ClientResponse, body: bytes, operation: Operation, request: HttpRequest) -> ServerError:
+    """Return the error for a redirect that was not followed; what came with it is no result, whatever it says."""
     why = request.no_redirects or (
         f"the session given to the link would take the header {request.guarded[0]!r} along to any other origin. "
         "Give the link the address that it leads to, or let it open its own session"
     )
-    return ServerError(
-        f"{request} was answered with a redirect (status {error.status_code}), which was not followed: {why}",
-        status_code=error.status_code,
-        headers=error.headers,
-        body_text=error.body_text,
-        result=error.result,
-        operation_name=error.operation_name,
-    )
+    message = f"{request} was answered with a redirect (status {response.status}), which was not followed: {why}"
+    return server_error(response, body, operation, message)
 
 
 def _log_request(request: HttpRequest) -> None:

@@ -199,7 +199,7 @@ class HttpLink(ApolloLink):
                 servers that send no heartbeats.
             damaged_parts: What becomes of a part of a subscription that is no JSON, or no result: it ends the
                 subscription with an ``"error"``, since a result may be lost, or is left out (``"skip"``) with a
-                warning in the log. Default ``"error"``.
+                warning in the log, unless it is in the midst of a result in pieces. Default ``"error"``.
             incremental_handler: Which format of ``@defer`` and ``@stream`` to ask for and to take. None:
                 both, and each piece shows which it is in.
 

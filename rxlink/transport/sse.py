@@ -137,7 +137,8 @@ class SseLink(ApolloLink):
             incremental_handler: Which format of ``@defer`` and ``@stream`` to take; None: any.
             headers: Sent with every request.
             credentials: What happens to cookies, as in HttpLink.
-            fetch_options: As in HttpLink; in single connection mode ``method`` is POST.
+            fetch_options: As in HttpLink; in single connection mode ``method`` is POST, and what opens and closes
+                the stream follows no redirect.
             timeout: Seconds, or a timedelta, until the head of an answer has arrived, or the whole of one that is no
                 event stream; default 30. None waits for ever.
             include_extensions: Whether an operation's extensions are sent; None is True. In single connection mode

@@ -445,7 +445,7 @@ class TestBatches:
 
 class TestArguments:
     async def test_headers_and_context_are_for_one_call(self) -> None:
-        link = MockLink([MockedResponse(result={"data": {"echo": "1"}}, max_usage=4)])
+        link = MockLink([MockedResponse(result={"data": {"echo": "1"}}, max_usage=6)])
         async with gql.Client(transport=LinkTransport(link)) as session:
             await session.execute(echo(1), extra_args={"headers": {"x-request": "7"}})
             await session.execute(
@@ -460,18 +460,25 @@ class TestArguments:
                 echo(1), context={"headers": {"X-Other": "8", "x-kept": "0"}}, extra_args={"headers": {"x-other": "9"}}
             )
 
+            await session.execute(echo(1), extra_args={"headers": None})
+            await session.execute(echo(1), extra_args={"headers": {}})
+
         contexts = [dict(operation.get_context()) for operation in link.operations]
         assert [
             {"headers": {"x-request": "7"}},
             {"headers": {"x-other": "8", "x-request": "9"}, "auth": "none"},
             {},
             {"headers": {"x-kept": "0", "x-other": "9"}},
+            {},
+            {"headers": {}},
         ] == contexts
 
     async def test_what_a_chain_would_not_do_is_refused(self) -> None:
         async with gql.Client(transport=LinkTransport(MockLink())) as session:
             with pytest.raises(InvariantError, match="`extra_args` holds ssl, timeout; "):
                 await session.execute(echo(1), extra_args={"timeout": 3, "headers": {}, "ssl": False})
+            with pytest.raises(InvariantError, match="`extra_args` holds 1, x; "):
+                await session.execute(echo(1), extra_args={1: 2, "x": 3})  # pyright: ignore[reportArgumentType]
             with pytest.raises(TypeError):
                 await session.execute(echo(1), retries=3)
         transport = LinkTransport(MockLink())
@@ -516,9 +523,25 @@ class TestArguments:
                 else:
                     assert {"a": 1} == await session.execute(request)
 
+        async with gql.Client(transport=LinkTransport(link)) as session:
+            with pytest.raises(InvariantTypeError, match="`operation_name` is an int"):
+                await session.execute(gql.GraphQLRequest("{ a }", operation_name=5))  # pyright: ignore[reportArgumentType]
+
         asked, unasked = link.operations
         assert ("Ask", None) == (asked.operation_name, unasked.operation_name)
         assert print_ast(parse("query Ask($b: Int) { a(b: $b) }")) == print_ast(asked.query)
+
+    async def test_a_document_that_is_named_again_is_the_same(self) -> None:
+        link = MockLink([MockedResponse(result={"data": {"a": 1}}, max_usage=3)])
+        document = gql.gql("{ a }").document
+        async with gql.Client(transport=LinkTransport(link)) as session:
+            for name in ("One", "One", "Two"):
+                await session.execute(gql.GraphQLRequest(document, operation_name=name))
+
+        first, again, other = (operation.query for operation in link.operations)
+        assert first is again
+        assert "query Two {\n  a\n}" == print_ast(other).strip()
+        assert "{\n  a\n}" == print_ast(document).strip(), "the one that was given stays as it is"
 
     async def test_a_name_that_is_not_the_documents_is_refused(self) -> None:
         for document in ("query Own { a }", "{ a } query B { b }"):
@@ -533,7 +556,8 @@ class TestArguments:
         async def answer(request: web.Request) -> web.StreamResponse:
             asked.append(request.path_qs)
             if request.path_qs == "/":
-                raise web.HTTPTemporaryRedirect("/?there")
+                # Whatever its body says.
+                raise web.HTTPTemporaryRedirect("/?there", text='{"data": {}}', content_type="application/json")
             results = {"data": {"echo": "1"}}
             return web.json_response([results] if make is BatchHttpLink else results)
 
@@ -583,7 +607,7 @@ class TestAnswers:
             ('{"planted": 1}', "application/json", 'No "data" or "errors" keys in answer: {"planted": 1}'),
             ("planted", "application/json", "Not a JSON answer: planted"),
             ("planted", "text/html", "Unexpected content-type: text/html; charset=utf-8: Not a JSON answer: planted"),
-            ("[1]", "application/json", "Server response was malformed for query 'Echo'.: [1]"),
+            ("[1]", "application/json", "Server response was malformed for query 'Echo': [1]"),
         ],
     )
     async def test_that_are_no_graphql_are_quoted_where_asked(self, answer: str, kind: str, words: str) -> None:

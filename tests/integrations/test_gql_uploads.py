@@ -13,7 +13,7 @@ import pytest
 from gql import FileVar
 from gql.transport.exceptions import TransportError
 
-from rxlink import AuthLink, AuthSession, HttpLink, InvariantTypeError, TokenSet, UploadError, from_
+from rxlink import AuthLink, AuthSession, HttpLink, InvariantTypeError, SerializationError, TokenSet, UploadError, from_
 from rxlink.integrations.gql import LinkTransport
 from tests.transport.upload_server import REFUSED, UPLOADED, UploadServer, answer_with, upload_server
 
@@ -137,6 +137,16 @@ class TestMistakes:
     async def test_a_file_that_is_opened_as_text_is_refused(self, server: UploadServer, path: Path) -> None:
         with path.open(encoding="latin-1") as file, pytest.raises(InvariantTypeError, match="open it with 'rb'"):
             await put(server, FileVar(file))
+
+    async def test_what_is_nested_too_deeply_is_an_error_of_the_link(self, server: UploadServer) -> None:
+        deep: Any = None
+        for _ in range(5000):
+            deep = [deep]
+
+        with pytest.raises(TransportError) as caught:
+            await put(server, deep)
+
+        assert isinstance(caught.value.__cause__, SerializationError)
 
     async def test_without_upload_files_a_file_var_is_no_json(self, server: UploadServer) -> None:
         async with gql.Client(transport=LinkTransport(lambda: HttpLink(server.uri))) as session:

@@ -337,6 +337,17 @@ class TestBadHandlers:
 
         assert [InvariantError] == list(map(type, seen))
 
+    def test_that_wait_where_no_loop_runs_leave_the_subscribers_exception_alone(self):
+        def raise_it(error):
+            raise LookupError("the subscriber's own") from error
+
+        results = execute(from_([ErrorLink(pass_later), failing(FAILED)]), REQUEST)
+
+        with pytest.raises(LookupError, match="the subscriber's own"):
+            results.subscribe(on_error=raise_it)
+        with pytest.raises(InvariantError, match="loop"):  # RxPY raises what nobody takes
+            results.subscribe()
+
     async def test_that_somebody_cancels_end_the_operation_and_the_first_stream(self):
         """E49; also before the handler's first step."""
         first = Subject()

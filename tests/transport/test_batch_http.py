@@ -655,6 +655,14 @@ class TestFailures:
         async with BatchHttpLink(server.uri) as link:
             assert [{"errors": []}, {"data": 1}] == await outcomes(link, query("A"), query("B"))
 
+    async def test_of_one_result_without_a_name_have_none(self, server: ScriptedServer):
+        server.answer = answer_json([{"data": 1}, None])
+
+        async with BatchHttpLink(server.uri) as link:
+            _, error = await outcomes(link, query("A"), GraphQLRequest("{ a }"))
+
+        assert (ServerError, None) == (type(error), error.operation_name)
+
     @pytest.mark.parametrize("bad", [None, 7, [], {"neither": 1}])
     async def test_of_one_result_end_its_operation_alone(self, server: ScriptedServer, bad):
         server.answer = answer_json([{"data": 1}, bad, {"data": 3}])

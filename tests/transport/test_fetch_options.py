@@ -19,7 +19,7 @@ from rxlink.errors import InvariantError, InvariantTypeError, SerializationError
 from rxlink.transport._uri import Target, with_parameters
 from rxlink.transport.batch_http import BatchHttpLink
 from rxlink.transport.http import HttpLink
-from tests.transport.scripted_server import VIEWER, ScriptedServer
+from tests.transport.scripted_server import VIEWER, ScriptedServer, answer_json
 
 URI = "http://localhost/graphql"
 QUERY = "query Q($a: String, $b: Int) { f(a: $a, b: $b) }"
@@ -53,6 +53,8 @@ class TestOptions:
             ({"headers": {}}, InvariantError, "no option 'headers'; use `headers`"),
             ({"signal": True}, InvariantTypeError, "`signal` .* is a bool; give an Observable"),
             ([("method", "GET")], InvariantTypeError, "is a list; give a mapping"),
+            (False, InvariantTypeError, "is a bool; give a mapping"),
+            ("", InvariantTypeError, "is a str; give a mapping"),
         ],
     )
     def test_that_are_of_no_use_are_refused(self, options: object, kind: type[Exception], message: str):
@@ -121,6 +123,16 @@ class TestRedirect:
 
         assert (307, "Q") == (caught.value.status_code, caught.value.operation_name)
         assert 1 == len(server.requests)
+
+    @pytest.mark.parametrize("content_type", ["application/graphql-response+json", "multipart/mixed", "text/html"])
+    async def test_with_a_result_in_it_is_one_too(self, server: ScriptedServer, content_type: str):
+        server.answer = answer_json(VIEWER, 307, location="/there", content_type=content_type)
+
+        async with HttpLink(server.uri, fetch_options={"redirect": "error"}) as link:
+            with pytest.raises(ServerError, match="which was not followed") as caught:
+                await execute(link, GraphQLRequest(QUERY))
+
+        assert (json.dumps(VIEWER), None) == (caught.value.body_text, caught.value.result)
 
     async def test_of_the_context_goes_over_the_links(self, server: ScriptedServer):
         server.answer = self.to_another_path

@@ -150,7 +150,7 @@ class TestWrong:
         async with HttpLink(server.uri) as link:
             (error,) = await outcome_of(link)
 
-        assert "a part is no JSON by its content-type. Unexpected part content-type: 'text/html'" in str(error)
+        assert "a part is no JSON by its content-type. Unexpected part content-type: text/html" in str(error)
 
     async def test_statuses_are_an_error(self, server: ScriptedServer):
         server.answer = answer_in_pieces(body_of({"errors": [{"message": "no"}]}), status=503)
@@ -226,6 +226,20 @@ class TestDamagedParts:
             _, of_a_subscription = await outcome_of(link)
 
         assert [ServerParseError] * 2 == [type(of_a_query), type(of_a_subscription)]
+
+    @pytest.mark.parametrize(
+        "damaged",
+        [
+            {"incremental": [{"id": "0", "data": {}}], "hasNext": False},
+            {"data": {"tick": 1}, "hasNext": "x"},
+            {"data": {"tick": 1}, "pending": 5, "hasNext": True},
+        ],
+    )
+    async def test_that_begin_a_result_in_pieces_are_left_out(self, server: ScriptedServer, damaged: dict[str, Any]):
+        server.answer = answer_in_pieces(body_of({"payload": tick(1)}, {"payload": damaged}, {"payload": tick(2)}))
+
+        async with HttpLink(server.uri, damaged_parts="skip") as link:
+            assert [tick(1), tick(2), COMPLETED] == await outcome_of(link)
 
     def test_are_handled_in_one_of_two_ways(self):
         with pytest.raises(InvariantError, match="`damaged_parts` is 'keep'; give one of 'error', 'skip'"):
