@@ -10,16 +10,21 @@ coverage is measured, what is held is left out.
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 
 from benchmarks import _allowances as allowances
 from benchmarks._allowances import Bounds
-from benchmarks._counting import OPERATIONS, OWN_FOLDER, CallCounter
+from benchmarks._counting import OPERATIONS, OWN_FOLDER, CallCounter, garbage_of
 from benchmarks._guarded_links import ALONE, FOUR_LINKS, LINKS, count_link
 from benchmarks._guarded_transports import STREAMS, TRANSPORTS, count_stream, count_transport
 from benchmarks.harness import Effort, Row, Table, Verdict
 from benchmarks.storm import Wave
 
 __all__ = ["is_traced", "measure"]
+
+LEFT_ALONE = "is left alone"
+OUTCOMES = ("succeeds", "fails", LEFT_ALONE)
+"""What becomes of a refresh that operations wait for."""
 
 
 async def measure(effort: Effort) -> list[Table]:
@@ -29,7 +34,7 @@ async def measure(effort: Effort) -> list[Table]:
         await _links(garbage),
         await _transports(garbage),
         await _streams(garbage),
-        await _released(effort.waiting),
+        await _released(effort.waiting, garbage),
         _garbage(garbage),
     ]
 
@@ -69,8 +74,10 @@ async def _streams(garbage: dict[str, int]) -> Table:
     return Table("What rxlink's own code costs of one more result", rows, _judged(verdicts))
 
 
-async def _released(sizes: Sequence[int]) -> Table:
+async def _released(sizes: Sequence[int], garbage: dict[str, int]) -> Table:
     """Count rxlink's own part of sending again an operation that has waited for a refresh."""
+    for outcome in OUTCOMES:
+        garbage[f"four links, a refresh {outcome}"] = await _garbage_of_wave(outcome)
     calls = [await _calls_of_release(size) for size in sizes]
     rows: list[Row] = [{"waiting": f"{size:,}", "calls": count} for size, count in zip(sizes, calls, strict=True)]
     verdicts = [
@@ -78,6 +85,27 @@ async def _released(sizes: Sequence[int]) -> Table:
         for size, count in zip(sizes[1:], calls[1:], strict=True)
     ]
     return Table("What rxlink's own code costs of an operation that a refresh lets go", rows, verdicts)
+
+
+async def _garbage_of_wave(outcome: str) -> int:
+    waves: list[Wave] = []  # not garbage themselves
+    many, one = [await garbage_of(partial(_run_wave, outcome, size, waves), times=1) for size in (OPERATIONS, 1)]
+    return many - one  # the error of a refresh has its traceback, once, however many wait
+
+
+async def _run_wave(outcome: str, size: int, waves: list[Wave]) -> None:
+    wave = Wave(size, fails=outcome == "fails")
+    waves.append(wave)
+    try:
+        await wave.subscribe_all()
+        if outcome == LEFT_ALONE:
+            for subscription in wave.subscriptions:
+                subscription.dispose()
+        else:
+            await wave.release()
+        wave.subscriptions.clear()
+    finally:
+        await wave.close()
 
 
 async def _calls_of_release(size: int) -> int:

@@ -5,13 +5,15 @@ The recipe's line
     fromPromise(getNewToken()).filter(Boolean).flatMap(() => forward(operation))
 
 is here: ``keeper.gate.wave()`` hands out the pending-request subject of the refresh that is under way
-(:mod:`rxlink.auth.single_flight`), the operation waits on it, and ``go_again`` is its ``forward(operation)``.
+(:mod:`rxlink.auth.single_flight`), the operation waits on it, in the place that its first attempt is, and ``_go_again``
+is its ``forward(operation)``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from enum import Enum
 from functools import partial
 from typing import Any
 
@@ -29,8 +31,20 @@ from rxlink.errors import SessionEnded
 __all__ = ["FirstAttempt"]
 
 
-class FirstAttempt:
-    """One operation and its first attempt.
+class _Fate(Enum):
+    """What became of a first answer."""
+
+    PASSED = "passed"
+    """It has passed, and so does all that follows."""
+    TURNED_AWAY = "turned away"
+    """It was refused, and is nothing any more: the operation has gone again, or has ended."""
+
+
+PASSED, TURNED_AWAY = _Fate.PASSED, _Fate.TURNED_AWAY
+
+
+class FirstAttempt(Place[Any]):
+    """One operation and its first attempt, which is also its place in the queue where it waits for a token.
 
     Args:
         authorization: The session's part.
@@ -46,8 +60,8 @@ class FirstAttempt:
         credential: The tokens that the attempt was made with, None as nobody.
     """
 
-    __slots__ = ("_answered", "_authorization", "_epoch", "_is_bound", "_is_deaf", "_observer", "_operation",
-                 "_proceed", "_root", "credential")  # fmt: skip
+    __slots__ = ("_authorization", "_epoch", "_first", "_is_bound", "_observer", "_operation",
+                 "_proceed", "credential")  # fmt: skip
 
     def __init__(
         self,
@@ -60,16 +74,15 @@ class FirstAttempt:
         *,
         is_bound: bool = True,
     ) -> None:
+        self.root = root  # written out: it is made for each operation
         self._authorization = authorization
         self._operation = operation
         self._observer = observer
-        self._root = root
         self._proceed = proceed
         self._epoch = epoch
         self._is_bound = is_bound
         self.credential: Credential | None = None
-        self._answered = False
-        self._is_deaf = False
+        self._first: FetchResult | Exception | _Fate | None = None  # its first answer: none yet, or what became of it
 
     def admit(self, *, has_waited: bool = False, is_told: bool = False) -> None:
         """Wait until there is a token to go with, then send.
@@ -83,7 +96,7 @@ class FirstAttempt:
             self._authorization.check_epoch(self._epoch)
             wave = keeper.gate.wave(has_waited=has_waited, operation_name=operation.operation_name)
         except Exception as error:  # noqa: BLE001 - whatever keeps the operation back is its error
-            self.fail(None, error)
+            self.fail(error)
             return
         if wave is None:
             if is_told:
@@ -95,13 +108,13 @@ class FirstAttempt:
                 is_told = True
                 keeper.emit(OperationQueued, operation.operation_name)
             # The wait for a load says nothing about a refresh.
-            wave.wait(_ForLoad(self._root, self, has_waited=has_waited, is_told=is_told))
+            wave.wait(_ForLoad(self.root, self, has_waited=has_waited, is_told=is_told))
             return
         keeper.emit(OperationQueued, operation.operation_name)
         self._is_bound = True
         if keeper.wallet.credential is not None:
             operation.set_context({self._authorization.login: self._epoch})
-        wave.wait(_ForToken(self._root, self))
+        wave.wait(self)
 
     def admit_loaded(self, *, has_waited: bool, is_told: bool) -> None:
         """Go on after a look at the storage: an operation that begins now is of whoever is signed in now."""
@@ -115,15 +128,16 @@ class FirstAttempt:
         try:
             self._write(credential)
         except Exception as error:  # noqa: BLE001 - the context may hold anything as its headers
-            self.fail(None, error)
+            self.fail(error)
             return
-        self._proceed(self._operation, self, self._root)
+        self._proceed(self._operation, self, self.root)
 
     def on_next(self, result: FetchResult) -> None:
         """Pass a result on, unless it is the first, and refused."""
-        if self._is_deaf:
+        first = self._first
+        if first is not None and first is not PASSED:
             return
-        passes = self._answered or (
+        passes = first is PASSED or (
             self._authorization.refuses_only_errors
             and type(result) is dict
             and "errors" not in result
@@ -133,23 +147,22 @@ class FirstAttempt:
         if not passes and self._authorization.is_refused(self._operation, result):
             self._refused(result, partial(self._observer.on_next, result))
         else:
-            self._answered = True
+            self._first = PASSED
             if self.credential is not None and self.credential.is_unproven:
                 self._authorization.keeper.accept(self.credential)
             self._observer.on_next(result)
 
     def on_error(self, error: Exception) -> None:
         """Pass the error on, unless it stands in the place of a first result, and is a refusal."""
-        if self._is_deaf:
-            return
-        if not self._answered and self._authorization.is_refused(self._operation, error):
+        first = self._first
+        if first is None and self._authorization.is_refused(self._operation, error):
             self._refused(error, partial(self._observer.on_error, error))
-        else:
+        elif first is None or first is PASSED:
             self._observer.on_error(error)
 
     def on_completed(self) -> None:
         """Pass the completion on."""
-        if not self._is_deaf:
+        if self._first is None or self._first is PASSED:
             self._observer.on_completed()
 
     def _refused(self, answer: FetchResult | Exception, deliver: Callable[[], None]) -> None:
@@ -162,20 +175,20 @@ class FirstAttempt:
             goes_again = not is_of_nobody and self._may_go_again()
             wave = self._reject(sent) if goes_again else None
         except Exception as error:  # noqa: BLE001 - whatever keeps the operation back is its error
-            self._turn_away()
-            self.fail(answer, error)
+            self._turn_away(answer)
+            self.fail(error)
             return
         if wave is not None:
-            self._turn_away()
+            self._turn_away(answer)
             keeper.emit(OperationQueued, self._operation.operation_name)
-            wave.wait(_ForRetry(self._root, self, answer))
+            wave.wait(self)
         elif not goes_again or keeper.wallet.credential is sent:
             # As it is; also where fresh tokens keep being rejected, and no refresh would help now.
-            self._answered = True
+            self._first = PASSED
             deliver()
         else:
-            self._turn_away()
-            self.go_again(answer)
+            self._turn_away(answer)
+            self._go_again()
 
     def _reject(self, sent: Credential | None) -> PendingRequests[Any] | None:
         """Tell the session what was refused, and return whom to wait with."""
@@ -194,32 +207,33 @@ class FirstAttempt:
                 self._authorization.keeper.gate.wave(operation_name=self._operation.operation_name)
         return may_go_again
 
-    def _turn_away(self) -> None:
-        """Stop the first attempt and be deaf to what still comes from it."""
-        self._is_deaf = True
-        self._root.cancel_resource()
+    def _turn_away(self, answer: FetchResult | Exception) -> None:
+        """Stop the first attempt and be deaf to what still comes from it; keep its answer, which an error quotes."""
+        self._first = answer
+        self.root.cancel_resource()
 
-    def go_again(self, answer: FetchResult | Exception) -> None:
+    def _go_again(self) -> None:
         """The recipe's ``flatMap(() => forward(operation))``: the second attempt, which is the last."""
         keeper = self._authorization.keeper
         try:
             self._authorization.check_epoch(self._epoch)
             wave = keeper.gate.wave(has_waited=True, is_retry=True, operation_name=self._operation.operation_name)
         except Exception as error:  # noqa: BLE001 - whatever keeps the operation back is its error
-            self.fail(answer, error)
+            self.fail(error)
             return
         if wave is not None:
-            wave.wait(_ForRetry(self._root, self, answer))
+            wave.wait(self)
             return
         credential = keeper.wallet.credential
         try:
             self._write(credential)
         except Exception as error:  # noqa: BLE001 - as in `_send`
-            self.fail(answer, error)
+            self.fail(error)
             return
+        self._first = TURNED_AWAY
         keeper.emit(OperationRetried, self._operation.operation_name)
         second = _SecondAttempt(self._authorization, self._operation, self._observer, credential)
-        self._proceed(self._operation, second, self._root)
+        self._proceed(self._operation, second, self.root)
 
     def _write(self, credential: Credential | None) -> None:
         """Put tokens on the operation; they must be of its own login, also where that changes in another thread."""
@@ -230,25 +244,23 @@ class FirstAttempt:
             raise SessionEnded(self._authorization.keeper.wallet.parting)
         self._authorization.write(self._operation, self._operation.get_context(), credential)
 
-    def fail(self, answer: FetchResult | Exception | None, error: Exception) -> None:
+    def go_on(self, value: object) -> None:
+        """Go on after the wait for a token: to send, or to send once more."""
+        if self._first is None:
+            self.admit(has_waited=True, is_told=True)
+        else:
+            self._go_again()
+
+    def fail(self, error: Exception) -> None:
         """End the operation with an error of our own, and with what the server had answered."""
+        first, self._first = self._first, TURNED_AWAY
+        answer = None if isinstance(first, _Fate) else first
         self._observer.on_error(own_error(error, self._operation.operation_name, answer))
 
-
-class _ForToken(Place[Any]):
-    """The place of an operation that waits for a token to go with."""
-
-    __slots__ = ("_attempt",)
-
-    def __init__(self, root: Subscription, attempt: FirstAttempt) -> None:
-        self.root = root  # written out: very many may wait
-        self._attempt = attempt
-
-    def on_next(self, value: object) -> None:
-        self._attempt.admit(has_waited=True, is_told=True)
-
-    def on_error(self, error: Exception) -> None:
-        self._attempt.fail(None, error)
+    def cancel(self) -> None:
+        """Leave the queue."""
+        super().cancel()
+        self._first = TURNED_AWAY  # what an exception has passed through may hold this very attempt
 
 
 class _ForLoad(Place[Any]):
@@ -262,28 +274,11 @@ class _ForLoad(Place[Any]):
         self._has_waited = has_waited
         self._is_told = is_told
 
-    def on_next(self, value: object) -> None:
+    def go_on(self, value: object) -> None:
         self._attempt.admit_loaded(has_waited=self._has_waited, is_told=self._is_told)
 
-    def on_error(self, error: Exception) -> None:
-        self._attempt.fail(None, error)
-
-
-class _ForRetry(Place[Any]):
-    """The place of an operation that was refused, with what the server had answered."""
-
-    __slots__ = ("_answer", "_attempt")
-
-    def __init__(self, root: Subscription, attempt: FirstAttempt, answer: FetchResult | Exception) -> None:
-        self.root = root
-        self._attempt = attempt
-        self._answer = answer
-
-    def on_next(self, value: object) -> None:
-        self._attempt.go_again(self._answer)
-
-    def on_error(self, error: Exception) -> None:
-        self._attempt.fail(self._answer, error)
+    def fail(self, error: Exception) -> None:
+        self._attempt.fail(error)
 
 
 class _SecondAttempt:

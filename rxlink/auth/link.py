@@ -177,7 +177,7 @@ def _starter(authorization: Authorization, proceed: Connect) -> Connect:
             else:
                 credential = None
         except Exception as error:  # noqa: BLE001 - the clock is a user's function, and a context may hold anything
-            worker.fail(None, error)
+            worker.fail(error)
             return
         if credential is None:
             worker.admit()

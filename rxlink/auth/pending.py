@@ -4,8 +4,8 @@ In the recipe this is ``pendingRequests``, a list of callbacks, or a ``Subject``
 subscribes with ``filter`` and ``take(1)``. This one is a ``Subject`` too, and can be subscribed and composed like any
 other; what is hardened:
 
-- the operations that wait *are* its entries, in a dict: joining and leaving cost the same however many wait
-  (RxPY's Subject scans a list);
+- the operations that wait *are* its entries, and each knows where it stands: joining and leaving cost the same however
+  many wait (RxPY's Subject scans a list);
 - they are released in order, each in the ``contextvars.Context`` of its own subscription, one whose callback raises
   does not stop the others, and in slices, so that the event loop never stalls;
 - whoever joins after the end gets the outcome at once, so no one can fall between draining and resetting.
@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from reactivex import Subject, abc
 from reactivex.internal.exceptions import SequenceContainsNoElementsError
@@ -42,14 +42,16 @@ class PendingRequests(Subject[T]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._slices: deque[dict[Place[T], None]] = deque()
-        self._in_hand: dict[Place[T], None] | None = None
+        self._slices: deque[Places[T]] = deque()
+        self._in_hand: Places[T] | None = None
+        self._most_slices = 1  # before those are left out that everybody has left
         self._values: tuple[T, ...] = ()
 
     @property
     def waiting(self) -> int:
         """How many wait."""
-        return sum(map(len, self._slices))
+        # In a copy: another thread may ask.
+        return sum(len(places) - places.count(None) for places in [*self._slices])
 
     def wait(self, place: Place[T]) -> None:
         """Let an operation wait, in the slot of its subscription; it is told one thing, or leaves first."""
@@ -57,16 +59,21 @@ class PendingRequests(Subject[T]):
         if self.is_stopped and not slices:
             self._settle(place)
             return
-        if not slices or len(slices[-1]) >= SLICE or slices[-1] is self._in_hand:
-            self._begin_slice()
-        place.places = slices[-1]
-        place.places[place] = None
+        places = slices[-1] if slices else None
+        if places is None or len(places) >= SLICE or places is self._in_hand:
+            places = self._begin_slice()
+        place.places = places
+        place.index = len(places)
+        places.append(place)
         place.root.hold(place)
 
-    def _begin_slice(self) -> None:
-        while self._slices and not self._slices[0] and self._slices[0] is not self._in_hand:
-            self._slices.popleft()  # all of it have left
-        self._slices.append({})
+    def _begin_slice(self) -> Places[T]:
+        if len(self._slices) >= self._most_slices:
+            self._slices = deque(places for places in self._slices if any(places) or places is self._in_hand)
+            self._most_slices = 2 * len(self._slices) + 1
+        places: Places[T] = []
+        self._slices.append(places)
+        return places
 
     def _subscribe_core(
         self, observer: abc.ObserverBase[T], scheduler: abc.SchedulerBase | None = None
@@ -104,20 +111,21 @@ class PendingRequests(Subject[T]):
                 except RuntimeError:  # without a loop there is nothing that could stall
                     continue
 
-    def _release(self, places: dict[Place[T], None]) -> None:
-        for place in [*places]:
-            if place in places:  # one that is released may make others leave
+    def _release(self, places: Places[T]) -> None:
+        for index, place in enumerate(places):
+            if place is not None:  # one that is released may make others leave
+                places[index] = None
                 place.root.release()
                 self._settle(place)
 
     def _settle(self, place: Place[T]) -> None:
         try:
             if self.exception is not None:
-                place.root.resume(place.on_error, self.exception)
+                place.root.resume(place.fail, self.exception)
             elif self._values:
-                place.root.resume(place.on_next, *self._values)
+                place.root.resume(place.go_on, *self._values)
             else:
-                place.root.resume(place.on_empty)
+                place.root.resume(place.go_without)
         except Exception as error:  # noqa: BLE001 - one waiter's callback must not stop the others
             report_callback_error(error)
 
@@ -131,30 +139,36 @@ class Place(Generic[T]):
     Attributes:
         root: The operation's subscription.
         places: All that wait with it, once it waits.
+        index: Where among them.
     """
 
-    __slots__ = ("places", "root")
+    __slots__ = ("index", "places", "root")
 
-    places: dict[Place[T], None]
+    places: Places[T]
+    index: int
 
     def __init__(self, root: Subscription) -> None:
         self.root = root
 
-    def on_next(self, value: T) -> None:
+    def go_on(self, value: T) -> None:
         """Go on with the value."""
         raise NotImplementedError
 
-    def on_error(self, error: Exception) -> None:
+    def fail(self, error: Exception) -> None:
         """End with the error."""
         raise NotImplementedError
 
-    def on_empty(self) -> None:
+    def go_without(self) -> None:
         """End: there was no value, and no error."""
-        self.on_error(SequenceContainsNoElementsError())
+        self.fail(SequenceContainsNoElementsError())
 
     def cancel(self) -> None:
         """Leave."""
-        self.places.pop(self, None)
+        self.places[self.index] = None
+
+
+Places: TypeAlias = list[Place[T] | None]
+"""A slice of those who wait, in order, with None for each that has left."""
 
 
 class Callbacks(Place[T]):
@@ -173,11 +187,11 @@ class Callbacks(Place[T]):
         self._on_next = on_next
         self._on_error = on_error
 
-    def on_next(self, value: T) -> None:
+    def go_on(self, value: T) -> None:
         """Go on with the value."""
         self._on_next(value)
 
-    def on_error(self, error: Exception) -> None:
+    def fail(self, error: Exception) -> None:
         """End with the error."""
         self._on_error(error)
 
@@ -187,5 +201,5 @@ class _Subscriber(Callbacks[T]):
 
     __slots__ = ()
 
-    def on_empty(self) -> None:
+    def go_without(self) -> None:
         self.root.on_completed()

@@ -1,6 +1,7 @@
 """Send every operation with a fresh token, and once more after a refresh if the token was refused."""
 
 import asyncio
+import gc
 import itertools
 import random
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from reactivex import Subject
 from reactivex import operators as ops
 
+from rxlink.auth.attempts import FirstAttempt
 from rxlink.auth.events import OperationQueued, OperationReleased, OperationRetried, RefreshReason
 from rxlink.auth.link import AuthLink
 from rxlink.auth.session import AuthSession
@@ -22,6 +24,8 @@ from rxlink.auth.tokens import TokenSet
 from rxlink.core.chain import execute, from_, split
 from rxlink.core.link import ApolloLink
 from rxlink.core.observables import from_future
+from rxlink.core.operation import Operation
+from rxlink.core.subscription import ResultObserver, Subscription
 from rxlink.errors import (
     AuthError,
     ClientClosed,
@@ -70,6 +74,23 @@ def error_of(recorder: Recorder) -> AuthError:
     (error,) = recorder.seen
     assert isinstance(error, AuthError)
     return error
+
+
+def raising_refusals(operation: Operation, observer: ResultObserver, root: Subscription) -> None:
+    """Answer, or raise what is then delivered, whose traceback leads here, and to the observer."""
+    try:
+        if operation.get_context()["headers"]["authorization"] != "Bearer A1":
+            raise status_401()
+    except ServerError as error:
+        observer.on_error(error)
+    else:
+        observer.on_next({"data": {"echo": operation.operation_name}})
+        observer.on_completed()
+
+
+def attempts_alive() -> int:
+    """Count them, those included that only the cycle collector would find."""
+    return sum(type(each) is FirstAttempt for each in gc.get_objects())
 
 
 class TestOptions:
@@ -1129,6 +1150,29 @@ class TestLeaving:
         assert (1, "A1", good("After")) == (
             len(built.issuer.calls), storage.tokens and storage.tokens.access_token, after.seen,
         )  # fmt: skip
+
+    @pytest.mark.parametrize("leaves", [True, False])
+    @virtual
+    async def test_a_refusal_that_was_raised_leaves_nothing_to_the_cycle_collector(
+        self, *, leaves: bool, time: VirtualTime
+    ) -> None:
+        """Its traceback leads to the attempt, which keeps it while it waits."""
+        built = bench(time=time, issuer=Issuer(delay=1))
+        link = from_([AuthLink(built.session), Worker(raising_refusals)])
+        gc.collect()
+        gc.disable()
+        try:
+            result = subscribed(execute(link, request()))
+            await asyncio.sleep(0.5)
+            waiting = attempts_alive()
+            if leaves:
+                result.subscription.dispose()
+            await asyncio.sleep(1)
+
+            assert (1, 0) == (waiting, attempts_alive())
+        finally:
+            gc.enable()
+        assert ([] if leaves else good()) == result.seen
 
     @virtual
     async def test_leaving_during_the_retry_aborts_it(self, time: VirtualTime) -> None:

@@ -244,6 +244,39 @@ class TestPlaces:
         finish(wave)
         assert all(["A1"] == operation.seen for operation in waiting)
 
+    def test_who_has_left_leaves_nothing_behind_while_one_stays_for_long(self) -> None:
+        """However long the refresh takes, and whoever waits in the first slice."""
+        wave = PendingRequests[str]()
+        patient = Operation(wave)
+        waiting = deque(Operation(wave) for _ in range(SLICE))
+        for _ in range(50 * SLICE):
+            waiting.append(Operation(wave))
+            waiting.popleft().root.dispose()
+
+        assert len(wave._slices) <= 2 * 3 + 1
+        assert SLICE + 1 == wave.waiting
+        finish(wave)
+        assert all(["A1"] == operation.seen for operation in [patient, *waiting])
+
+    @pytest.mark.parametrize("end", ["finish", "fail", "leave"])
+    def test_nobody_is_left_for_the_cycle_collector(self, end: str) -> None:
+        wave = PendingRequests[str]()
+        operations = [Operation(wave) for _ in range(2 * SLICE)]
+        gc.collect()
+        gc.disable()
+        try:
+            if end == "finish":
+                finish(wave)
+            elif end == "fail":
+                wave.on_error(ValueError())
+            else:
+                for operation in operations:
+                    operation.root.dispose()
+            del operations
+            assert 0 == gc.collect()
+        finally:
+            gc.enable()
+
 
 class TestIsolation:
     def test_one_that_raises_does_not_stop_the_others(self, caplog: pytest.LogCaptureFixture) -> None:
