@@ -22,19 +22,21 @@ from benchmarks.storm import Wave
 
 __all__ = ["is_traced", "measure"]
 
-LEFT_ALONE = "is left alone"
-OUTCOMES = ("succeeds", "fails", LEFT_ALONE)
+ABANDONED = "is not waited for"
+OUTCOMES = ("succeeds", "fails", ABANDONED)
 """What becomes of a refresh that operations wait for."""
 
 
 async def measure(effort: Effort) -> list[Table]:
     """Count, and compare; the effort says how many wait for a refresh, and nothing else."""
-    garbage: dict[str, int] = {}
+    garbage: dict[str, int] = {
+        f"four links, a refresh {outcome}": await _garbage_of_wave(outcome) for outcome in OUTCOMES
+    }
     return [
         await _links(garbage),
         await _transports(garbage),
         await _streams(garbage),
-        await _released(effort.waiting, garbage),
+        await _released(effort.waiting),
         _garbage(garbage),
     ]
 
@@ -74,10 +76,8 @@ async def _streams(garbage: dict[str, int]) -> Table:
     return Table("What rxlink's own code costs of one more result", rows, _judged(verdicts))
 
 
-async def _released(sizes: Sequence[int], garbage: dict[str, int]) -> Table:
+async def _released(sizes: Sequence[int]) -> Table:
     """Count rxlink's own part of sending again an operation that has waited for a refresh."""
-    for outcome in OUTCOMES:
-        garbage[f"four links, a refresh {outcome}"] = await _garbage_of_wave(outcome)
     calls = [await _calls_of_release(size) for size in sizes]
     rows: list[Row] = [{"waiting": f"{size:,}", "calls": count} for size, count in zip(sizes, calls, strict=True)]
     verdicts = [
@@ -88,9 +88,13 @@ async def _released(sizes: Sequence[int], garbage: dict[str, int]) -> Table:
 
 
 async def _garbage_of_wave(outcome: str) -> int:
-    waves: list[Wave] = []  # not garbage themselves
+    """Count what operations leave that wait for a refresh, without what is left once however many wait.
+
+    That is the traceback of a refresh that fails, through RxPY's operators.
+    """
+    waves: list[Wave] = []  # held, because each is a cycle with its own session
     many, one = [await garbage_of(partial(_run_wave, outcome, size, waves), times=1) for size in (OPERATIONS, 1)]
-    return many - one  # the error of a refresh has its traceback, once, however many wait
+    return many - one
 
 
 async def _run_wave(outcome: str, size: int, waves: list[Wave]) -> None:
@@ -98,7 +102,7 @@ async def _run_wave(outcome: str, size: int, waves: list[Wave]) -> None:
     waves.append(wave)
     try:
         await wave.subscribe_all()
-        if outcome == LEFT_ALONE:
+        if outcome == ABANDONED:
             for subscription in wave.subscriptions:
                 subscription.dispose()
         else:

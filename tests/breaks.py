@@ -167,7 +167,7 @@ PROMISES = (
     Break(
         "P6",
         "the first to leave takes the places of all",
-        "auth/pending.py",
+        "auth/attempts.py",
         "self.places[self.index] = None",
         "self.places[:] = [None] * len(self.places)",
         "TestP6LeavingIsAPrivateMatter::test_p6_leaving_never_cancels_the_refresh_of_others",
@@ -175,9 +175,9 @@ PROMISES = (
     Break(
         "P6",
         "the refresh is cancelled when its last waiter leaves",
-        "auth/pending.py",
+        "auth/attempts.py",
         "        self.places[self.index] = None",
-        "        self.places[self.index] = None\n"
+        "        import asyncio\n\n        self.places[self.index] = None\n"
         "        # as ref_count of RxPY does, through the task of its from_future\n"
         "        [task.cancel() for task in asyncio.all_tasks() if not any(self.places) and '_relay' in repr(task)]",
         "TestP6LeavingIsAPrivateMatter::test_p6_a_refresh_goes_on_when_its_last_waiter_has_left",

@@ -423,7 +423,7 @@ DEMANDS = (
         "E38",
         "the first attempt is still listened to",
         "auth/attempts.py",
-        "        if first is not None and first is not PASSED:\n            return\n        passes",
+        "        if first is not AWAITED and first is not PASSED:\n            return\n        passes",
         "        passes",
         "auth/test_link.py::TestRetry::test_the_first_attempt_is_not_listened_to_any_more",
     ),
@@ -431,7 +431,7 @@ DEMANDS = (
         "E39",
         "the refusal of a whole batch is not seen",
         "auth/attempts.py",
-        "        if first is None and self._authorization.is_refused(self._operation, error):\n"
+        "        if first is AWAITED and self._authorization.is_refused(self._operation, error):\n"
         "            self._refused(error",
         "        if False:\n            self._refused(error",
         "auth/test_link_batched.py::test_of_a_whole_batch_that_was_refused_all_are_sent_again_once",
@@ -447,7 +447,7 @@ DEMANDS = (
     Break(
         "E43",
         "the first to leave takes all along",
-        "auth/pending.py",
+        "auth/attempts.py",
         "self.places[self.index] = None",
         "self.places[:] = [None] * len(self.places)",
         "auth/test_link.py::TestLeaving::test_leaving_cancels_nobody_elses_refresh",

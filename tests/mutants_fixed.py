@@ -100,8 +100,8 @@ MUTANTS: tuple[Fixed, ...] = (
     ),
     Fixed(
         "auth/pending",
-        "len(places) - places.count(None)",
-        "len(places)",
+        "return len(places) - places.count(None)",
+        "return len(places)",
         "auth/test_pending.py::TestPlaces::test_who_waits_is_counted",
     ),
     Fixed(

@@ -5,8 +5,8 @@ The recipe's line
     fromPromise(getNewToken()).filter(Boolean).flatMap(() => forward(operation))
 
 is here: ``keeper.gate.wave()`` hands out the pending-request subject of the refresh that is under way
-(:mod:`rxlink.auth.single_flight`), the operation waits on it, in the place that its first attempt is, and ``_go_again``
-is its ``forward(operation)``.
+(:mod:`rxlink.auth.single_flight`), the operation waits on it (the first attempt is itself its place in that
+queue), and ``_go_again`` is its ``forward(operation)``.
 """
 
 from __future__ import annotations
@@ -32,15 +32,16 @@ __all__ = ["FirstAttempt"]
 
 
 class _Fate(Enum):
-    """What became of a first answer."""
+    """What became of the first answer, where it is not kept."""
 
+    AWAITED = "awaited"
     PASSED = "passed"
-    """It has passed, and so does all that follows."""
-    TURNED_AWAY = "turned away"
-    """It was refused, and is nothing any more: the operation has gone again, or has ended."""
+    """So does all that follows."""
+    OVER = "over"
+    """The first attempt is: the operation has gone again, has ended, or was left."""
 
 
-PASSED, TURNED_AWAY = _Fate.PASSED, _Fate.TURNED_AWAY
+AWAITED, PASSED, OVER = _Fate.AWAITED, _Fate.PASSED, _Fate.OVER
 
 
 class FirstAttempt(Place[Any]):
@@ -60,7 +61,7 @@ class FirstAttempt(Place[Any]):
         credential: The tokens that the attempt was made with, None as nobody.
     """
 
-    __slots__ = ("_authorization", "_epoch", "_first", "_is_bound", "_observer", "_operation",
+    __slots__ = ("_authorization", "_epoch", "_first_answer", "_is_bound", "_observer", "_operation",
                  "_proceed", "credential")  # fmt: skip
 
     def __init__(
@@ -82,7 +83,8 @@ class FirstAttempt(Place[Any]):
         self._epoch = epoch
         self._is_bound = is_bound
         self.credential: Credential | None = None
-        self._first: FetchResult | Exception | _Fate | None = None  # its first answer: none yet, or what became of it
+        # A refused one is kept while the operation waits to go again.
+        self._first_answer: FetchResult | Exception | _Fate = AWAITED
 
     def admit(self, *, has_waited: bool = False, is_told: bool = False) -> None:
         """Wait until there is a token to go with, then send.
@@ -134,8 +136,8 @@ class FirstAttempt(Place[Any]):
 
     def on_next(self, result: FetchResult) -> None:
         """Pass a result on, unless it is the first, and refused."""
-        first = self._first
-        if first is not None and first is not PASSED:
+        first = self._first_answer
+        if first is not AWAITED and first is not PASSED:
             return
         passes = first is PASSED or (
             self._authorization.refuses_only_errors
@@ -147,22 +149,22 @@ class FirstAttempt(Place[Any]):
         if not passes and self._authorization.is_refused(self._operation, result):
             self._refused(result, partial(self._observer.on_next, result))
         else:
-            self._first = PASSED
+            self._first_answer = PASSED
             if self.credential is not None and self.credential.is_unproven:
                 self._authorization.keeper.accept(self.credential)
             self._observer.on_next(result)
 
     def on_error(self, error: Exception) -> None:
         """Pass the error on, unless it stands in the place of a first result, and is a refusal."""
-        first = self._first
-        if first is None and self._authorization.is_refused(self._operation, error):
+        first = self._first_answer
+        if first is AWAITED and self._authorization.is_refused(self._operation, error):
             self._refused(error, partial(self._observer.on_error, error))
-        elif first is None or first is PASSED:
+        elif first is AWAITED or first is PASSED:
             self._observer.on_error(error)
 
     def on_completed(self) -> None:
         """Pass the completion on."""
-        if self._first is None or self._first is PASSED:
+        if self._first_answer is AWAITED or self._first_answer is PASSED:
             self._observer.on_completed()
 
     def _refused(self, answer: FetchResult | Exception, deliver: Callable[[], None]) -> None:
@@ -184,7 +186,7 @@ class FirstAttempt(Place[Any]):
             wave.wait(self)
         elif not goes_again or keeper.wallet.credential is sent:
             # As it is; also where fresh tokens keep being rejected, and no refresh would help now.
-            self._first = PASSED
+            self._first_answer = PASSED
             deliver()
         else:
             self._turn_away(answer)
@@ -209,8 +211,9 @@ class FirstAttempt(Place[Any]):
 
     def _turn_away(self, answer: FetchResult | Exception) -> None:
         """Stop the first attempt and be deaf to what still comes from it; keep its answer, which an error quotes."""
-        self._first = answer
+        self._first_answer = OVER
         self.root.cancel_resource()
+        self._first_answer = answer  # after it: what was in the slot may have been this attempt, in the queue
 
     def _go_again(self) -> None:
         """The recipe's ``flatMap(() => forward(operation))``: the second attempt, which is the last."""
@@ -230,7 +233,7 @@ class FirstAttempt(Place[Any]):
         except Exception as error:  # noqa: BLE001 - as in `_send`
             self.fail(error)
             return
-        self._first = TURNED_AWAY
+        self._first_answer = OVER
         keeper.emit(OperationRetried, self._operation.operation_name)
         second = _SecondAttempt(self._authorization, self._operation, self._observer, credential)
         self._proceed(self._operation, second, self.root)
@@ -246,21 +249,21 @@ class FirstAttempt(Place[Any]):
 
     def go_on(self, value: object) -> None:
         """Go on after the wait for a token: to send, or to send once more."""
-        if self._first is None:
+        if self._first_answer is AWAITED:
             self.admit(has_waited=True, is_told=True)
         else:
             self._go_again()
 
     def fail(self, error: Exception) -> None:
         """End the operation with an error of our own, and with what the server had answered."""
-        first, self._first = self._first, TURNED_AWAY
+        first, self._first_answer = self._first_answer, OVER
         answer = None if isinstance(first, _Fate) else first
         self._observer.on_error(own_error(error, self._operation.operation_name, answer))
 
     def cancel(self) -> None:
         """Leave the queue."""
-        super().cancel()
-        self._first = TURNED_AWAY  # what an exception has passed through may hold this very attempt
+        self.places[self.index] = None  # written out: very many may leave
+        self._first_answer = OVER  # the traceback of a refusal may lead back to this attempt, which is a cycle
 
 
 class _ForLoad(Place[Any]):

@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from reactivex import Subject, abc
 from reactivex.internal.exceptions import SequenceContainsNoElementsError
@@ -33,6 +33,9 @@ T = TypeVar("T")
 SLICE = 256
 """How many are released in one turn of the event loop: a few milliseconds of work."""
 
+Places: TypeAlias = "list[Place[T] | None]"
+"""A slice of those who wait, in order, with None for each that has left."""
+
 
 class PendingRequests(Subject[T]):
     """A Subject of one outcome whose waiters leave in O(1) and are released in isolation, in order, in slices.
@@ -44,14 +47,13 @@ class PendingRequests(Subject[T]):
         super().__init__()
         self._slices: deque[Places[T]] = deque()
         self._in_hand: Places[T] | None = None
-        self._most_slices = 1  # before those are left out that everybody has left
+        self._most_slices = 1  # when there are so many, the empty ones are dropped
         self._values: tuple[T, ...] = ()
 
     @property
     def waiting(self) -> int:
-        """How many wait."""
-        # In a copy: another thread may ask.
-        return sum(len(places) - places.count(None) for places in [*self._slices])
+        """How many wait; all are gone through."""
+        return sum(map(_count, [*self._slices]))  # a copy: another thread may ask
 
     def wait(self, place: Place[T]) -> None:
         """Let an operation wait, in the slot of its subscription; it is told one thing, or leaves first."""
@@ -59,9 +61,8 @@ class PendingRequests(Subject[T]):
         if self.is_stopped and not slices:
             self._settle(place)
             return
-        places = slices[-1] if slices else None
-        if places is None or len(places) >= SLICE or places is self._in_hand:
-            places = self._begin_slice()
+        # Who joins the slice that is in hand is released with it, behind the others.
+        places = slices[-1] if slices and len(slices[-1]) < SLICE else self._begin_slice()
         place.places = places
         place.index = len(places)
         places.append(place)
@@ -99,24 +100,34 @@ class PendingRequests(Subject[T]):
         self._drain()
 
     def _drain(self) -> None:
+        room = SLICE
         while self._slices:
-            self._in_hand = self._slices[0]
-            self._release(self._in_hand)
+            places = self._slices[0]
+            if _count(places) > room and self._goes_on_later():  # where many have left, several fit in one turn
+                return
+            self._in_hand = places
+            room -= self._release(places)
             self._slices.popleft()
             self._in_hand = None
-            if self._slices:
-                try:
-                    asyncio.get_running_loop().call_soon(self._drain)
-                    return
-                except RuntimeError:  # without a loop there is nothing that could stall
-                    continue
 
-    def _release(self, places: Places[T]) -> None:
+    def _goes_on_later(self) -> bool:
+        """Leave the rest to the next turn of the loop; without a loop there is nothing that could stall."""
+        try:
+            asyncio.get_running_loop().call_soon(self._drain)
+        except RuntimeError:
+            return False
+        return True
+
+    def _release(self, places: Places[T]) -> int:
+        released = 0
         for index, place in enumerate(places):
             if place is not None:  # one that is released may make others leave
                 places[index] = None
                 place.root.release()
                 self._settle(place)
+                released += 1
+        places.clear()  # a first attempt may live on, and lead here
+        return released
 
     def _settle(self, place: Place[T]) -> None:
         try:
@@ -167,10 +178,6 @@ class Place(Generic[T]):
         self.places[self.index] = None
 
 
-Places: TypeAlias = list[Place[T] | None]
-"""A slice of those who wait, in order, with None for each that has left."""
-
-
 class Callbacks(Place[T]):
     """A place whose operation goes on in functions.
 
@@ -203,3 +210,8 @@ class _Subscriber(Callbacks[T]):
 
     def go_without(self) -> None:
         self.root.on_completed()
+
+
+def _count(places: Places[Any]) -> int:
+    """Count who has not left."""
+    return len(places) - places.count(None)

@@ -17,7 +17,7 @@ from reactivex import Subject
 from reactivex import operators as ops
 
 from rxlink.auth.attempts import FirstAttempt
-from rxlink.auth.events import OperationQueued, OperationReleased, OperationRetried, RefreshReason
+from rxlink.auth.events import OperationQueued, OperationReleased, OperationRetried, RefreshReason, RefreshStarted
 from rxlink.auth.link import AuthLink
 from rxlink.auth.session import AuthSession
 from rxlink.auth.tokens import TokenSet
@@ -1151,28 +1151,69 @@ class TestLeaving:
             len(built.issuer.calls), storage.tokens and storage.tokens.access_token, after.seen,
         )  # fmt: skip
 
-    @pytest.mark.parametrize("leaves", [True, False])
+    @virtual
+    async def test_a_source_that_refuses_twice_at_once_loses_no_answer(self, time: VirtualTime) -> None:
+        """The second refusal comes while the first one starts the refresh, and is the first to wait."""
+        built = bench(time=time, issuer=Issuer(delay=1, script=[SessionEnded()]))
+        observers: list[ResultObserver] = []
+
+        def start(operation: Operation, observer: ResultObserver, root: Subscription) -> None:
+            observers.append(observer)
+            observer.on_next(UNAUTHENTICATED)
+
+        def tell(event: object) -> None:
+            if isinstance(event, RefreshStarted):
+                observers[0].on_next(UNAUTHENTICATED)
+
+        built.session.events.subscribe(tell)
+        result = subscribed(execute(from_([AuthLink(built.session), Worker(start)]), request()))
+        await asyncio.sleep(2)
+
+        assert [SessionEnded] == kinds(result)
+        assert UNAUTHENTICATED == error_of(result).auth_error
+
+    @virtual
+    async def test_a_refused_answer_may_be_anything(self, time: VirtualTime) -> None:
+        """A link of one's own may answer with no dict, and one's own predicate may refuse that."""
+        built = bench(time=time)
+        sent: list[str] = []
+
+        def start(operation: Operation, observer: ResultObserver, root: Subscription) -> None:
+            sent.append(operation.get_context()["headers"]["authorization"])
+            observer.on_next(None)  # pyright: ignore[reportArgumentType] - as said
+            observer.on_completed()
+
+        refuses_nothing_at_all = AuthLink(built.session, is_auth_error=lambda answer: answer.result is None)
+        result = subscribed(execute(from_([refuses_nothing_at_all, Worker(start)]), request()))
+        await asyncio.sleep(1)
+
+        assert (["Bearer A0", "Bearer A1"], [None, END]) == (sent, result.seen)
+
+    @pytest.mark.parametrize("end", ["leaves", "goes again", "fails"])
     @virtual
     async def test_a_refusal_that_was_raised_leaves_nothing_to_the_cycle_collector(
-        self, *, leaves: bool, time: VirtualTime
+        self, end: str, time: VirtualTime
     ) -> None:
         """Its traceback leads to the attempt, which keeps it while it waits."""
-        built = bench(time=time, issuer=Issuer(delay=1))
+        built = bench(time=time, issuer=Issuer(delay=1, script=[SessionEnded()] if end == "fails" else []))
         link = from_([AuthLink(built.session), Worker(raising_refusals)])
         gc.collect()
+        before = attempts_alive()
         gc.disable()
         try:
             result = subscribed(execute(link, request()))
             await asyncio.sleep(0.5)
             waiting = attempts_alive()
-            if leaves:
+            if end == "leaves":
                 result.subscription.dispose()
             await asyncio.sleep(1)
+            seen = kinds(result)
+            result.seen.clear()
 
-            assert (1, 0) == (waiting, attempts_alive())
+            assert {"leaves": [], "goes again": good(), "fails": [SessionEnded]}[end] == seen
+            assert (before + 1, before) == (waiting, attempts_alive())
         finally:
             gc.enable()
-        assert ([] if leaves else good()) == result.seen
 
     @virtual
     async def test_leaving_during_the_retry_aborts_it(self, time: VirtualTime) -> None:

@@ -16,6 +16,7 @@ from reactivex import operators as ops
 from reactivex.internal.exceptions import SequenceContainsNoElementsError
 from reactivex.testing import TestScheduler
 
+from rxlink.auth import pending
 from rxlink.auth.pending import SLICE, Callbacks, PendingRequests
 from rxlink.core.subscription import Subscription
 from rxlink.testing.virtual_time import virtual
@@ -258,6 +259,40 @@ class TestPlaces:
         finish(wave)
         assert all(["A1"] == operation.seen for operation in [patient, *waiting])
 
+    def test_joining_costs_the_same_however_many_wait(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Whether places of those who have left can be dropped is not asked too often."""
+        monkeypatch.setattr(pending, "SLICE", 2)
+
+        def cost(count: int) -> int:
+            wave = PendingRequests[str]()
+            return calls_of(lambda: [Operation(wave) for _ in range(count)])
+
+        assert cost(1000) < 11 * cost(100)
+
+    def test_who_is_released_no_longer_holds_the_others_places(self) -> None:
+        """A stream that has waited may go on for long."""
+        wave = PendingRequests[str]()
+        operations = [Operation(wave) for _ in range(SLICE)]
+        places = wave._slices[0]
+
+        finish(wave)
+
+        assert all(["A1"] == operation.seen for operation in operations)
+        assert [] == places
+
+    def test_another_thread_may_ask_how_many_wait(self) -> None:
+        wave = PendingRequests[str]()
+        Operation(wave)
+
+        class Joined(list[Any]):
+            def count(self, value: Any, /) -> int:
+                wave._slices.append([])  # as by another thread, in the midst of counting
+                return super().count(value)
+
+        wave._slices.appendleft(Joined())
+
+        assert 1 == wave.waiting
+
     @pytest.mark.parametrize("end", ["finish", "fail", "leave"])
     def test_nobody_is_left_for_the_cycle_collector(self, end: str) -> None:
         wave = PendingRequests[str]()
@@ -447,6 +482,38 @@ class TestSlices:
 
         assert SLICE == at_once
         assert [SLICE, 2 * SLICE, 3 * SLICE, 1000] == seen_by_others
+
+    @virtual
+    async def test_a_few_that_are_left_of_many_are_released_at_once(self) -> None:
+        wave = PendingRequests[str]()
+        operations = [Operation(wave) for _ in range(100 * SLICE)]
+        stayed = operations[::SLICE]
+        for operation in operations:
+            if operation not in stayed:
+                operation.root.dispose()
+
+        finish(wave)
+
+        assert [["A1"]] * 100 == [operation.seen for operation in stayed]
+
+    @virtual
+    async def test_those_who_join_again_and_again_do_not_keep_the_loop(self) -> None:
+        wave = PendingRequests[str]()
+        joined = 0
+
+        def join(_: str) -> None:
+            nonlocal joined
+            joined += 1
+            if joined < 10 * SLICE:
+                Operation(wave, join)
+
+        Operation(wave, join)
+        finish(wave)
+        at_once = joined
+        await asyncio.sleep(0.001)
+
+        assert at_once <= 2 * SLICE
+        assert 10 * SLICE == joined
 
     @virtual
     async def test_who_joins_or_leaves_between_slices_is_served_or_not(self) -> None:
