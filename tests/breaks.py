@@ -168,16 +168,16 @@ PROMISES = (
         "P6",
         "the first to leave takes the places of all",
         "auth/attempts.py",
-        "self.places[self.index] = None",
-        "self.places[:] = [None] * len(self.places)",
+        "places[self.index] = None",
+        "places[:] = [None] * len(places)",
         "TestP6LeavingIsAPrivateMatter::test_p6_leaving_never_cancels_the_refresh_of_others",
     ),
     Break(
         "P6",
         "the refresh is cancelled when its last waiter leaves",
         "auth/attempts.py",
-        "        self.places[self.index] = None",
-        "        import asyncio\n\n        self.places[self.index] = None\n"
+        "        places[self.index] = None",
+        "        import asyncio\n\n        places[self.index] = None\n"
         "        # as ref_count of RxPY does, through the task of its from_future\n"
         "        [task.cancel() for task in asyncio.all_tasks() if not any(self.places) and '_relay' in repr(task)]",
         "TestP6LeavingIsAPrivateMatter::test_p6_a_refresh_goes_on_when_its_last_waiter_has_left",

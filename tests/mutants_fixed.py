@@ -100,8 +100,8 @@ MUTANTS: tuple[Fixed, ...] = (
     ),
     Fixed(
         "auth/pending",
-        "return len(places) - places.count(None)",
-        "return len(places)",
+        "return len(self) - self.left",
+        "return len(self)",
         "auth/test_pending.py::TestPlaces::test_who_waits_is_counted",
     ),
     Fixed(

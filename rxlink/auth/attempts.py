@@ -262,7 +262,9 @@ class FirstAttempt(Place[Any]):
 
     def cancel(self) -> None:
         """Leave the queue."""
-        self.places[self.index] = None  # written out: very many may leave
+        places = self.places  # written out: very many may leave
+        places[self.index] = None
+        places.left += 1
         self._first_answer = OVER  # the traceback of a refusal may lead back to this attempt, which is a cycle
 
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Generic, TypeVar
 
 from reactivex import Subject, abc
 from reactivex.internal.exceptions import SequenceContainsNoElementsError
@@ -26,15 +26,31 @@ from reactivex.internal.exceptions import SequenceContainsNoElementsError
 from rxlink.core.subscription import Subscription
 from rxlink.core.work import report_callback_error
 
-__all__ = ["Callbacks", "PendingRequests", "Place"]
+__all__ = ["Callbacks", "PendingRequests", "Place", "Places"]
 
 T = TypeVar("T")
 
 SLICE = 256
 """How many are released in one turn of the event loop: a few milliseconds of work."""
 
-Places: TypeAlias = "list[Place[T] | None]"
-"""A slice of those who wait, in order, with None for each that has left."""
+
+class Places(list["Place[T] | None"]):
+    """A slice of those who wait, in order, with None for each that has left.
+
+    Attributes:
+        left: How many have.
+    """
+
+    __slots__ = ("left",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many have not."""
+        return len(self) - self.left
 
 
 class PendingRequests(Subject[T]):
@@ -52,8 +68,8 @@ class PendingRequests(Subject[T]):
 
     @property
     def waiting(self) -> int:
-        """How many wait; all are gone through."""
-        return sum(map(_count, [*self._slices]))  # a copy: another thread may ask
+        """How many wait."""
+        return sum(places.waiting for places in [*self._slices])  # a copy: another thread may ask
 
     def wait(self, place: Place[T]) -> None:
         """Let an operation wait, in the slot of its subscription; it is told one thing, or leaves first."""
@@ -70,9 +86,9 @@ class PendingRequests(Subject[T]):
 
     def _begin_slice(self) -> Places[T]:
         if len(self._slices) >= self._most_slices:
-            self._slices = deque(places for places in self._slices if any(places) or places is self._in_hand)
+            self._slices = deque(places for places in self._slices if places.waiting or places is self._in_hand)
             self._most_slices = 2 * len(self._slices) + 1
-        places: Places[T] = []
+        places = Places[T]()
         self._slices.append(places)
         return places
 
@@ -103,11 +119,12 @@ class PendingRequests(Subject[T]):
         room = SLICE
         while self._slices:
             places = self._slices[0]
-            if _count(places) > room and self._goes_on_later():  # where many have left, several fit in one turn
+            if places.waiting > room and self._goes_on_later():  # where many have left, several fit in one turn
                 return
             self._in_hand = places
             room -= self._release(places)
             self._slices.popleft()
+            places.clear()  # a first attempt may live on, and lead here
             self._in_hand = None
 
     def _goes_on_later(self) -> bool:
@@ -123,10 +140,10 @@ class PendingRequests(Subject[T]):
         for index, place in enumerate(places):
             if place is not None:  # one that is released may make others leave
                 places[index] = None
+                places.left += 1
                 place.root.release()
                 self._settle(place)
                 released += 1
-        places.clear()  # a first attempt may live on, and lead here
         return released
 
     def _settle(self, place: Place[T]) -> None:
@@ -175,7 +192,9 @@ class Place(Generic[T]):
 
     def cancel(self) -> None:
         """Leave."""
-        self.places[self.index] = None
+        places = self.places
+        places[self.index] = None
+        places.left += 1
 
 
 class Callbacks(Place[T]):
@@ -210,8 +229,3 @@ class _Subscriber(Callbacks[T]):
 
     def go_without(self) -> None:
         self.root.on_completed()
-
-
-def _count(places: Places[Any]) -> int:
-    """Count who has not left."""
-    return len(places) - places.count(None)

@@ -17,7 +17,7 @@ from reactivex.internal.exceptions import SequenceContainsNoElementsError
 from reactivex.testing import TestScheduler
 
 from rxlink.auth import pending
-from rxlink.auth.pending import SLICE, Callbacks, PendingRequests
+from rxlink.auth.pending import SLICE, Callbacks, PendingRequests, Places
 from rxlink.core.subscription import Subscription
 from rxlink.testing.virtual_time import virtual
 from tests.recording import END, Recorder, subscribed
@@ -280,14 +280,31 @@ class TestPlaces:
         assert all(["A1"] == operation.seen for operation in operations)
         assert [] == places
 
+    def test_counting_them_goes_through_the_slices_alone(self) -> None:
+        """It is asked when a refresh ends, in the turn of the loop in which the first slice goes."""
+
+        class Silent(Places[str]):
+            def count(self, value: object, /) -> int:
+                pytest.fail("went through all")
+
+            __iter__ = count  # type: ignore[assignment]
+
+        wave = PendingRequests[str]()
+        wave._slices.append(Silent())
+        operations = [Operation(wave) for _ in range(3)]
+        operations[1].root.dispose()
+
+        assert 2 == wave.waiting
+
     def test_another_thread_may_ask_how_many_wait(self) -> None:
         wave = PendingRequests[str]()
         Operation(wave)
 
-        class Joined(list[Any]):
-            def count(self, value: Any, /) -> int:
-                wave._slices.append([])  # as by another thread, in the midst of counting
-                return super().count(value)
+        class Joined(Places[str]):
+            @property
+            def waiting(self) -> int:
+                wave._slices.append(Places())  # as by another thread, in the midst of counting
+                return super().waiting
 
         wave._slices.appendleft(Joined())
 
