@@ -88,6 +88,16 @@ def raising_refusals(operation: Operation, observer: ResultObserver, root: Subsc
         observer.on_completed()
 
 
+class Partings:
+    """In the slot: has a last word when it is cancelled."""
+
+    def __init__(self, observer: ResultObserver) -> None:
+        self._observer = observer
+
+    def cancel(self) -> None:
+        self._observer.on_next({"data": {"echo": "late"}})
+
+
 def attempts_alive() -> int:
     """Count them, those included that only the cycle collector would find."""
     return sum(type(each) is FirstAttempt for each in gc.get_objects())
@@ -1150,6 +1160,23 @@ class TestLeaving:
         assert (1, "A1", good("After")) == (
             len(built.issuer.calls), storage.tokens and storage.tokens.access_token, after.seen,
         )  # fmt: skip
+
+    @virtual
+    async def test_what_comes_while_the_first_attempt_is_cancelled_is_not_listened_to(self, time: VirtualTime) -> None:
+        built = bench(time=time)
+
+        def start(operation: Operation, observer: ResultObserver, root: Subscription) -> None:
+            if operation.get_context()["headers"]["authorization"] == "Bearer A1":
+                observer.on_next({"data": {"echo": "Q"}})
+                observer.on_completed()
+            else:
+                root.hold(Partings(observer))
+                observer.on_next(UNAUTHENTICATED)
+
+        result = subscribed(execute(from_([AuthLink(built.session), Worker(start)]), request()))
+        await asyncio.sleep(1)
+
+        assert good() == result.seen
 
     @virtual
     async def test_a_source_that_refuses_twice_at_once_loses_no_answer(self, time: VirtualTime) -> None:
