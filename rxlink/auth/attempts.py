@@ -24,7 +24,7 @@ from rxlink.auth.failures import own_error
 from rxlink.auth.pending import PendingRequests, Place
 from rxlink.core.operation import Operation
 from rxlink.core.result import FetchResult
-from rxlink.core.subscription import Connect, ResultObserver, Subscription
+from rxlink.core.subscription import ResultObserver, Subscription
 from rxlink.core.work import report_callback_error
 from rxlink.errors import SessionEnded
 
@@ -48,21 +48,16 @@ class FirstAttempt(Place[Any]):
     """One operation and its first attempt, which is also its place in the queue where it waits for a token.
 
     Args:
-        authorization: The session's part.
+        authorization: The session's part, for the login under which the operation began.
         operation: The operation.
         observer: Who gets the results.
         root: The subscription.
-        proceed: The links below.
-        epoch: The login under which the operation began.
-        is_bound: Whether it stays with that login also where a look at the storage finds another; so do those that
-            were sent, or waited for a refresh, under it.
 
     Attributes:
         credential: The tokens that the attempt was made with, None as nobody.
     """
 
-    __slots__ = ("_authorization", "_epoch", "_first_answer", "_is_bound", "_observer", "_operation",
-                 "_proceed", "credential")  # fmt: skip
+    __slots__ = ("_authorization", "_first_answer", "_observer", "_operation", "credential")
 
     def __init__(
         self,
@@ -70,32 +65,27 @@ class FirstAttempt(Place[Any]):
         operation: Operation,
         observer: ResultObserver,
         root: Subscription,
-        proceed: Connect,
-        epoch: int,
-        *,
-        is_bound: bool = True,
     ) -> None:
         self.root = root  # written out: it is made for each operation
         self._authorization = authorization
         self._operation = operation
         self._observer = observer
-        self._proceed = proceed
-        self._epoch = epoch
-        self._is_bound = is_bound
         self.credential: Credential | None = None
         # A refused one is kept while the operation waits to go again.
         self._first_answer: FetchResult | Exception | _Fate = AWAITED
 
-    def admit(self, *, has_waited: bool = False, is_told: bool = False) -> None:
+    def admit(self, *, has_waited: bool = False, is_told: bool = False, is_bound: bool = True) -> None:
         """Wait until there is a token to go with, then send.
 
         Args:
+            is_bound: Whether it stays with its login also where a look at the storage finds another; it does once it
+                has waited for a refresh under it.
             has_waited: Whether it has waited for a refresh.
             is_told: Whether the listeners know that it has waited, for whatever.
         """
         keeper, operation = self._authorization.keeper, self._operation
         try:
-            self._authorization.check_epoch(self._epoch)
+            self._authorization.check_login()
             wave = keeper.gate.wave(has_waited=has_waited, operation_name=operation.operation_name)
         except Exception as error:  # noqa: BLE001 - whatever keeps the operation back is its error
             self.fail(error)
@@ -110,19 +100,18 @@ class FirstAttempt(Place[Any]):
                 is_told = True
                 keeper.emit(OperationQueued, operation.operation_name)
             # The wait for a load says nothing about a refresh.
-            wave.wait(_ForLoad(self.root, self, has_waited=has_waited, is_told=is_told))
+            wave.wait(_ForLoad(self.root, self, has_waited=has_waited, is_told=is_told, is_bound=is_bound))
             return
         keeper.emit(OperationQueued, operation.operation_name)
-        self._is_bound = True
         if keeper.wallet.credential is not None:
-            operation.set_context({self._authorization.login: self._epoch})
+            operation.set_context({self._authorization.login: self._authorization.epoch})
         wave.wait(self)
 
-    def admit_loaded(self, *, has_waited: bool, is_told: bool) -> None:
+    def admit_loaded(self, *, has_waited: bool, is_told: bool, is_bound: bool) -> None:
         """Go on after a look at the storage: an operation that begins now is of whoever is signed in now."""
-        if not self._is_bound:
-            self._epoch = self._authorization.keeper.wallet.epoch
-        self.admit(has_waited=has_waited, is_told=is_told)
+        if not is_bound:
+            self._authorization = self._authorization.under(self._authorization.keeper.wallet.epoch)
+        self.admit(has_waited=has_waited, is_told=is_told, is_bound=is_bound)
 
     def _send(self) -> None:
         """Make the first attempt, with the tokens that there are now or as nobody."""
@@ -132,7 +121,7 @@ class FirstAttempt(Place[Any]):
         except Exception as error:  # noqa: BLE001 - the context may hold anything as its headers
             self.fail(error)
             return
-        self._proceed(self._operation, self, self.root)
+        self._authorization.proceed(self._operation, self, self.root)
 
     def on_next(self, result: FetchResult) -> None:
         """Pass a result on, unless it is the first, and refused."""
@@ -172,7 +161,8 @@ class FirstAttempt(Place[Any]):
         keeper = self._authorization.keeper
         sent = self.credential
         # Nobody was signed in when it was sent.
-        is_of_nobody = sent is None and (keeper.wallet.credential is None or keeper.wallet.epoch != self._epoch)
+        wallet, epoch = keeper.wallet, self._authorization.epoch
+        is_of_nobody = sent is None and (wallet.credential is None or wallet.epoch != epoch)
         try:
             goes_again = not is_of_nobody and self._may_go_again()
             wave = self._reject(sent) if goes_again else None
@@ -197,7 +187,7 @@ class FirstAttempt(Place[Any]):
         keeper = self._authorization.keeper
         if sent is not None:
             keeper.reject(sent)
-        self._authorization.check_epoch(self._epoch)
+        self._authorization.check_login()
         return keeper.gate.wave(is_retry=True, operation_name=self._operation.operation_name)
 
     def _may_go_again(self) -> bool:
@@ -219,7 +209,7 @@ class FirstAttempt(Place[Any]):
         """The recipe's ``flatMap(() => forward(operation))``: the second attempt, which is the last."""
         keeper = self._authorization.keeper
         try:
-            self._authorization.check_epoch(self._epoch)
+            self._authorization.check_login()
             wave = keeper.gate.wave(has_waited=True, is_retry=True, operation_name=self._operation.operation_name)
         except Exception as error:  # noqa: BLE001 - whatever keeps the operation back is its error
             self.fail(error)
@@ -236,14 +226,14 @@ class FirstAttempt(Place[Any]):
         self._first_answer = OVER
         keeper.emit(OperationRetried, self._operation.operation_name)
         second = _SecondAttempt(self._authorization, self._operation, self._observer, credential)
-        self._proceed(self._operation, second, self.root)
+        self._authorization.proceed(self._operation, second, self.root)
 
     def _write(self, credential: Credential | None) -> None:
         """Put tokens on the operation; they must be of its own login, also where that changes in another thread."""
         if credential is None:
-            self._authorization.check_epoch(self._epoch)
+            self._authorization.check_login()
             return
-        if credential.epoch != self._epoch:
+        if credential.epoch != self._authorization.epoch:
             raise SessionEnded(self._authorization.keeper.wallet.parting)
         self._authorization.write(self._operation, self._operation.get_context(), credential)
 
@@ -271,16 +261,19 @@ class FirstAttempt(Place[Any]):
 class _ForLoad(Place[Any]):
     """The place of an operation that waits until the tokens are loaded."""
 
-    __slots__ = ("_attempt", "_has_waited", "_is_told")
+    __slots__ = ("_attempt", "_has_waited", "_is_bound", "_is_told")
 
-    def __init__(self, root: Subscription, attempt: FirstAttempt, *, has_waited: bool, is_told: bool) -> None:
+    def __init__(
+        self, root: Subscription, attempt: FirstAttempt, *, has_waited: bool, is_told: bool, is_bound: bool
+    ) -> None:
         self.root = root
         self._attempt = attempt
         self._has_waited = has_waited
         self._is_told = is_told
+        self._is_bound = is_bound
 
     def go_on(self, value: object) -> None:
-        self._attempt.admit_loaded(has_waited=self._has_waited, is_told=self._is_told)
+        self._attempt.admit_loaded(has_waited=self._has_waited, is_told=self._is_told, is_bound=self._is_bound)
 
     def fail(self, error: Exception) -> None:
         self._attempt.fail(error)

@@ -16,6 +16,7 @@ from rxlink.core.documents import OperationType
 from rxlink.core.operation import Context, Operation
 from rxlink.core.options import checked_flag
 from rxlink.core.result import FetchResult
+from rxlink.core.subscription import Connect
 from rxlink.errors import InvariantTypeError, SessionEnded
 
 __all__ = ["Authorization", "AuthorizationOptions"]
@@ -44,18 +45,21 @@ class AuthorizationOptions:
 
 
 class Authorization:
-    """The options of a link and one session.
+    """The options of a link, one login of a session, and where its operations go from there.
 
     Attributes:
         keeper: The inner part of the session.
+        proceed: The links below.
+        epoch: The number of the login.
         login: The context key under which an operation keeps whose login it belongs to.
         refuses_only_errors: Whether a result without errors is never an auth error.
     """
 
-    __slots__ = ("_header", "_is_auth_error", "_name", "_prefix", "_protected", "_retries_mutations", "keeper",
-                 "login", "refuses_only_errors")  # fmt: skip
+    __slots__ = ("_header", "_is_auth_error", "_name", "_options", "_prefix", "_protected", "_retries_mutations",
+                 "epoch", "keeper", "login", "proceed", "refuses_only_errors")  # fmt: skip
 
-    def __init__(self, options: AuthorizationOptions, keeper: Keeper) -> None:
+    def __init__(self, options: AuthorizationOptions, keeper: Keeper, proceed: Connect, epoch: int) -> None:
+        self._options = options
         self._header = options.header
         self._name = options.header.lower()
         self._prefix = options.prefix
@@ -64,10 +68,16 @@ class Authorization:
         self._retries_mutations = options.retries_mutations
         self.keeper = keeper
         self.login = keeper.login
+        self.proceed = proceed
+        self.epoch = epoch
         classifier = options.is_auth_error
         self.refuses_only_errors = classifier is is_auth_error or (
             isinstance(classifier, AuthErrorClassifier) and classifier.looks_only_at_errors
         )
+
+    def under(self, epoch: int) -> Authorization:
+        """Return the same for the operations of another login."""
+        return self if epoch == self.epoch else Authorization(self._options, self.keeper, self.proceed, epoch)
 
     def write(self, operation: Operation, context: Context, credential: Credential) -> None:
         """Write into the operation's context: the header, who may see it, and whose login it is.
@@ -115,12 +125,12 @@ class Authorization:
         choice: Any = operation.get_context().get(RETRY_MUTATIONS)
         return self._retries_mutations if choice is None else checked_flag(f"{RETRY_MUTATIONS} in the context", choice)
 
-    def check_epoch(self, epoch: int) -> None:
+    def check_login(self) -> None:
         """Refuse what was begun under another login: also in an earlier attempt, by a link above.
 
         Raises:
             SessionEnded: It was.
         """
         wallet = self.keeper.wallet
-        if wallet.epoch != epoch:
+        if wallet.epoch != self.epoch:
             raise SessionEnded(wallet.parting)

@@ -134,8 +134,11 @@ class AuthLink(ApolloLink):
     def connect(self, forward: Forward) -> Connect:
         """Prepare to run operations; see :meth:`ApolloLink.connect`."""
         if isinstance(self._session, AuthSession):
-            return _starter(Authorization(self._options, self._session.keeper), forward.connect)
+            return _starter(self._authorization(self._session, forward.connect))
         return self._chooser(self._session, forward.connect)
+
+    def _authorization(self, session: AuthSession, proceed: Connect) -> Authorization:
+        return Authorization(self._options, session.keeper, proceed, session.keeper.wallet.epoch)
 
     def _chooser(self, sessions: AuthSessions[Any], proceed: Connect) -> Connect:
         def start(operation: Operation, observer: ResultObserver, root: Subscription) -> None:
@@ -151,36 +154,37 @@ class AuthLink(ApolloLink):
             if session is None:
                 proceed(operation, observer, root)
             else:
-                _starter(Authorization(self._options, session.keeper), proceed)(operation, observer, root)
+                _starter(self._authorization(session, proceed))(operation, observer, root)
 
         return start
 
 
-def _starter(authorization: Authorization, proceed: Connect) -> Connect:
-    """Return what starts operations under one session."""
-    keeper, login = authorization.keeper, authorization.login
+def _starter(authorization: Authorization) -> Connect:
+    """Return what starts operations under one session; it keeps the authorization of the login that it saw last."""
+    keeper, login, proceed = authorization.keeper, authorization.login, authorization.proceed
     wallet, is_shared = keeper.wallet, keeper.permit is not None
 
     def start(operation: Operation, observer: ResultObserver, root: Subscription) -> None:
+        nonlocal authorization
         context = operation.get_context()
-        is_outside = AUTH in context and context[AUTH] in NO_AUTH
-        if is_outside or (refreshes_here.get() and keeper.is_inside_refresh()):
+        if (AUTH in context and context[AUTH] in NO_AUTH) or (refreshes_here.get() and keeper.is_inside_refresh()):
             proceed(operation, observer, root)
             return
-        is_bound = not is_shared or login in context
         epoch: int = context[login] if login in context else wallet.epoch  # noqa: SIM401 - `get` is one more call
-        worker = FirstAttempt(authorization, operation, observer, root, proceed, epoch, is_bound=is_bound)
+        last = authorization  # another thread may see another login
+        mine = authorization = last if last.epoch == epoch else last.under(epoch)
+        worker = FirstAttempt(mine, operation, observer, root)
         try:
             credential = None if keeper.is_closed or (is_shared and not keeper.is_up_to_date) else wallet.at_hand()
             if credential is not None and credential.epoch == epoch:
-                authorization.write(operation, context, credential)
+                mine.write(operation, context, credential)
             else:
                 credential = None
         except Exception as error:  # noqa: BLE001 - the clock is a user's function, and a context may hold anything
             worker.fail(error)
             return
         if credential is None:
-            worker.admit()
+            worker.admit(is_bound=not is_shared or login in context)
         else:
             worker.credential = credential
             proceed(operation, worker, root)

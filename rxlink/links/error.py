@@ -140,8 +140,7 @@ class _ErrorWorker:
     What a plain function decides, by way of an awaitable, counts when the first stream has ended and frees the slot.
     """
 
-    __slots__ = ("_forward", "_handler", "_is_deaf", "_is_thinking", "_later", "_observer", "_operation", "_queue",
-                 "_root", "_scope")  # fmt: skip
+    __slots__ = ("_forward", "_handler", "_is_deaf", "_observer", "_operation", "_root", "_scope", "_thought")
 
     def __init__(
         self,
@@ -158,26 +157,25 @@ class _ErrorWorker:
         self._observer = observer
         self._root = root
         self._scope = scope
-        self._is_deaf = self._is_thinking = False
-        self._queue: deque[Callable[[], None]] | None = None
-        self._later: tuple[Awaitable[Answer], Callable[[], None]] | None = None
+        self._is_deaf = False
+        self._thought: _Thought | None = None
 
     def on_next(self, result: FetchResult) -> None:
-        if self._queue is not None:
-            self._queue.append(partial(self._take_result, result))
+        if self._thought is not None:
+            self._thought.events.append(partial(self._take_result, result))
         elif "errors" in result:
             self._take_result(result)
         elif not self._is_deaf:
             self._observer.on_next(result)
 
     def on_error(self, error: Exception) -> None:
-        if self._queue is None and self._scope is None:
+        if self._thought is None and self._scope is None:
             self._take_error(error)
         else:
             self._take_end(partial(self._take_error, error))
 
     def on_completed(self) -> None:
-        if self._queue is not None or self._scope is not None:
+        if self._thought is not None or self._scope is not None:
             self._take_end(self._take_completion)
         elif not self._is_deaf:
             self._observer.on_completed()
@@ -185,11 +183,12 @@ class _ErrorWorker:
     def _take_end(self, end: Callable[[], None]) -> None:
         if self._scope is not None:
             self._scope.close()
-        if self._queue is None:
+        thought = self._thought
+        if thought is None:
             end()
             return
-        self._queue.append(end)
-        later, self._later = self._later, None
+        thought.events.append(end)
+        later, thought.later = thought.later, None
         if later is not None and not self._is_deaf:
             self._begin_to_think(*later)
 
@@ -247,14 +246,13 @@ class _ErrorWorker:
 
     def _think(self, answer: Awaitable[Answer], deliver: Callable[[], None]) -> None:
         """Wait for the handler: now, or when the slot is free."""
-        self._is_thinking = True
-        if self._queue is None:
-            self._queue = deque()
+        thought = self._thought = self._thought or _Thought()
+        thought.is_under_way = True
         if self._scope is None and self._root.is_busy:
             # It runs meanwhile, for itself, and its outcome is kept.
-            thought = from_future(answer)
-            thought.subscribe(on_error=_nothing)
-            self._later = (thought, deliver)
+            outcome = from_future(answer)
+            outcome.subscribe(on_error=_nothing)
+            thought.later = (outcome, deliver)
         else:
             self._begin_to_think(answer, deliver)
 
@@ -278,17 +276,34 @@ class _ErrorWorker:
 
     def _catch_up(self, step: Callable[[], None]) -> None:
         """Act on the handler's decision, then on what came meanwhile, up to the next error that it thinks about."""
-        self._is_thinking = False
-        queue = self._queue
-        assert queue is not None
-        queue.appendleft(step)
-        while queue and not self._is_thinking:
+        thought = self._thought
+        assert thought is not None
+        thought.is_under_way = False
+        thought.events.appendleft(step)
+        while thought.events and not thought.is_under_way:
             try:
-                queue.popleft()()
+                thought.events.popleft()()
             except Exception as error:  # noqa: BLE001 - of the subscriber's callback; the next events are due all the same
                 report_callback_error(error)
-        if not self._is_thinking:
-            self._queue = None
+        if not thought.is_under_way:
+            self._thought = None
+
+
+class _Thought:
+    """What an asynchronous handler thinks, until all that came meanwhile has been handed on.
+
+    Attributes:
+        is_under_way: Whether it has not decided yet.
+        later: What to wait for once the slot is free, and how to let the error pass.
+        events: What came meanwhile.
+    """
+
+    __slots__ = ("events", "is_under_way", "later")
+
+    def __init__(self) -> None:
+        self.is_under_way = False
+        self.later: tuple[Awaitable[Answer], Callable[[], None]] | None = None
+        self.events: deque[Callable[[], None]] = deque()
 
 
 class _Failure:

@@ -19,6 +19,7 @@ from reactivex import operators as ops
 from rxlink.auth.attempts import FirstAttempt
 from rxlink.auth.events import OperationQueued, OperationReleased, OperationRetried, RefreshReason, RefreshStarted
 from rxlink.auth.link import AuthLink
+from rxlink.auth.pending import SLICE
 from rxlink.auth.session import AuthSession
 from rxlink.auth.tokens import TokenSet
 from rxlink.core.chain import execute, from_, split
@@ -558,6 +559,25 @@ class TestStorage:
         names = names_of(events.seen)
         assert names.index("RefreshSucceeded") < names.index("TokensSaved") < names.index("OperationRetried")
         assert {0.1} == {round(send.time, 9) for send in built.server.sends if send.token == "Bearer A1"}
+
+    @virtual
+    async def test_who_waited_for_the_tokens_to_be_loaded_stays_with_their_login(self, time: VirtualTime) -> None:
+        """P8: another one comes while those who waited go on, slice by slice."""
+        storage = ScriptedStorage(fresh(time, 100.0), delay=1.0)
+        built = bench(None, time=time, storage=storage, valid=["A0", "B0"], delay=None)
+        tasks: list[asyncio.Task[None]] = []
+
+        def sign_in(_: object) -> None:
+            tasks.append(asyncio.create_task(built.session.set_tokens(B0)))
+
+        first = subscribed(built.run("First").do_action(sign_in))
+        others = built.start_many(2 * SLICE)
+        await asyncio.sleep(2)
+        await asyncio.gather(*tasks)
+
+        assert good("First") == first.seen
+        assert [[SessionEnded]] == [kinds(other) for other in others[-1:]]
+        assert {"Bearer A0"} == set(built.server.tokens)
 
     @virtual
     async def test_who_is_refused_during_the_save_waits_for_its_end(self, time: VirtualTime) -> None:

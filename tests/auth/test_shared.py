@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 
 from rxlink.auth.events import AuthState, AuthStatus, Ended
-from rxlink.auth.storage import MemoryTokenStorage
+from rxlink.auth.link import AuthLink
+from rxlink.auth.storage import MemoryTokenStorage, StoredTokens
 from rxlink.auth.tokens import TokenSet
+from rxlink.core.chain import execute, from_
 from rxlink.errors import SessionEnded
 from rxlink.testing.virtual_time import VirtualTime, virtual
+from tests.auth.scripted import ScriptedServer, request
 from tests.auth.shared_bench import Fleet, Host, StrictIssuer, Telling
 
 AT_THE_END = 95.0
@@ -224,6 +227,67 @@ class TestOthersLogins:
             [event.reason for event in host.events if isinstance(event, Ended)] for host in fleet.hosts
         ]
         assert 1 == len(fleet.issuer.calls)
+        await fleet.aclose()
+
+
+class TestOperations:
+    """P8: what others change is noticed by what begins, and by what had begun."""
+
+    @staticmethod
+    async def relogin(fleet: Fleet) -> ScriptedServer:
+        """Sign Bob in at the first host, where the second has sent as Ada."""
+        await fleet.tokens()
+        await fleet.hosts[0].session.set_tokens(fleet.issuer.sign_in("bob"))
+        return ScriptedServer("A0", "A-bob")
+
+    @virtual
+    async def test_that_begin_after_another_login_elsewhere_are_of_that_one(self, time: VirtualTime) -> None:
+        fleet = Fleet(time)
+        server = await self.relogin(fleet)
+        link = from_([AuthLink(fleet.hosts[1].session), server])
+
+        results = await asyncio.gather(*(execute(link, request(name)) for name in ("One", "Two")))
+
+        assert [{"data": {"echo": name}} for name in ("One", "Two")] == results
+        assert ["Bearer A-bob"] * 2 == server.tokens
+        await fleet.aclose()
+
+    @virtual
+    async def test_that_had_begun_before_it_end(self, time: VirtualTime) -> None:
+        """Sent once as Ada, and once more by a link above or whoever subscribes again."""
+        fleet = Fleet(time)
+        server = ScriptedServer("A0", "A-bob")
+        operation = execute(from_([AuthLink(fleet.hosts[1].session), server]), request())
+        await operation
+        await self.relogin(fleet)
+
+        with pytest.raises(SessionEnded, match="somebody else has signed in since"):
+            await operation
+
+        assert ["Bearer A0"] == server.tokens
+        await fleet.aclose()
+
+    @virtual
+    async def test_that_look_twice_are_of_the_login_that_is_found_last(
+        self, time: VirtualTime, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Another one has come while the storage was read."""
+        fleet = Fleet(time)
+        server = await self.relogin(fleet)
+        at_once = fleet.memory.read
+
+        async def read() -> StoredTokens | None:
+            found = await at_once()
+            monkeypatch.undo()
+            await fleet.hosts[0].session.set_tokens(fleet.issuer.sign_in("eve"))
+            return found
+
+        server.accept_only("A-eve")
+        monkeypatch.setattr(fleet.memory, "read", read)
+        result = await execute(from_([AuthLink(fleet.hosts[1].session), server]), request())
+
+        assert {"data": {"echo": "Q"}} == result
+        assert ["Bearer A-eve"] == server.tokens
         await fleet.aclose()
 
 
