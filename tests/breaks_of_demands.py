@@ -260,7 +260,7 @@ DEMANDS = (
         "E11",
         "what was judged before a wait is not judged again",
         "auth/attempts.py",
-        "self._attempt.admit_loaded(has_waited=self._has_waited, is_told=self._is_told, is_bound=self._is_bound)",
+        "self._attempt.admit_loaded(is_bound=self._is_bound, has_waited=self._has_waited, is_told=self._is_told)",
         "self._attempt._send()",
         "auth/test_windows_ahead.py::test_what_was_judged_before_a_wait_is_judged_again_after_it",
     ),

@@ -48,7 +48,8 @@ class FirstAttempt(Place[Any]):
     """One operation and its first attempt, which is also its place in the queue where it waits for a token.
 
     Args:
-        authorization: The session's part, for the login under which the operation began.
+        authorization: The session's part, for the login under which the operation began; another one where a look at
+            the storage finds another login first.
         operation: The operation.
         observer: Who gets the results.
         root: The subscription.
@@ -74,12 +75,11 @@ class FirstAttempt(Place[Any]):
         # A refused one is kept while the operation waits to go again.
         self._first_answer: FetchResult | Exception | _Fate = AWAITED
 
-    def admit(self, *, has_waited: bool = False, is_told: bool = False, is_bound: bool = True) -> None:
+    def admit(self, *, is_bound: bool, has_waited: bool = False, is_told: bool = False) -> None:
         """Wait until there is a token to go with, then send.
 
         Args:
-            is_bound: Whether it stays with its login also where a look at the storage finds another; it does once it
-                has waited for a refresh under it.
+            is_bound: Whether it stays with its login also where a look at the storage finds another.
             has_waited: Whether it has waited for a refresh.
             is_told: Whether the listeners know that it has waited, for whatever.
         """
@@ -100,18 +100,18 @@ class FirstAttempt(Place[Any]):
                 is_told = True
                 keeper.emit(OperationQueued, operation.operation_name)
             # The wait for a load says nothing about a refresh.
-            wave.wait(_ForLoad(self.root, self, has_waited=has_waited, is_told=is_told, is_bound=is_bound))
+            wave.wait(_ForLoad(self.root, self, is_bound=is_bound, has_waited=has_waited, is_told=is_told))
             return
         keeper.emit(OperationQueued, operation.operation_name)
         if keeper.wallet.credential is not None:
-            operation.set_context({self._authorization.login: self._authorization.epoch})
+            operation.set_context({self._authorization.login_key: self._authorization.epoch})
         wave.wait(self)
 
-    def admit_loaded(self, *, has_waited: bool, is_told: bool, is_bound: bool) -> None:
+    def admit_loaded(self, *, is_bound: bool, has_waited: bool, is_told: bool) -> None:
         """Go on after a look at the storage: an operation that begins now is of whoever is signed in now."""
         if not is_bound:
             self._authorization = self._authorization.under(self._authorization.keeper.wallet.epoch)
-        self.admit(has_waited=has_waited, is_told=is_told, is_bound=is_bound)
+        self.admit(is_bound=is_bound, has_waited=has_waited, is_told=is_told)
 
     def _send(self) -> None:
         """Make the first attempt, with the tokens that there are now or as nobody."""
@@ -240,7 +240,7 @@ class FirstAttempt(Place[Any]):
     def go_on(self, value: object) -> None:
         """Go on after the wait for a token: to send, or to send once more."""
         if self._first_answer is AWAITED:
-            self.admit(has_waited=True, is_told=True)
+            self.admit(is_bound=True, has_waited=True, is_told=True)
         else:
             self._go_again()
 
@@ -264,16 +264,16 @@ class _ForLoad(Place[Any]):
     __slots__ = ("_attempt", "_has_waited", "_is_bound", "_is_told")
 
     def __init__(
-        self, root: Subscription, attempt: FirstAttempt, *, has_waited: bool, is_told: bool, is_bound: bool
+        self, root: Subscription, attempt: FirstAttempt, *, is_bound: bool, has_waited: bool, is_told: bool
     ) -> None:
         self.root = root
         self._attempt = attempt
+        self._is_bound = is_bound
         self._has_waited = has_waited
         self._is_told = is_told
-        self._is_bound = is_bound
 
     def go_on(self, value: object) -> None:
-        self._attempt.admit_loaded(has_waited=self._has_waited, is_told=self._is_told, is_bound=self._is_bound)
+        self._attempt.admit_loaded(is_bound=self._is_bound, has_waited=self._has_waited, is_told=self._is_told)
 
     def fail(self, error: Exception) -> None:
         self._attempt.fail(error)

@@ -1,4 +1,4 @@
-"""One session's part in a link: puts the token on operations, and judges what they are answered."""
+"""One login's part in a link: puts the token on operations, and judges what they are answered."""
 
 from __future__ import annotations
 
@@ -51,15 +51,16 @@ class Authorization:
         keeper: The inner part of the session.
         proceed: The links below.
         epoch: The number of the login.
-        login: The context key under which an operation keeps whose login it belongs to.
+        login_key: The context key under which an operation keeps the number of the login that it belongs to.
         refuses_only_errors: Whether a result without errors is never an auth error.
     """
 
-    __slots__ = ("_header", "_is_auth_error", "_name", "_options", "_prefix", "_protected", "_retries_mutations",
-                 "epoch", "keeper", "login", "proceed", "refuses_only_errors")  # fmt: skip
+    __slots__ = ("_header", "_is_auth_error", "_name", "_next", "_options", "_prefix", "_protected",
+                 "_retries_mutations", "epoch", "keeper", "login_key", "proceed", "refuses_only_errors")  # fmt: skip
 
     def __init__(self, options: AuthorizationOptions, keeper: Keeper, proceed: Connect, epoch: int) -> None:
-        self._options = options
+        self._options = options  # what is asked for each operation stands beside it
+        self._next: Authorization | None = None
         self._header = options.header
         self._name = options.header.lower()
         self._prefix = options.prefix
@@ -67,7 +68,7 @@ class Authorization:
         self._is_auth_error = options.is_auth_error
         self._retries_mutations = options.retries_mutations
         self.keeper = keeper
-        self.login = keeper.login
+        self.login_key = keeper.login
         self.proceed = proceed
         self.epoch = epoch
         classifier = options.is_auth_error
@@ -76,8 +77,15 @@ class Authorization:
         )
 
     def under(self, epoch: int) -> Authorization:
-        """Return the same for the operations of another login."""
-        return self if epoch == self.epoch else Authorization(self._options, self.keeper, self.proceed, epoch)
+        """Return the same for the operations of another login; those that find a later one share it."""
+        if epoch == self.epoch:
+            return self
+        other = self._next
+        if other is None or other.epoch != epoch:
+            other = Authorization(self._options, self.keeper, self.proceed, epoch)
+            if epoch > self.epoch:  # the other way round it would be a cycle
+                self._next = other
+        return other
 
     def write(self, operation: Operation, context: Context, credential: Credential) -> None:
         """Write into the operation's context: the header, who may see it, and whose login it is.
@@ -101,7 +109,7 @@ class Authorization:
             protected = {**context[PROTECTED], **protected}  # of another AuthLink, with a header of its own
         # The response of an earlier attempt says nothing about the answer that comes now.
         operation.set_context(
-            {"headers": headers, PROTECTED: protected, self.login: credential.epoch, "response": None}
+            {"headers": headers, PROTECTED: protected, self.login_key: credential.epoch, "response": None}
         )
 
     def is_refused(self, operation: Operation, answer: FetchResult | Exception) -> bool:

@@ -15,6 +15,7 @@ from typing import Any, Final
 from rxlink.auth.attempts import FirstAttempt
 from rxlink.auth.authorization import Authorization, AuthorizationOptions
 from rxlink.auth.classify import AuthErrorClassifier, AuthErrorPredicate, is_auth_error
+from rxlink.auth.keeper import Keeper
 from rxlink.auth.origins import Audience, checked_origins
 from rxlink.auth.session import AuthSession
 from rxlink.auth.sessions import AuthSessions
@@ -134,11 +135,8 @@ class AuthLink(ApolloLink):
     def connect(self, forward: Forward) -> Connect:
         """Prepare to run operations; see :meth:`ApolloLink.connect`."""
         if isinstance(self._session, AuthSession):
-            return _starter(self._authorization(self._session, forward.connect))
+            return _starter(self._options, self._session.keeper, forward.connect)
         return self._chooser(self._session, forward.connect)
-
-    def _authorization(self, session: AuthSession, proceed: Connect) -> Authorization:
-        return Authorization(self._options, session.keeper, proceed, session.keeper.wallet.epoch)
 
     def _chooser(self, sessions: AuthSessions[Any], proceed: Connect) -> Connect:
         def start(operation: Operation, observer: ResultObserver, root: Subscription) -> None:
@@ -154,15 +152,15 @@ class AuthLink(ApolloLink):
             if session is None:
                 proceed(operation, observer, root)
             else:
-                _starter(self._authorization(session, proceed))(operation, observer, root)
+                _starter(self._options, session.keeper, proceed)(operation, observer, root)
 
         return start
 
 
-def _starter(authorization: Authorization) -> Connect:
-    """Return what starts operations under one session; it keeps the authorization of the login that it saw last."""
-    keeper, login, proceed = authorization.keeper, authorization.login, authorization.proceed
-    wallet, is_shared = keeper.wallet, keeper.permit is not None
+def _starter(options: AuthorizationOptions, keeper: Keeper, proceed: Connect) -> Connect:
+    """Return what starts operations under one session."""
+    wallet, login, is_shared = keeper.wallet, keeper.login, keeper.permit is not None
+    authorization = Authorization(options, keeper, proceed, wallet.epoch)
 
     def start(operation: Operation, observer: ResultObserver, root: Subscription) -> None:
         nonlocal authorization
@@ -171,22 +169,21 @@ def _starter(authorization: Authorization) -> Connect:
             proceed(operation, observer, root)
             return
         epoch: int = context[login] if login in context else wallet.epoch  # noqa: SIM401 - `get` is one more call
-        last = authorization  # another thread may see another login
-        mine = authorization = last if last.epoch == epoch else last.under(epoch)
+        mine = authorization  # of the login that was seen last, in this thread or another
+        if mine.epoch != epoch:
+            mine = authorization = mine.under(epoch)
         worker = FirstAttempt(mine, operation, observer, root)
         try:
             credential = None if keeper.is_closed or (is_shared and not keeper.is_up_to_date) else wallet.at_hand()
             if credential is not None and credential.epoch == epoch:
                 mine.write(operation, context, credential)
-            else:
-                credential = None
+                worker.credential = credential
         except Exception as error:  # noqa: BLE001 - the clock is a user's function, and a context may hold anything
             worker.fail(error)
             return
-        if credential is None:
+        if worker.credential is None:
             worker.admit(is_bound=not is_shared or login in context)
         else:
-            worker.credential = credential
             proceed(operation, worker, root)
 
     return start

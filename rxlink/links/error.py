@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import inspect
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeAlias, cast
@@ -140,7 +140,7 @@ class _ErrorWorker:
     What a plain function decides, by way of an awaitable, counts when the first stream has ended and frees the slot.
     """
 
-    __slots__ = ("_forward", "_handler", "_is_deaf", "_observer", "_operation", "_root", "_scope", "_thought")
+    __slots__ = ("_forward", "_handler", "_is_deaf", "_observer", "_operation", "_pause", "_root", "_scope")
 
     def __init__(
         self,
@@ -158,24 +158,24 @@ class _ErrorWorker:
         self._root = root
         self._scope = scope
         self._is_deaf = False
-        self._thought: _Thought | None = None
+        self._pause: _Pause | None = None
 
     def on_next(self, result: FetchResult) -> None:
-        if self._thought is not None:
-            self._thought.events.append(partial(self._take_result, result))
-        elif "errors" in result:
+        if self._pause is not None:
+            self._pause.events.append(partial(self._take_result, result))
+        elif type(result) is not dict or "errors" in result:
             self._take_result(result)
         elif not self._is_deaf:
             self._observer.on_next(result)
 
     def on_error(self, error: Exception) -> None:
-        if self._thought is None and self._scope is None:
+        if self._pause is None and self._scope is None:
             self._take_error(error)
         else:
             self._take_end(partial(self._take_error, error))
 
     def on_completed(self) -> None:
-        if self._thought is not None or self._scope is not None:
+        if self._pause is not None or self._scope is not None:
             self._take_end(self._take_completion)
         elif not self._is_deaf:
             self._observer.on_completed()
@@ -183,19 +183,20 @@ class _ErrorWorker:
     def _take_end(self, end: Callable[[], None]) -> None:
         if self._scope is not None:
             self._scope.close()
-        thought = self._thought
-        if thought is None:
+        pause = self._pause
+        if pause is None:
             end()
             return
-        thought.events.append(end)
-        later, thought.later = thought.later, None
+        pause.events.append(end)
+        later, pause.later = pause.later, None
         if later is not None and not self._is_deaf:
             self._begin_to_think(*later)
 
     def _take_result(self, result: FetchResult) -> None:
         if self._is_deaf:
             return
-        errors = graphql_errors(result)
+        # What is no result passes, as with Apollo: a link of a user's may have sent it.
+        errors = graphql_errors(result) if isinstance(result, Mapping) else None  # pyright: ignore[reportUnnecessaryIsInstance]
         if errors is None:
             self._observer.on_next(result)
         else:
@@ -246,13 +247,13 @@ class _ErrorWorker:
 
     def _think(self, answer: Awaitable[Answer], deliver: Callable[[], None]) -> None:
         """Wait for the handler: now, or when the slot is free."""
-        thought = self._thought = self._thought or _Thought()
-        thought.is_under_way = True
+        pause = self._pause = self._pause or _Pause()
+        pause.is_thinking = True
         if self._scope is None and self._root.is_busy:
             # It runs meanwhile, for itself, and its outcome is kept.
             outcome = from_future(answer)
             outcome.subscribe(on_error=_nothing)
-            thought.later = (outcome, deliver)
+            pause.later = (outcome, deliver)
         else:
             self._begin_to_think(answer, deliver)
 
@@ -276,32 +277,32 @@ class _ErrorWorker:
 
     def _catch_up(self, step: Callable[[], None]) -> None:
         """Act on the handler's decision, then on what came meanwhile, up to the next error that it thinks about."""
-        thought = self._thought
-        assert thought is not None
-        thought.is_under_way = False
-        thought.events.appendleft(step)
-        while thought.events and not thought.is_under_way:
+        pause = self._pause
+        assert pause is not None
+        pause.is_thinking = False
+        pause.events.appendleft(step)
+        while pause.events and not pause.is_thinking:
             try:
-                thought.events.popleft()()
+                pause.events.popleft()()
             except Exception as error:  # noqa: BLE001 - of the subscriber's callback; the next events are due all the same
                 report_callback_error(error)
-        if not thought.is_under_way:
-            self._thought = None
+        if self._pause is pause and not pause.is_thinking:  # where tasks are eager, the next one may have begun
+            self._pause = None
 
 
-class _Thought:
-    """What an asynchronous handler thinks, until all that came meanwhile has been handed on.
+class _Pause:
+    """While an asynchronous handler is thinking, and until all that came meanwhile has been handed on.
 
     Attributes:
-        is_under_way: Whether it has not decided yet.
+        is_thinking: Whether it has not decided yet.
         later: What to wait for once the slot is free, and how to let the error pass.
         events: What came meanwhile.
     """
 
-    __slots__ = ("events", "is_under_way", "later")
+    __slots__ = ("events", "is_thinking", "later")
 
     def __init__(self) -> None:
-        self.is_under_way = False
+        self.is_thinking = False
         self.later: tuple[Awaitable[Answer], Callable[[], None]] | None = None
         self.events: deque[Callable[[], None]] = deque()
 

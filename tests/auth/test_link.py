@@ -13,7 +13,7 @@ import pytest
 import reactivex
 from hypothesis import given
 from hypothesis import strategies as st
-from reactivex import Subject
+from reactivex import Observable, Subject
 from reactivex import operators as ops
 
 from rxlink.auth.attempts import FirstAttempt
@@ -1521,6 +1521,30 @@ class TestIsolation:
         await asyncio.sleep(10)
 
         assert [ClientClosed] == kinds(refused)
+
+    @virtual
+    async def test_operations_of_two_logins_in_turn_leave_nothing_for_the_cycle_collector(
+        self, time: VirtualTime
+    ) -> None:
+        built = bench(TokenSet("A0"), valid=["A0", "B0"], delay=None, time=time)
+        old, seen = built.run("Old"), list[Any]()
+
+        def run(operation: Observable[Any]) -> None:
+            operation.subscribe(seen.append, lambda error: seen.append(type(error)))
+
+        run(old)
+        await built.session.set_tokens(B0)
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(2):
+                run(old)
+                run(built.run("New"))
+            assert 0 == gc.collect()
+        finally:
+            gc.enable()
+        echoes = [{"data": {"echo": name}} for name in ("Old", "New")]
+        assert [echoes[0], *[SessionEnded, echoes[1]] * 2] == seen
 
 
 class TestAmongOtherLinks:

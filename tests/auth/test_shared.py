@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections import Counter
 from typing import Any
 
 import pytest
 
+from rxlink.auth.authorization import Authorization
 from rxlink.auth.events import AuthState, AuthStatus, Ended
 from rxlink.auth.link import AuthLink
 from rxlink.auth.storage import MemoryTokenStorage, StoredTokens
@@ -15,8 +17,9 @@ from rxlink.auth.tokens import TokenSet
 from rxlink.core.chain import execute, from_
 from rxlink.errors import SessionEnded
 from rxlink.testing.virtual_time import VirtualTime, virtual
-from tests.auth.scripted import ScriptedServer, request
+from tests.auth.scripted import ScriptedServer, good, request
 from tests.auth.shared_bench import Fleet, Host, StrictIssuer, Telling
+from tests.recording import subscribed
 
 AT_THE_END = 95.0
 ADVISORY = 80.0
@@ -250,6 +253,24 @@ class TestOperations:
 
         assert [{"data": {"echo": name}} for name in ("One", "Two")] == results
         assert ["Bearer A-bob"] * 2 == server.tokens
+        await fleet.aclose()
+
+    @virtual
+    async def test_of_one_login_share_what_the_link_knows_of_it(self, time: VirtualTime) -> None:
+        """Very many may wait for the look that finds it."""
+        fleet = Fleet(time)
+        server = await self.relogin(fleet)
+        session, server.delay = fleet.hosts[1].session, 2.0
+        link, keeper = from_([AuthLink(session), server]), session.keeper
+
+        recorders = [subscribed(execute(link, request())) for _ in range(100)]
+        await asyncio.sleep(1)
+        recorders += [subscribed(execute(link, request())) for _ in range(100)]
+        known = [one for one in gc.get_objects() if isinstance(one, Authorization) and one.keeper is keeper]
+        await asyncio.sleep(3)
+
+        assert [good()] * 200 == [recorder.seen for recorder in recorders]
+        assert len(known) <= 2
         await fleet.aclose()
 
     @virtual

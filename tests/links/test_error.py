@@ -1,6 +1,7 @@
 """ErrorLink: what its handler sees and may answer, and that no event is lost, reordered or left running meanwhile."""
 
 import asyncio
+import contextlib
 import functools
 import gc
 
@@ -198,6 +199,13 @@ class TestWhatTheHandlerSees:
         response = ErrorResponse(OSError(), operation, lambda operation: reactivex.of(DATA))
 
         assert DATA == await retry(response)
+
+    @pytest.mark.parametrize("value", [None, 5, "text", ["errors"], reactivex.never()])
+    def test_not_what_is_no_result(self, value):
+        """A link of a user's sent it; an Observable would be asked for its items without an end."""
+        link = from_([ErrorLink(lambda response: pytest.fail("asked")), sending(value)])
+
+        assert [value, END] == seen_of(execute(link, REQUEST))
 
 
 class TestAnswers:
@@ -432,6 +440,43 @@ class TestStreams:
         first.on_next(DATA)
 
         assert [FAILED, OTHER, {"data": "pushed"}, DATA] == seen
+
+    async def test_stay_in_order_where_the_next_error_comes_when_an_eager_task_has_ended(self):
+        first, failures = Subject(), [{**FAILED, "extensions": {"number": number}} for number in range(3)]
+        loop = asyncio.get_running_loop()
+        answers = []
+
+        def handler(response):
+            answers.append(loop.create_future())
+            if len(answers) == 2:
+                answers[-1].set_result(None)
+            return answers[-1]
+
+        def run_the_second_at_once(loop, work, **_):
+            if len(answers) != 2:
+                return asyncio.Task(work, loop=loop)
+            with contextlib.suppress(StopIteration):
+                work.send(None)
+            first.on_next(failures[2])
+            ended = loop.create_future()
+            ended.set_result(None)
+            return ended
+
+        link = from_([ErrorLink(handler), source_of(first)])
+        recorder = subscribed(execute(link, GraphQLRequest("subscription S { a }")))
+        first.on_next(failures[0])
+        await turns()
+        first.on_next(failures[1])
+        loop.set_task_factory(run_the_second_at_once)
+        answers[0].set_result(None)
+        await turns()
+        first.on_next(DATA)
+        first.on_completed()
+        before = list(recorder.seen)
+        answers[2].set_result(None)
+        await turns()
+
+        assert (failures[:2], [*failures, DATA, END]) == (before, recorder.seen)
 
     @pytest.mark.parametrize("is_async", [False, True])
     async def test_are_cancelled_and_muted_when_the_handler_answers_in_the_midst(self, is_async):
