@@ -15,6 +15,9 @@ import pytest
 
 import rxlink
 import rxlink.testing
+from rxlink.auth.attempts import FirstAttempt
+from rxlink.auth.authorization import Authorization
+from rxlink.auth.single_flight import SingleFlight
 
 DOCS = Path(__file__).parents[2] / "docs"
 TABLE = (DOCS / "porting-table.md").read_text(encoding="utf-8")
@@ -167,3 +170,13 @@ def test_every_public_name_stands_in_the_table_or_the_guide(name: str) -> None:
     spans = _named(FENCE.sub("", PAGES))
 
     assert any(re.match(rf"(rxlink\.testing\.)?{name}(\(|$)", span) for span in spans)
+
+
+def test_the_engine_has_the_names_by_which_it_is_read() -> None:
+    table = dict(SECTION.findall(PAGES))["Reading the engine"]
+    homes = {home.__name__: inspect.getsource(home) for home in (SingleFlight, FirstAttempt, Authorization)}
+
+    named = re.findall(r"`([A-Z]\w+)\.(\w+)`", table)
+
+    assert {owner for owner, _ in named} == set(homes)
+    assert [] == [name for owner, name in named if not re.search(rf"(def |self\.){name}\b", homes[owner])]
