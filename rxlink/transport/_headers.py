@@ -6,10 +6,20 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+from multidict import CIMultiDict, CIMultiDictProxy, istr
+
 from rxlink.core.options import kind_of
 from rxlink.errors import InvariantError, InvariantTypeError
 
-__all__ = ["FALLBACK_HEADERS", "checked_accept", "checked_headers", "described", "unique_headers", "with_headers"]
+__all__ = [
+    "FALLBACK_HEADERS",
+    "checked_accept",
+    "checked_headers",
+    "described",
+    "kept",
+    "unique_headers",
+    "with_headers",
+]
 
 FALLBACK_HEADERS = {
     "accept": "application/graphql-response+json,application/json;q=0.9",
@@ -26,8 +36,8 @@ HARMLESS = frozenset({
 
 KNOWN_NAMES = 1000
 """How many names of headers are remembered as good ones; a service uses a few."""
-_known_names: dict[str, str] = {}
-"""The good ones, with their lower case."""
+_known_names: dict[str, istr] = {}
+"""The good ones, with their lower case, as aiohttp compares them."""
 
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
 CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -92,11 +102,16 @@ def with_headers(headers: dict[str, str], added: Mapping[Any, Any], where: str) 
     return merged
 
 
+def kept(headers: Mapping[str, str]) -> Mapping[str, str]:
+    """Return headers that many requests are sent with, as aiohttp would make them for each."""
+    return CIMultiDictProxy(CIMultiDict(headers))
+
+
 def _remember(name: str) -> None:
     """Take note of a name that was checked, and is exactly text."""
     if len(_known_names) >= KNOWN_NAMES:
         _known_names.clear()
-    _known_names[name] = name.lower()
+    _known_names[name] = istr(name.lower())
 
 
 def checked_accept(accept: object) -> list[str]:
@@ -122,7 +137,7 @@ def unique_headers(headers: Mapping[str, str], *, preserve_case: bool) -> dict[s
         preserve_case: Whether names stay as they were given; else they are in lower case.
     """
     if not preserve_case:
-        return {name.lower(): value for name, value in headers.items()}
+        return {istr(name.lower()): value for name, value in headers.items()}
     last = {name.lower(): (name, value) for name, value in headers.items()}
     return dict(last.values())
 
