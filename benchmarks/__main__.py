@@ -1,15 +1,13 @@
 """The command: ``python -m benchmarks [question ...] [--json FILE] [--svg FILE] [--quick]``."""
 
 import argparse
-import asyncio
 import dataclasses
-import importlib
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib.util import find_spec
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from benchmarks._asking import answer_alone, has_uvloop
 from benchmarks._headline import draw, headline
 from benchmarks.harness import NORMAL, QUICK, Effort, Table, Verdict, environment, format_table
 
@@ -24,11 +22,10 @@ HUGE_FLEET = 100_000
 def main(arguments: list[str] | None = None) -> int:
     """Answer the questions; 1 if an exact budget was missed, times never count."""
     options = _parser().parse_args(arguments)
-    print(", ".join(f"{name} {value}" for name, value in environment().items()))
-    answers: dict[str, list[Table]] = {}
-    for name, question, loop in _asked(options.questions or QUESTIONS):
-        with asyncio.Runner(loop_factory=loop) as runner:
-            answers[name] = runner.run(answer(question, _effort(options)))
+    print(", ".join(f"{name} {value}" for name, value in environment().items()), flush=True)
+    answers: dict[str, Sequence[Table]] = {}
+    for name, question, on_uvloop in _asked(options.questions or QUESTIONS):
+        answers[name] = answer_alone(question, _effort(options), on_uvloop=on_uvloop)
         print(f"\n== {name}", *map(format_table, answers[name]), sep="\n", flush=True)
     if judged := _headlines(answers):
         print(format_table(headline(judged)))
@@ -39,20 +36,15 @@ def main(arguments: list[str] | None = None) -> int:
     return _exit_code(answers)
 
 
-def _asked(questions: Sequence[str]) -> Iterator[tuple[str, str, Callable[[], asyncio.AbstractEventLoop] | None]]:
-    """Give each question with what its section is called, and what makes its event loop (None: asyncio)."""
+def _asked(questions: Sequence[str]) -> Iterator[tuple[str, str, bool]]:
+    """Give what its section is called, each question, and whether on uvloop."""
     for question in questions:
-        yield question, question, None
+        yield question, question, False
         if question in ON_UVLOOP:
-            if find_spec("uvloop") is None:
-                print(f"\n== {question} on uvloop: not installed")
+            if has_uvloop():
+                yield f"{question} on uvloop", question, True
             else:
-                yield f"{question} on uvloop", question, importlib.import_module("uvloop").new_event_loop
-
-
-async def answer(question: str, effort: Effort) -> list[Table]:
-    """Answer one question."""
-    return await importlib.import_module(f"benchmarks.{question}").measure(effort)
+                print(f"\n== {question} on uvloop: not installed")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,5 +1,6 @@
 """The benchmarks run, and their arithmetic is right. No time is asserted here or anywhere."""
 
+import asyncio
 import json
 
 import pytest
@@ -7,7 +8,7 @@ import reactivex
 from reactivex.testing import TestScheduler
 
 from benchmarks import __main__ as command
-from benchmarks import _apollo, _headline, _http_ways, batch, chain, harness, http, stock_links
+from benchmarks import _apollo, _asking, _headline, _http_ways, batch, chain, harness, http, stock_links
 from benchmarks.four_links import ANSWER, REQUEST
 from benchmarks.harness import Effort, Table, Variant, Verdict
 from rxlink.core.operation import Operation
@@ -19,13 +20,22 @@ TINY = Effort(rounds=2, round_seconds=0.001, parallel=(1, 64), waiting=(20, 40),
 
 @pytest.mark.parametrize("question", [name for name in command.QUESTIONS if name not in COUNTED])
 async def test_each_question_is_answered_with_complete_tables(question):
-    tables = await command.answer(question, TINY)
+    tables = await _asking.answer(question, TINY)
 
     assert tables
     for table in tables:
         assert all(set(row) == set(table.rows[0]) for row in table.rows)
         assert all(row["us/op"] > 0 for row in table.rows)
         assert table.title in harness.format_table(table)
+
+
+def test_a_question_can_be_asked_in_a_process_of_its_own():
+    tables = _asking.answer_alone("documents", TINY)
+
+    assert tables
+    assert all(row["us/op"] > 0 for table in tables for row in table.rows)
+    with pytest.raises(ModuleNotFoundError, match="nosuch"):
+        _asking.answer_alone("nosuch", TINY)
 
 
 async def test_variants_take_turns_and_the_baseline_is_one():
@@ -77,8 +87,6 @@ def test_any_two_variants_can_be_compared():
 
 async def test_as_many_operations_are_under_way_as_was_asked_for():
     # given
-    import asyncio
-
     now, most, total = 0, 0, 0
 
     async def operation():
@@ -118,12 +126,12 @@ def test_without_a_bound_it_is_only_reported(measured, outcome):
 
 def test_the_budget_is_judged_on_asyncio_alone(monkeypatch, capsys):
     # given
-    async def answer(question, effort):
+    def answer(question, effort, *, on_uvloop):
         verdict = Verdict(subject="the speed", measured=1, bound=1, is_headline=True)
         return [Table("a title", [{"way": "one"}], [verdict])]
 
-    monkeypatch.setattr(command, "answer", answer)
-    monkeypatch.setattr(command, "_asked", lambda _: [("http", "http", None), ("http on uvloop", "http", None)])
+    monkeypatch.setattr(command, "answer_alone", answer)
+    monkeypatch.setattr(command, "_asked", lambda _: [("http", "http", False), ("http on uvloop", "http", True)])
 
     # when
     command.main([])
@@ -210,10 +218,10 @@ def test_only_a_missed_count_makes_the_command_fail(monkeypatch, capsys, is_exac
     # given
     missed = Verdict(subject="calls of a chain", measured=9, bound=8, is_exact=is_exact)
 
-    async def answer(question, effort):
+    def answer(question, effort, *, on_uvloop):
         return [Table("a title", [{"chain": "one", "calls": 9}], [missed])]
 
-    monkeypatch.setattr(command, "answer", answer)
+    monkeypatch.setattr(command, "answer_alone", answer)
 
     # when
     given = command.main(["guard"])
@@ -236,10 +244,10 @@ def test_a_question_that_there_is_not_is_refused_before_any_is_asked(capsys):
 
 def test_figures_are_written_as_json(monkeypatch, tmp_path):
     # given
-    async def answer(question, effort):
+    def answer(question, effort, *, on_uvloop):
         return [Table("a title", [{"chain": "one", "calls": 9}])]
 
-    monkeypatch.setattr(command, "answer", answer)
+    monkeypatch.setattr(command, "answer_alone", answer)
 
     # when
     command.main(["guard", "--json", str(tmp_path / "figures.json")])
@@ -257,11 +265,11 @@ def test_a_huge_wave_is_measured_unless_it_has_to_be_quick(monkeypatch, capsys, 
     # given
     efforts = []
 
-    async def answer(question, effort):
+    def answer(question, effort, *, on_uvloop):
         efforts.append(effort)
         return []
 
-    monkeypatch.setattr(command, "answer", answer)
+    monkeypatch.setattr(command, "answer_alone", answer)
 
     # when
     command.main(["storm", *arguments])

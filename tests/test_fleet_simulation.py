@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import _fleet_run, fleet, harness
+from benchmarks import _asking, _fleet_run, fleet, harness
 from benchmarks._fleet_plot import Panel, draw
 from benchmarks._fleet_run import BINS, Issuer, Outage, Plan, Run, Unavailable, run_fleet
 from benchmarks.fleet import A_THIRD, FULL_JITTER, NO_JITTER, NO_WINDOWS, Story
@@ -165,7 +165,7 @@ class TestCommand:
         monkeypatch.setattr(fleet, "LIVES", 4.0)
         effort = harness.Effort(clients=20, plot=tmp_path / "fleet.svg")
 
-        tables = await command.answer("fleet", effort)
+        tables = await _asking.answer("fleet", effort)
 
         assert [len(fleet.NAMES), 3] == [len(table.rows) for table in tables]
         for table in tables:
@@ -188,11 +188,11 @@ class TestCommand:
     def test_its_size_and_its_plot_are_options(self, monkeypatch, capsys, arguments, clients, plot):
         efforts = []
 
-        async def answer(question, effort):
+        def answer(question, effort, *, on_uvloop):
             efforts.append(effort)
             return []
 
-        monkeypatch.setattr(command, "answer", answer)
+        monkeypatch.setattr(command, "answer_alone", answer)
 
         command.main(["fleet", *arguments])
 

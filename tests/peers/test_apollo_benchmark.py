@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 
-from benchmarks import __main__ as command
 from benchmarks import _apollo, http
+from benchmarks._asking import answer
 from benchmarks.harness import QUICK
 from tests.oracle.node import node_in
 
@@ -18,14 +18,14 @@ def _node():
 
 
 async def test_its_chain_is_timed_beside_ours():
-    first, *_ = await command.answer("chain", TINY)
+    first, *_ = await answer("chain", TINY)
 
     assert _apollo.APOLLO in [row["variant"] for row in first.rows]
     assert any(_apollo.APOLLO in verdict.subject for verdict in first.verdicts)
 
 
 async def test_it_is_asked_over_loopback_and_not_inside_the_process():
-    tables = await command.answer("http", TINY)
+    tables = await answer("http", TINY)
 
     titles = [table.title for table in tables if _apollo.APOLLO in [row["variant"] for row in table.rows]]
     assert [True, True] == [http.LOOPBACK in title for title in titles]
