@@ -55,12 +55,12 @@ LINKS: Mapping[str, Bounds] = {
 """Of a chain, with its `Operation`; of a link, what it adds to the terminating link alone."""
 
 TRANSPORTS: Mapping[str, Bounds] = {
-    "four links over HttpLink": Bounds(85, 26, 3150),
-    "HttpLink": Bounds(60, 20, 2550),
-    "BatchHttpLink, 10 together": Bounds(55, 16, 1750),
-    "SseLink": Bounds(186, 31, 3400),
-    "GraphQLWsLink": Bounds(130, 14, 1500),
-    "SchemaLink": Bounds(41, 18, 1500),
+    "four links over HttpLink": Bounds(83, 26, 3150),
+    "HttpLink": Bounds(58, 20, 2550),
+    "BatchHttpLink, 10 together": Bounds(52, 16, 1750),
+    "SseLink": Bounds(184, 31, 3400),
+    "GraphQLWsLink": Bounds(128, 14, 1500),
+    "SchemaLink": Bounds(40, 18, 1500),
 }
 """Of rxlink's own code, with the `Operation`."""
 

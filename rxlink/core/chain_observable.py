@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Generator
 from contextvars import copy_context
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, NoReturn, TypeVar
 
 from reactivex import Observable, abc
 from reactivex.internal import default_error, noop
@@ -79,12 +79,15 @@ class ChainObservable(Observable[T]):
         root = _Awaited()
         self._begin(root)
         if not root.is_stopped:
+            future = root.future = (root.loop_at_start or asyncio.get_running_loop()).create_future()
             try:
-                yield from root.ending()
+                yield from future
             except BaseException:
                 root.dispose()
                 raise
-        return root.result()
+        if root.error is not None or root.result is _NOTHING:
+            root.fail()
+        return root.result
 
     def _begin(self, root: Subscription) -> None:
         try:
@@ -96,9 +99,15 @@ class ChainObservable(Observable[T]):
 
 
 class _Awaited(Subscription):
-    """The root of an operation that is awaited: keeps the last result, and one future for the end."""
+    """The root of an operation that is awaited: keeps the last result, and one future for the end.
 
-    __slots__ = ("_error", "_future", "_result")
+    Attributes:
+        error: The error that it has ended with.
+        future: Done when it has ended.
+        result: The last result.
+    """
+
+    __slots__ = ("error", "future", "result")
 
     def __init__(self) -> None:
         # Written out, without callbacks, since nobody is called: it is made for every operation that is awaited.
@@ -107,17 +116,17 @@ class _Awaited(Subscription):
         self.is_stopped = False
         self.loop_at_start = None
         self.scheduler = None
-        self._error: Exception | None = None
-        self._future: asyncio.Future[None] | None = None
-        self._result: Any = _NOTHING
+        self.error: Exception | None = None
+        self.future: asyncio.Future[None] | None = None
+        self.result: Any = _NOTHING
 
     def on_next(self, value: Any) -> None:
         if not self.is_stopped:
-            self._result = value
+            self.result = value
 
     def on_error(self, error: Exception) -> None:
         if not self.is_stopped:
-            self._error = error
+            self.error = error
             self.on_completed()
 
     def on_completed(self) -> None:
@@ -128,23 +137,16 @@ class _Awaited(Subscription):
             if self._resource is not None:
                 self.cancel_resource()
         finally:  # a foreign teardown may raise
-            if self._future is not None and not self._future.done():
-                self._future.set_result(None)
+            if self.future is not None and not self.future.done():
+                self.future.set_result(None)
 
-    def ending(self) -> asyncio.Future[None]:
-        self._future = (self.loop_at_start or asyncio.get_running_loop()).create_future()
-        return self._future
-
-    def result(self) -> Any:
-        if self._error is not None:
-            error, self._error = self._error, None
-            try:
-                raise error
-            finally:
-                del error  # the traceback holds this frame: no cycles
-        if self._result is _NOTHING:
-            raise SequenceContainsNoElementsError
-        return self._result
+    def fail(self) -> NoReturn:
+        """Raise the error, or that there was no result."""
+        error, self.error = self.error or SequenceContainsNoElementsError(), None
+        try:
+            raise error
+        finally:
+            del error  # the traceback holds this frame: no cycles
 
 
 class _Border(Generic[T]):

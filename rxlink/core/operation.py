@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias, cast
 
@@ -136,9 +137,8 @@ class Operation:
         return f"<Operation {self.operation_type.value} {self.operation_name or '(anonymous)'}>"
 
 
-def context_of(operation: Operation) -> Context:
-    """Return the context as it is now, for who only reads it: what ``get_context`` wraps for everybody else."""
-    return operation._context  # pyright: ignore[reportPrivateUsage] - of this module
+context_of: Final[Callable[[Operation], Context]] = attrgetter("_context")
+"""Returns the context as it is now, for who only reads it: what ``get_context`` wraps for everybody else."""
 
 
 def _own_dict(name: str, value: Mapping[str, Any] | None) -> dict[str, Any]:

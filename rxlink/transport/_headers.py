@@ -6,20 +6,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from multidict import CIMultiDict, CIMultiDictProxy, istr
+from multidict import istr
 
 from rxlink.core.options import kind_of
 from rxlink.errors import InvariantError, InvariantTypeError
 
-__all__ = [
-    "FALLBACK_HEADERS",
-    "checked_accept",
-    "checked_headers",
-    "described",
-    "kept",
-    "unique_headers",
-    "with_headers",
-]
+__all__ = ["FALLBACK_HEADERS", "checked_accept", "checked_headers", "described", "unique_headers", "with_headers"]
 
 FALLBACK_HEADERS = {
     "accept": "application/graphql-response+json,application/json;q=0.9",
@@ -96,15 +88,10 @@ def with_headers(headers: dict[str, str], added: Mapping[Any, Any], where: str) 
         else:
             return merged
     for name, value in checked_headers(added, where).items():
-        merged[name.lower()] = value
+        merged[istr(name.lower())] = value
         if type(name) is str:
             _remember(name)
     return merged
-
-
-def kept(headers: Mapping[str, str]) -> Mapping[str, str]:
-    """Return headers that many requests are sent with, as aiohttp would make them for each."""
-    return CIMultiDictProxy(CIMultiDict(headers))
 
 
 def _remember(name: str) -> None:

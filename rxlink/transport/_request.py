@@ -27,7 +27,6 @@ from rxlink.transport._headers import (
     FALLBACK_HEADERS,
     checked_accept,
     checked_headers,
-    kept,
     unique_headers,
     with_headers,
 )
@@ -126,7 +125,7 @@ class RequestBuilder:
         needs_no_user = self._only_target is not None and self._only_target.authorization is None
         self._plain_target = self._only_target if needs_no_user and not http.preserve_header_case else None
         # What the last context had, and what became of it: the next one mostly says the same.
-        self._last_headers: tuple[Mapping[str, str], Mapping[str, str]] = {}, kept(self._plain_headers)
+        self._last_headers: tuple[Mapping[str, str], Mapping[str, str]] = {}, self._plain_headers
 
     @property
     def shown_uri(self) -> str:
@@ -256,7 +255,7 @@ class RequestBuilder:
         headers = with_headers(self._plain_headers, own, "the context")
         # Where a name came twice, their order counts, which a comparison of dicts does not see.
         if len(headers) == len(self._plain_headers) + len(own) and TEXT.issuperset(map(type, own.values())):
-            self._last_headers = {**own}, kept(headers)
+            self._last_headers = {**own}, headers
         return headers
 
     def _special_headers(self, own: Mapping[Any, Any], http: HttpOptions, target: Target) -> Mapping[str, str]:

@@ -118,7 +118,7 @@ class Sender:
                 request.method,
                 request.target.url,
                 data=body if body and len(body) <= LARGE_BODY else _unusual_body(request),
-                headers=request.headers,
+                headers={**request.headers},  # a copy: who watches aiohttp may write into it, as tracers do
                 timeout=NO_TIMEOUTS,
                 raise_for_status=False,
                 auto_decompress=True,

@@ -3,7 +3,7 @@
 import pytest
 
 from rxlink.errors import InvariantError
-from rxlink.transport._headers import checked_accept, described, kept, unique_headers, with_headers
+from rxlink.transport._headers import checked_accept, described, with_headers
 
 
 @pytest.mark.parametrize(
@@ -51,16 +51,3 @@ def test_a_name_that_is_known_by_now_brings_its_value_as_at_the_first_time() -> 
     merged = [with_headers({"accept": "a"}, {"X-Known-By-Now": str(time)}, "a test") for time in range(3)]
 
     assert [{"accept": "a", "x-known-by-now": str(time)} for time in range(3)] == merged
-
-
-def test_what_is_kept_for_many_requests_says_the_same_and_cannot_be_changed() -> None:
-    # given
-    plain = unique_headers({"Accept": "a"}, preserve_case=False)
-    headers = with_headers(plain, {"X-Tenant": "blue"}, "a test")
-
-    # when
-    many = kept(headers)
-
-    # then
-    assert {"accept": "a", "x-tenant": "blue"} == dict(many) == {**many}
-    assert not hasattr(many, "__setitem__")

@@ -115,6 +115,26 @@ class TestOneOperation:
         assert (200, "7") == (response.status, response.headers["X-Trace"])
         assert "s3cret" not in repr(response)
 
+    async def test_lets_who_watches_aiohttp_add_a_header_to_one_request(self, server: ScriptedServer, monkeypatch):
+        request = aiohttp.ClientSession._request
+
+        async def traced(self, *args, **options):  # as tracers do it
+            options["headers"]["traceparent"] = "7"
+            return await request(self, *args, **options)
+
+        own = {"headers": {"x-tenant": "blue"}}
+        operations = [GraphQLRequest(QUERY.query, context=context) for context in (None, None, own, own)]
+
+        async with HttpLink(server.uri) as link:
+            with monkeypatch.context() as watched:
+                watched.setattr(aiohttp.ClientSession, "_request", traced)
+                for operation in operations:
+                    await execute(link, operation)
+            for operation in operations:
+                await execute(link, operation)
+
+        assert ["7"] * 4 + [None] * 4 == [request.headers.get("traceparent") for request in server.requests]
+
     async def test_runs_beside_a_hundred_others_and_each_gets_its_own(self, server: ScriptedServer):
         async def echo(request: web.Request) -> web.StreamResponse:
             return web.json_response({"data": (await request.json())["variables"]})
