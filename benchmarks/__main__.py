@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _asked(questions: Sequence[str]) -> Iterator[tuple[str, str, bool]]:
-    """Give what its section is called, each question, and whether on uvloop."""
+    """Give each question: what its section is called, its name, and whether it is asked on uvloop."""
     for question in questions:
         yield question, question, False
         if question in ON_UVLOOP:

@@ -8,7 +8,7 @@ import reactivex
 from reactivex.testing import TestScheduler
 
 from benchmarks import __main__ as command
-from benchmarks import _apollo, _asking, _headline, _http_ways, batch, chain, harness, http, stock_links
+from benchmarks import _apollo, _asking, _headline, _http_ways, batch, chain, documents, harness, http, stock_links
 from benchmarks.four_links import ANSWER, REQUEST
 from benchmarks.harness import Effort, Table, Variant, Verdict
 from rxlink.core.operation import Operation
@@ -29,13 +29,32 @@ async def test_each_question_is_answered_with_complete_tables(question):
         assert table.title in harness.format_table(table)
 
 
-def test_a_question_can_be_asked_in_a_process_of_its_own():
+def test_a_question_is_asked_in_a_process_of_its_own(monkeypatch):
+    monkeypatch.setattr(documents, "measure", None)  # in this one
+
     tables = _asking.answer_alone("documents", TINY)
 
     assert tables
     assert all(row["us/op"] > 0 for table in tables for row in table.rows)
-    with pytest.raises(ModuleNotFoundError, match="nosuch"):
+
+
+def test_a_question_that_fails_says_why(capfd):
+    with pytest.raises(RuntimeError, match="the question 'nosuch' has failed"):
         _asking.answer_alone("nosuch", TINY)
+
+    assert "No module named 'benchmarks.nosuch'" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("has_uvloop", "asked"), [(True, [False, True]), (False, [False])])
+def test_http_is_asked_on_uvloop_too_where_that_is_installed(monkeypatch, capsys, has_uvloop, asked):
+    on_uvloop = []
+    monkeypatch.setattr(command, "has_uvloop", lambda: has_uvloop)
+    monkeypatch.setattr(command, "answer_alone", lambda *_, **how: on_uvloop.append(how["on_uvloop"]) or [])
+
+    command.main(["http"])
+
+    assert asked == on_uvloop
+    assert has_uvloop == ("http on uvloop: not installed" not in capsys.readouterr().out)
 
 
 async def test_variants_take_turns_and_the_baseline_is_one():
