@@ -55,10 +55,10 @@ LINKS: Mapping[str, Bounds] = {
 """Of a chain, with its `Operation`; of a link, what it adds to the terminating link alone."""
 
 TRANSPORTS: Mapping[str, Bounds] = {
-    "four links over HttpLink": Bounds(83, 26, 3150),
-    "HttpLink": Bounds(58, 20, 2550),
+    "four links over HttpLink": Bounds(79, 26, 3150),
+    "HttpLink": Bounds(54, 20, 2550),
     "BatchHttpLink, 10 together": Bounds(52, 16, 1750),
-    "SseLink": Bounds(184, 31, 3400),
+    "SseLink": Bounds(181, 31, 3400),
     "GraphQLWsLink": Bounds(128, 14, 1500),
     "SchemaLink": Bounds(40, 18, 1500),
 }

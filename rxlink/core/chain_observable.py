@@ -137,8 +137,9 @@ class _Awaited(Subscription):
             if self._resource is not None:
                 self.cancel_resource()
         finally:  # a foreign teardown may raise
-            if self.future is not None and not self.future.done():
-                self.future.set_result(None)
+            future = self.future
+            if future is not None and not future.done():
+                future.set_result(None)
 
     def fail(self) -> NoReturn:
         """Raise the error, or that there was no result."""

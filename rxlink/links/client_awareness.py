@@ -15,7 +15,7 @@ from functools import cache
 from typing import Any, Final, Literal, TypeAlias, TypeVar, cast
 
 from rxlink.core.link import ApolloLink, Forward
-from rxlink.core.operation import Operation
+from rxlink.core.operation import Operation, context_of
 from rxlink.core.options import kind_of
 from rxlink.core.subscription import Connect, ResultObserver, Subscription
 from rxlink.errors import InvariantError, InvariantTypeError
@@ -202,7 +202,7 @@ class Awareness:
         """
         if headers is None:
             headers = self.usual_headers
-            of_operation = operation.get_context().get("client_awareness")
+            of_operation = context_of(operation).get("client_awareness")
             if of_operation is not None:
                 options = self._client.changed_by(_options("client_awareness", of_operation, ClientAwarenessOptions))
                 headers = {**self._library_headers, **options.headers()}

@@ -15,7 +15,7 @@ from reactivex import Observable
 
 from rxlink.auth.origins import PROTECTED
 from rxlink.core.documents import MUTATION, SUBSCRIPTION, Document
-from rxlink.core.operation import Context, Operation
+from rxlink.core.operation import Context, Operation, context_of
 from rxlink.core.options import checked_function, kind_of, name_of
 from rxlink.core.refreshes import is_inside_a_refresh, refreshes_here
 from rxlink.errors import InvariantError, InvariantTypeError, SerializationError
@@ -155,7 +155,7 @@ class RequestBuilder:
             SerializationError: Variables or extensions are no JSON.
             UploadError: A file in the variables is not there, or is used up.
         """
-        context = operation.get_context()
+        context = context_of(operation)
         usual = self._usual
         if usual is None or not OVERRIDES.isdisjoint(context):
             usual = self._overridden(operation, context)

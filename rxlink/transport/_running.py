@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from enum import Enum
 from functools import partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 __all__ = ["Ended", "IdleTimer", "Running"]
 
@@ -69,49 +70,48 @@ class Running:
     Args:
         loop: Where they run.
         timeout: Seconds; None for any time.
+
+    Attributes:
+        due: When each will have taken too long, by its task, in the order in which they began: whoever runs it
+            deletes it when it is over.
     """
 
-    __slots__ = ("_due", "_ended", "_loop", "_streams", "_timeout", "_timer")
+    __slots__ = ("_ended", "_loop", "_streams", "_timeout", "_timer", "due")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, timeout: float | None) -> None:
         self._loop = loop
         self._timeout = timeout
-        self._due: dict[asyncio.Task[Any], float] = {}
+        self.due: dict[asyncio.Task[Any], float] = {}
         self._streams: dict[asyncio.Task[Any], IdleTimer] = {}
-        self._ended: dict[asyncio.Task[Any], Ended] = {}
+        # By weak references: some may end in another way all the same.
+        self._ended: MutableMapping[asyncio.Task[Any], Ended] = WeakKeyDictionary()
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
-        return len(self._due) + len(self._streams)
+        return len(self.due) + len(self._streams)
 
     def enter(self, task: asyncio.Task[Any]) -> None:
         """Note a request that begins now."""
         if self._timeout is None:
-            self._due[task] = math.inf
+            self.due[task] = math.inf
             return
-        due = self._due[task] = self._loop.time() + self._timeout
+        due = self.due[task] = self._loop.time() + self._timeout
         if self._timer is None:
             self._timer = self._loop.call_at(due, self._sweep)
 
-    def leave(self, task: asyncio.Task[Any]) -> None:
-        """Forget a request that is over."""
-        del self._due[task]
-        if self._ended:
-            self._ended.pop(task, None)
-
     def enter_stream(self, task: asyncio.Task[Any], idle: float | None) -> IdleTimer:
         """Note a request whose answer comes in pieces, with so many seconds at most between two of them."""
+        self._ended.pop(task, None)  # of the answer's head, which has come all the same
         timer = self._streams[task] = IdleTimer(self._loop, idle, partial(self._end, task, Ended.BY_SILENCE))
         return timer
 
     def leave_stream(self, task: asyncio.Task[Any]) -> None:
         """Forget one that is over."""
         self._streams.pop(task).stop()
-        self._ended.pop(task, None)
 
     def why_cancelled(self, task: asyncio.Task[Any]) -> Ended | None:
         """Tell who cancelled a request, None where somebody else did, or somebody else as well."""
-        ended = self._ended.get(task)
+        ended = self._ended.pop(task, None)
         return None if ended is None or task.uncancel() else ended
 
     async def close(self) -> None:
@@ -119,7 +119,7 @@ class Running:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        tasks = [*self._due, *self._streams]
+        tasks = [*self.due, *self._streams]
         for task in tasks:
             self._end(task, Ended.BY_CLOSING)
         if tasks:
@@ -128,7 +128,7 @@ class Running:
     def _sweep(self) -> None:
         self._timer = None
         now = self._loop.time()
-        for task, due in self._due.items():
+        for task, due in self.due.items():
             if due > now:
                 self._timer = self._loop.call_at(due, self._sweep)
                 return

@@ -105,9 +105,12 @@ class Sender:
         try:
             if self.is_closed:  # meanwhile
                 raise ClientClosed(self._link)
-            credentials, is_endless, body = request.credentials, request.is_endless, request.body
-            sessions = self.sessions
-            session = sessions.at_hand(credentials, is_endless) or await sessions.open(credentials, is_endless)
+            body, sessions = request.body, self.sessions
+            session = (
+                sessions.given  # without a look whether it is closed, which takes four calls: it will say so itself
+                or sessions.opened(request.credentials, request.is_endless)
+                or await sessions.open(request.credentials, request.is_endless)
+            )
             is_logged = logger.isEnabledFor(logging.DEBUG)
             if is_logged:
                 _log_request(request)
@@ -148,7 +151,7 @@ class Sender:
                 return
             outcome = final(self._failure(error, request, running, task), operation)
         finally:
-            running.leave(task)
+            del running.due[task]
         if isinstance(outcome, StreamReader):
             await outcome.relay(task, observer, root)
             return

@@ -35,11 +35,13 @@ class OwnSessions:
     limit (aiohttp's is 100) they would keep all that comes later waiting.
 
     Attributes:
+        given: The session that it was given: none.
         watchers: Who is told of what is read of an answer, or may read it: nobody.
     """
 
     __slots__ = ("_open",)
 
+    given: Final = None
     watchers: Final = ()
 
     def __init__(self) -> None:
@@ -61,8 +63,6 @@ class OwnSessions:
         """
         held = self._open.get((asyncio.get_running_loop(), credentials in KEEPING, is_endless))
         return None if held is None or held[0].closed else held[0]
-
-    at_hand = opened
 
     def closed_error(self) -> ClientClosed | None:
         """Return None: what is closed is opened anew."""
@@ -103,20 +103,21 @@ class GivenSession:
         link: What the link that it was given to is called in error messages.
 
     Attributes:
+        given: The session.
         watchers: Who is told of what is read of an answer, or may read it: its traces, or its middlewares.
 
     Raises:
         InvariantTypeError: It is no session.
     """
 
-    __slots__ = ("_link", "_session", "watchers")
+    __slots__ = ("_link", "given", "watchers")
 
     def __init__(self, session: aiohttp.ClientSession, link: str) -> None:
         if not isinstance(cast("object", session), aiohttp.ClientSession):
             raise InvariantTypeError(
                 f"`session` of {link} is {kind_of(session)}; give an aiohttp.ClientSession, or None"
             )
-        self._session = session
+        self.given = session
         self._link = link
         # Nobody is asked in public; of a session that does not say it, it is taken for granted that it has some.
         middlewares: Sequence[object] = getattr(session, "_middlewares", (session,))
@@ -129,7 +130,7 @@ class GivenSession:
         Raises:
             InvariantError: Cookies are to be left out, but the session keeps them.
         """
-        jar = self._session.cookie_jar
+        jar = self.given.cookie_jar
         if credentials == "omit" and not isinstance(jar, aiohttp.DummyCookieJar):
             raise InvariantError(
                 f"`credentials` is 'omit', but the session given to {self._link} keeps cookies; make it "
@@ -145,11 +146,7 @@ class GivenSession:
 
     def opened(self, credentials: Credentials | None, is_endless: bool = False) -> aiohttp.ClientSession | None:  # noqa: FBT001, FBT002 - as above
         """Return it, None where its owner has closed it."""
-        return None if self._session.closed else self._session
-
-    def at_hand(self, credentials: Credentials | None, is_endless: bool = False) -> aiohttp.ClientSession | None:  # noqa: FBT001, FBT002 - as above
-        """Return it without a look whether it is closed, which takes four calls: it will say so itself."""
-        return self._session
+        return None if self.given.closed else self.given
 
     async def open(
         self,
@@ -165,7 +162,7 @@ class GivenSession:
 
     def closed_error(self) -> ClientClosed | None:
         """Return what operations get where its owner has closed it, None as long as it is open."""
-        return self._refusal() if self._session.closed else None
+        return self._refusal() if self.given.closed else None
 
     async def aclose(self) -> None:
         """Leave it open."""

@@ -180,7 +180,7 @@ class SharedStream:
                 mailbox.end(failure)
 
     async def _reserve(self) -> str:
-        response = await self._ask("PUT", self._headers)
+        response = await self._ask("PUT", {**self._headers})
         body = await self._whole(response)
         if response.status != CREATED:
             raise self._refusal(response, body, "does not take reservations: it may not know single connection mode")

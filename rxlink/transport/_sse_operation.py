@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from rxlink.core.operation import Context, ContextUpdate, Operation
+from rxlink.core.operation import Operation
 from rxlink.core.options import checked_function, kind_of
 from rxlink.core.result import FetchResult
 from rxlink.core.subscription import Cancellable, Connect, ResultObserver, Subscription
@@ -44,10 +44,10 @@ class StreamedOperation(Operation):
 
     def __init__(self, original: Operation) -> None:
         # All of it has been checked.
+        self.original = original
         for name in Operation.__slots__:
             setattr(self, name, getattr(original, name))
         self.extensions = {**original.extensions}
-        self.original = original
         self.identity = ""
         self.last_id = self.coming_id = ""
         self.retry: int | None = None
@@ -58,13 +58,13 @@ class StreamedOperation(Operation):
         """The id of the last event, None where there is none, or one that no header can hold."""
         return self.last_id if self.last_id and self.last_id.isprintable() else None
 
-    def get_context(self) -> Context:
-        """Return the context of the original."""
-        return self.original.get_context()
+    @property
+    def _context(self) -> dict[str, Any]:
+        return self.original._context
 
-    def set_context(self, update: ContextUpdate) -> None:
-        """Put values into the context of the original."""
-        self.original.set_context(update)
+    @_context.setter
+    def _context(self, context: dict[str, Any]) -> None:  # pyright: ignore[reportIncompatibleVariableOverride] - no slot
+        self.original._context = context
 
     def renew_identity(self) -> None:
         """Take another id, which goes along among the extensions."""

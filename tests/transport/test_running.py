@@ -22,7 +22,7 @@ async def run(running: Running, seconds: float, ends: list) -> None:
         if ended is None:
             raise
     finally:
-        running.leave(task)
+        del running.due[task]
 
 
 @virtual

@@ -112,6 +112,22 @@ class TestSentAgain:
 
         assert ["SseRetrying", "SseResumed", "refresh", "SseResumed"] == order
 
+    async def test_with_what_its_context_says_by_then(self, server: ScriptedServer):
+        server.answer = answer_in_turn(answer_events(event(tick(1)), ends=False), answer_events(COMPLETE))
+
+        def change(told: object) -> None:
+            if isinstance(told, SseRetrying):
+                told.operation.set_context({"headers": {"x-tenant": "red"}, "client_awareness": {"name": "later"}})
+
+        async with SseLink(server.uri, retry_wait=at_once) as link:
+            link.events.subscribe(change)
+            assert [tick(1), COMPLETED] == await outcome_of(link)
+
+        said = [
+            (sent.headers.get("x-tenant"), sent.headers.get("apollographql-client-name")) for sent in server.requests
+        ]
+        assert [(None, None), ("red", "later")] == said
+
     async def test_without_an_id_that_no_header_can_hold(self, server: ScriptedServer):
         server.answer = answer_in_turn(answer_events(event(tick(1), id="a\x01"), ends=False), answer_events(COMPLETE))
 
